@@ -1,0 +1,50 @@
+package node
+
+import (
+	"time"
+
+	"github.com/wpbake/wpbake/artifact"
+)
+
+// Verdicts of a boot report.
+const (
+	Good = "good" // the node passed its gate and said CONTINUE
+	Bad  = "bad"  // a stage failed and the node said ABANDON
+)
+
+// Report is what a node writes to the store once its boot has ended, under
+// rollouts/GROUP/RUN/nodes/INSTANCE.json. A later boot of the same instance
+// replaces it.
+type Report struct {
+	Instance string           `json:"instance"`
+	Group    string           `json:"group"`
+	Run      string           `json:"run"`
+	Version  artifact.Version `json:"version"`
+	Manifest artifact.Digest  `json:"manifest"`        // what the node verified and serves; empty when it got no further
+	Verdict  string           `json:"verdict"`         // Good or Bad
+	Stage    string           `json:"stage,omitempty"` // the stage that failed
+	Cause    string           `json:"cause,omitempty"` // one line; PHP's own message with file and line where there is one
+	Stages   []Stage          `json:"stages"`
+	Errors   []string         `json:"errors,omitempty"` // lines of PHP errors found in the logs, newest last
+	Logs     []Log            `json:"logs,omitempty"`
+	Started  time.Time        `json:"started"`
+	Finished time.Time        `json:"finished"`
+}
+
+// Stage is one finished stage of a boot.
+type Stage struct {
+	Name    string  `json:"name"`
+	Seconds float64 `json:"seconds"`
+}
+
+// Log is the end of one log file.
+type Log struct {
+	File  string   `json:"file"`
+	Lines []string `json:"lines"`
+}
+
+// ReportName is where a node's report stands in the store. group is the
+// group's name as AWS knows it.
+func ReportName(group, run, instance string) string {
+	return artifact.RolloutPrefix(group) + run + "/nodes/" + instance + ".json"
+}
