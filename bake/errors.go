@@ -143,3 +143,27 @@ func (e *NotProven) Hint() string {
 	}
 	return "proven: " + strings.Join(names, ", ")
 }
+
+// Adrift says that this program could not go on while a refresh was under
+// way: AWS or the store answered with an error.
+type Adrift struct {
+	Run string
+	Err error
+}
+
+func (e *Adrift) Error() string {
+	return fmt.Sprintf("watching run %s: %v; the instance refresh goes on under its own auto rollback", e.Run, e.Err)
+}
+
+func (e *Adrift) Unwrap() error { return e.Err }
+
+// Hint says how to take the run up again.
+func (e *Adrift) Hint() string { return "wpbake resume takes it up again, wpbake rollback undoes it" }
+
+// NothingOpen says that no run of the group waits to be finished.
+type NothingOpen struct{ Group string }
+
+func (e *NothingOpen) Error() string { return fmt.Sprintf("group %q has no unfinished run", e.Group) }
+
+// Hint says where to look instead.
+func (e *NothingOpen) Hint() string { return "wpbake status shows what runs, wpbake history what ran" }

@@ -1,6 +1,7 @@
 package bake
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -77,7 +78,7 @@ func templateFindings(g Group) []Finding {
 	for _, t := range g.Templates {
 		if strings.HasPrefix(t.Version, "$") {
 			fs = append(fs, Finding{ID: "template/floating", Blocks: true,
-				Text: fmt.Sprintf("it uses version %s of launch template %s: AWS cannot roll such a group back", t.Version, cmpOr(t.Name, t.ID)),
+				Text: fmt.Sprintf("it uses version %s of launch template %s: AWS cannot roll such a group back", t.Version, cmp.Or(t.Name, t.ID)),
 				Fix:  "wpbake adopt pins the version it means today"})
 		}
 	}
@@ -135,14 +136,14 @@ func (b *Bake) imageFindings(ctx context.Context, g Group) ([]Finding, error) {
 		v, err := b.o.Cloud.Templates.Version(ctx, t)
 		if errors.Is(err, ErrNoTemplate) {
 			fs = append(fs, Finding{ID: "template/gone", Blocks: true, Fix: "wpbake rollback, or give the group a version that exists",
-				Text: fmt.Sprintf("version %s of its launch template %s does not exist any more", t.Version, cmpOr(t.Name, t.ID))})
+				Text: fmt.Sprintf("version %s of its launch template %s does not exist any more", t.Version, cmp.Or(t.Name, t.ID))})
 			continue
 		}
 		if err != nil {
 			return nil, err
 		}
 		if strings.HasPrefix(v.ImageID, "resolve:ssm:") {
-			fs = append(fs, Finding{ID: "template/ssm-image", Blocks: true, Fix: "wpbake adopt pins the image it means today",
+			fs = append(fs, Finding{ID: "template/ssm-image", Blocks: true, Fix: "put the image id it means today into a new template version",
 				Text: fmt.Sprintf("its launch template takes the image from %s: AWS refuses a refresh with a desired configuration", v.ImageID)})
 		}
 		err = b.o.Cloud.Templates.MayCreate(ctx, t.ID)
@@ -198,11 +199,4 @@ func (b *Bake) alarmFindings(ctx context.Context, g Group) ([]Finding, error) {
 		}
 	}
 	return fs, nil
-}
-
-func cmpOr(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }

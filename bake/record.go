@@ -1,6 +1,7 @@
 package bake
 
 import (
+	"slices"
 	"time"
 
 	"github.com/wpbake/wpbake/artifact"
@@ -47,7 +48,7 @@ type Record struct {
 	Outcome   Outcome          `json:"outcome,omitempty"`
 	Cause     string           `json:"cause,omitempty"`
 	BadNode   string           `json:"bad_node,omitempty"`
-	Note      string           `json:"note,omitempty"`
+	Undo      string           `json:"undo,omitempty"` // why a person wants the release turned back
 	Holder    Holder           `json:"holder"`
 	Started   time.Time        `json:"started"`
 	Ended     time.Time        `json:"ended,omitzero"`
@@ -67,6 +68,49 @@ func (r Record) Has(s Step) bool {
 		}
 	}
 	return false
+}
+
+// owns reports whether the refresh is this run's: by its id, or when the
+// answer that carried the id was lost, by what it refreshes to.
+func (r Record) owns(f Refresh) bool {
+	if r.Refresh != "" {
+		return f.ID == r.Refresh
+	}
+	return f.ID != r.Last && len(r.Templates) > 0 && sameTemplates(f.Templates, r.Templates)
+}
+
+// find returns this run's refresh among the group's, newest first.
+func (r Record) find(refreshes []Refresh) *Refresh {
+	for i, f := range refreshes {
+		if r.owns(f) {
+			return &refreshes[i]
+		}
+		if f.ID == r.Last {
+			break
+		}
+	}
+	return nil
+}
+
+// sameTemplates compares two sets of template versions, in any order.
+func sameTemplates(a, b []TemplateRef) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for _, t := range a {
+		if !slices.ContainsFunc(b, t.same) {
+			return false
+		}
+	}
+	return true
+}
+
+// same compares by id where both have one: AWS echoes what it was sent.
+func (t TemplateRef) same(o TemplateRef) bool {
+	if t.ID != "" && o.ID != "" {
+		return t.ID == o.ID && t.Version == o.Version
+	}
+	return t.Name == o.Name && t.Version == o.Version
 }
 
 // Proven is the list of releases that have passed a whole refresh of the

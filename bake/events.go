@@ -1,0 +1,154 @@
+package bake
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// tell stamps an event and hands it on.
+func (b *Bake) tell(e Event) {
+	e.Time = time.Now().UTC()
+	b.o.Events(e)
+}
+
+// picture is what was last told, so that only changes are told again.
+type picture struct {
+	refresh RefreshView
+	nodes   map[string]NodeView
+	waits   string
+}
+
+// show tells what changed in the group since the last look.
+func (r *run) show(s State) {
+	views := nodeViews(s)
+	seen := map[string]NodeView{}
+	var changed []NodeView
+	for _, v := range views {
+		seen[v.ID] = v
+		if r.picture.nodes[v.ID] != v {
+			changed = append(changed, v)
+		}
+	}
+	refresh := RefreshView{}
+	if s.Refresh != nil {
+		refresh = RefreshView{ID: s.Refresh.ID, Status: s.Refresh.Status, Percent: s.Refresh.Percent, Remaining: s.Refresh.Remaining, Reason: s.Refresh.Reason}
+	}
+	first := r.picture.nodes == nil
+	moved := refresh.Status != r.picture.refresh.Status || refresh.Percent != r.picture.refresh.Percent || len(seen) != len(r.picture.nodes)
+	r.picture.refresh, r.picture.nodes = refresh, seen
+	for _, v := range changed {
+		if !first {
+			r.b.tell(Event{Kind: "node", Run: r.rec.Run, Text: v.String(), Node: &v, Nodes: views})
+		}
+	}
+	if moved && s.Refresh != nil || first {
+		r.b.tell(Event{Kind: "refresh", Run: r.rec.Run, Version: r.rec.Version, Text: refresh.String(), Refresh: &refresh, Nodes: views})
+	}
+}
+
+// wait tells what is awaited, once.
+func (r *run) wait(text string) {
+	if text == "" || text == r.picture.waits {
+		return
+	}
+	r.picture.waits = text
+	r.b.tell(Event{Kind: "wait", Run: r.rec.Run, Text: text})
+}
+
+// String is one line for people.
+func (v RefreshView) String() string {
+	if v.ID == "" {
+		return "no instance refresh yet"
+	}
+	return fmt.Sprintf("refresh %s, %d%% done, %d nodes to go", v.Status, v.Percent, v.Remaining)
+}
+
+// String is one line for people.
+func (v NodeView) String() string {
+	words := []string{v.ID, v.Lifecycle}
+	if v.Version != "" {
+		words = append(words, "on "+string(v.Version))
+	}
+	if v.Verdict != "" {
+		words = append(words, v.Verdict)
+	}
+	if v.Target != "" {
+		words = append(words, "target "+v.Target)
+	}
+	if v.Waits != "" {
+		words = append(words, "waits for "+v.Waits)
+	}
+	if v.Cause != "" {
+		words = append(words, "("+v.Cause+")")
+	}
+	return strings.Join(words, " ")
+}
+
+func nodeViews(s State) []NodeView {
+	views := make([]NodeView, 0, len(s.Group.Nodes))
+	for _, n := range s.Group.Nodes {
+		v := NodeView{ID: n.ID, Zone: n.Zone, Lifecycle: n.Lifecycle, Template: n.Template.Version, Target: worst(s.Targets[n.ID])}
+		if p, ok := s.pin(n.Template); ok {
+			v.Version = p.Version
+		}
+		if r, ok := s.Reports[n.ID]; ok {
+			v.Digest, v.Verdict, v.Cause = r.Manifest, r.Verdict, r.Cause
+		}
+		v.Waits = waitsFor(v)
+		views = append(views, v)
+	}
+	slices.SortFunc(views, func(a, b NodeView) int { return strings.Compare(a.ID, b.ID) })
+	return views
+}
+
+// worst is the state of the target group that is furthest from healthy.
+func worst(ts []Target) string {
+	state := ""
+	for _, t := range ts {
+		if state == "" || state == "healthy" {
+			state = t.State
+		}
+	}
+	return state
+}
+
+func waitsFor(v NodeView) string {
+	switch {
+	case strings.HasPrefix(v.Lifecycle, "Pending") && v.Verdict == "":
+		return "boot"
+	case strings.HasPrefix(v.Lifecycle, "Pending"):
+		return "hook"
+	case v.Lifecycle == "InService" && v.Target != "" && v.Target != "healthy":
+		return "target"
+	case strings.HasPrefix(v.Lifecycle, "Terminating"):
+		return "drain"
+	}
+	return ""
+}
+
+func stepText(s Step, r Record) string {
+	switch s {
+	case StepRecord:
+		return fmt.Sprintf("run %s: %s of %s", r.Run, r.Kind, r.Version)
+	case StepTemplate:
+		return "template " + describeTemplates(r.Templates)
+	case StepRefresh:
+		return "instance refresh " + r.Refresh + " started"
+	case StepVerdict:
+		if r.Cause != "" {
+			return "verdict: bad"
+		}
+		return "the first new node proved itself"
+	case StepRollback:
+		return "rolling back: " + r.Cause
+	case StepSettled:
+		return "the refresh has ended"
+	case StepProven:
+		return "every node proven"
+	case StepDone:
+		return string(r.Outcome)
+	}
+	return string(s)
+}

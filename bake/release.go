@@ -1,0 +1,175 @@
+package bake
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/wpbake/wpbake/artifact"
+)
+
+// Release rolls a published version through the group and returns once every
+// node is proven on it, or once the group is proven back on what ran before.
+// The same call again continues a run that died and does nothing when there
+// is nothing left to do.
+//
+// Errors: *Refused, *Busy and *Unfinished before anything was changed,
+// *FailedUntouched when no node was moved, *PersonNeeded, *Adrift,
+// *Interrupted and *LeaseLost afterwards.
+func (b *Bake) Release(ctx context.Context, v artifact.Version, manifest artifact.Digest) (Result, error) {
+	c := claim{kind: Release, version: v, manifest: manifest}
+	open, err := b.unfinished(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	if open == nil || !c.same(*open) {
+		if err := b.Preflight(ctx); err != nil {
+			return Result{}, err
+		}
+		if res, ok, err := b.already(ctx, c); ok || err != nil {
+			return res, err
+		}
+		if b.o.OnBusy == Supersede && open != nil {
+			if c.takeover, err = b.supersede(ctx, *open, c); err != nil {
+				return Result{}, err
+			}
+		}
+	}
+	return b.perform(ctx, c, func(l Lock) (Record, error) { return b.newRecord(ctx, l) })
+}
+
+// perform takes the lock for a claim and executes its run.
+func (b *Bake) perform(ctx context.Context, c claim, fresh func(Lock) (Record, error)) (Result, error) {
+	l, err := b.acquire(ctx, c)
+	if err != nil {
+		return Result{}, err
+	}
+	r, err := b.begin(ctx, l, func() (Record, error) { return fresh(l.lock) })
+	if err != nil {
+		return (&run{b: b, docs: b.docs(), lease: l}).fail(ctx, err)
+	}
+	return r.execute(ctx)
+}
+
+// unfinished returns the lock of a run without an outcome, if there is one.
+func (b *Bake) unfinished(ctx context.Context) (*Lock, error) {
+	l, _, err := b.docs().lock(ctx)
+	if err != nil || l.Run == "" {
+		return nil, err
+	}
+	rec, _, err := b.docs().record(ctx, l.Run)
+	if err != nil || rec.Outcome != "" {
+		return nil, err
+	}
+	return &l, nil
+}
+
+// already answers for a group whose every node is proven on the release, with
+// no refresh active: there is nothing to do.
+func (b *Bake) already(ctx context.Context, c claim) (Result, bool, error) {
+	s, err := b.observer().look(ctx, Record{})
+	if err != nil {
+		return Result{}, false, err
+	}
+	if s.Foreign != nil || len(s.Group.Templates) == 0 {
+		return Result{}, false, nil
+	}
+	pin, ok := s.pin(s.Group.Templates[0])
+	if !ok || pin.Manifest != c.manifest || len(unproven(s, s.Group.Templates)) > 0 {
+		return Result{}, false, nil
+	}
+	return Result{
+		Outcome: Already, Kind: c.kind, Group: b.o.Group, Run: pin.Run, Version: c.version, Manifest: c.manifest,
+		Templates: s.Group.Templates, Serving: pin.Version, Nodes: provenNodes(s.Group),
+	}, true, nil
+}
+
+// supersede ends another run so that c can begin: its refresh, if one is
+// active, is rolled back first. It answers with the word for the lock.
+func (b *Bake) supersede(ctx context.Context, open Lock, c claim) (string, error) {
+	why := fmt.Sprintf("superseded by %s of %s", c.kind, c.version)
+	active, err := b.activeRefresh(ctx)
+	if err != nil {
+		return "", err
+	}
+	rec, _, err := b.docs().record(ctx, open.Run)
+	if err != nil {
+		return "", err
+	}
+	if active != nil && rec.owns(*active) {
+		if _, err := b.undo(ctx, open, why); err != nil {
+			return "", err
+		}
+	}
+	return why, nil
+}
+
+// Resume takes up the run that stands in the lock and executes it to its end.
+func (b *Bake) Resume(ctx context.Context) (Result, error) {
+	open, err := b.unfinished(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	if open == nil {
+		return Result{}, &NothingOpen{Group: b.o.Group}
+	}
+	c := claim{kind: open.Kind, version: open.Version, manifest: open.Manifest}
+	return b.perform(ctx, c, func(l Lock) (Record, error) { return b.resumedRecord(ctx, l) })
+}
+
+// resumedRecord is for a run that died between taking the lock and writing
+// its record.
+func (b *Bake) resumedRecord(ctx context.Context, l Lock) (Record, error) {
+	if l.Kind == Release {
+		return b.newRecord(ctx, l)
+	}
+	p, err := b.docs().proven(ctx)
+	if err != nil {
+		return Record{}, err
+	}
+	target, ok := p.Find(l.Version)
+	if !ok {
+		return Record{}, &NotProven{Group: b.o.Group, Version: l.Version, Proven: p.versions()}
+	}
+	return b.rollbackRecord(ctx, l, target)
+}
+
+// Watch follows the run that stands in the lock without changing anything,
+// until it has an outcome.
+func (b *Bake) Watch(ctx context.Context) (Result, error) {
+	l, _, err := b.docs().lock(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	if l.Run == "" {
+		return Result{}, &NothingOpen{Group: b.o.Group}
+	}
+	w := &run{b: b, docs: b.docs(), eyes: b.observer()}
+	for {
+		if w.rec, _, err = w.docs.record(ctx, l.Run); err != nil {
+			return Result{}, err
+		}
+		s, err := w.eyes.look(ctx, w.rec)
+		if err != nil {
+			return Result{}, err
+		}
+		w.show(s)
+		if w.rec.Outcome != "" {
+			return w.result(s, Action{Outcome: w.rec.Outcome}), nil
+		}
+		if s.Refresh != nil && !s.Refresh.Active() && !b.attended(ctx) {
+			return Result{}, &PersonNeeded{Run: l.Run, Fix: "wpbake resume writes the outcome down",
+				Text: fmt.Sprintf("instance refresh %s ended %s and nobody attends run %s any more", s.Refresh.ID, s.Refresh.Status, l.Run)}
+		}
+		w.wait(Next(s).Text)
+		if err := pause(ctx, b.o.Poll); err != nil {
+			return Result{}, &Interrupted{Run: l.Run, Touched: s.Refresh != nil}
+		}
+	}
+}
+
+// attended reports whether a live process holds the lock.
+func (b *Bake) attended(ctx context.Context) bool {
+	l, _, err := b.docs().lock(ctx)
+	return err != nil || !l.Expires.IsZero() && time.Now().Before(l.Expires) && b.o.Alive(l.Holder)
+}
