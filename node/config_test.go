@@ -70,7 +70,7 @@ func TestParseConfigRefuses(t *testing.T) {
 	for name, c := range map[string]struct{ yaml, want string }{
 		"empty":            {"", `gate.url ""`},
 		"only a comment":   {"# later\n", `gate.url ""`},
-		"null":             {"null\n", `gate.url ""`},
+		"null":             {"null\n", "line 1: "},
 		"misspelt":         {gate + "servises: [[\"true\"]]\n", `line 3: unknown key "servises", nearest is "services"`},
 		"misspelt inside":  {gate + "  stats: 200\n", `line 3: unknown key "stats", nearest is "status"`},
 		"nothing near":     {gate + "zzzzzz: 1\n", `line 3: unknown key "zzzzzz"`},
