@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/wordpress"
+)
+
+type buildOptions struct {
+	version artifact.Version
+	tree    string
+	exclude []string
+	out     string
+}
+
+func (c *cli) buildCommand() *cobra.Command {
+	var o buildOptions
+	cmd := &cobra.Command{
+		Use:   "build VERSION",
+		Short: "Make an artifact of a tree, on disk",
+		Long: `Makes the artifact of a WordPress tree. The same tree gives the same bytes,
+whoever builds it and wherever. DIR can be read as a store: dir:///DIR.`,
+		Example: `  wpbake build v1 --tree ./site --out ./dist
+  tar --zstd -tf ./dist/releases/v1/wordpress.tar.zst`,
+		GroupID: groupArtifact,
+		Args:    words("VERSION"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var err error
+			if o.version, err = parseVersion(cmd, args[0]); err != nil {
+				return err
+			}
+			cfg, err := c.config()
+			if err != nil {
+				return err
+			}
+			o.tree, o.exclude = cfg.Tree, cfg.Exclude
+			if err := cfg.need("tree"); err != nil {
+				return err
+			}
+			return c.build(cmd.Context(), o)
+		},
+	}
+	c.settingFlags(cmd, "tree", "exclude")
+	cmd.Flags().StringVar(&o.out, "out", "dist", "the `DIR` to write into")
+	return cmd
+}
+
+func (c *cli) build(ctx context.Context, o buildOptions) error {
+	built, err := c.makeArtifact(ctx, o)
+	if err != nil {
+		return err
+	}
+	c.say("built %s %s in %s", o.version, built.Digest, built.Dir)
+	return c.object(struct {
+		Version  artifact.Version `json:"version"`
+		Manifest artifact.Digest  `json:"manifest"`
+		Dir      string           `json:"dir"`
+	}{o.version, built.Digest, built.Dir})
+}
+
+// makeArtifact looks at the tree as WordPress and builds it.
+func (c *cli) makeArtifact(ctx context.Context, o buildOptions) (artifact.Built, error) {
+	info, err := os.Stat(o.tree)
+	if err == nil && !info.IsDir() {
+		err = errors.New("not a directory")
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return artifact.Built{}, &usageError{err: fmt.Errorf("no tree %q", o.tree), hint: "--tree DIR names the directory that holds wp-includes"}
+	}
+	if err != nil {
+		return artifact.Built{}, fmt.Errorf("reading tree %q: %w", o.tree, err)
+	}
+	site, err := wordpress.Inspect(os.DirFS(o.tree))
+	if err != nil {
+		return artifact.Built{}, fmt.Errorf("reading tree %q: %w", o.tree, err)
+	}
+	m := c.meter()
+	defer m.close()
+	return artifact.Build(ctx, artifact.BuildOptions{
+		Tree: o.tree, Out: o.out, Version: o.version, WordPress: &site, Progress: m.update,
+	})
+}

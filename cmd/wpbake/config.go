@@ -1,0 +1,177 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/wpbake/wpbake/bake"
+)
+
+const defaultConfig = "wpbake.yaml"
+
+// Config is what wpbake.yaml, the environment and flags say together. The zero
+// value of a field means that nobody said anything.
+type Config struct {
+	Tree        string
+	Store       string
+	Group       string
+	Region      string
+	BucketOwner string
+	Exclude     []string
+	Refresh     bake.RefreshOptions
+	FirstNode   time.Duration
+	Poll        time.Duration
+	Lease       time.Duration
+
+	file string // the file that was read, or looked for in vain
+	read bool
+}
+
+// settingFlags adds the flags of settings to a command.
+func (c *cli) settingFlags(cmd *cobra.Command, keys ...string) {
+	for _, s := range settings() {
+		if slices.Contains(keys, s.key) {
+			cmd.Flags().Var(&settingFlag{c: c, setting: s}, s.flag(), s.usage)
+		}
+	}
+}
+
+// settingFlag keeps a flag's text until all sources are read together.
+type settingFlag struct {
+	c       *cli
+	setting setting
+}
+
+func (f *settingFlag) String() string { return "" }
+func (f *settingFlag) Type() string   { return f.setting.kind }
+
+func (f *settingFlag) Set(text string) error {
+	if old, again := f.c.overrides[f.setting.key]; again && f.setting.list {
+		text = old + "," + text
+	}
+	f.c.overrides[f.setting.key] = text
+	return nil
+}
+
+// config reads the file, then the environment, then flags, and checks what came
+// of it. Every error is a usage error: nothing has been called yet.
+func (c *cli) config() (Config, error) {
+	cfg := Config{file: c.flags.config}
+	if cfg.file == "" {
+		cfg.file = defaultConfig
+	}
+	if err := c.readFile(&cfg); err != nil {
+		return Config{}, err
+	}
+	err := c.override(&cfg)
+	return cfg, err
+}
+
+// override takes the environment, then flags, into cfg and checks the whole.
+func (c *cli) override(cfg *Config) error {
+	for _, s := range settings() {
+		if text, set := c.Env(s.env()); set && text != "" {
+			if err := s.apply(cfg, s.env(), text); err != nil {
+				return err
+			}
+		}
+		if text, set := c.overrides[s.key]; set {
+			if err := s.apply(cfg, "--"+s.flag(), text); err != nil {
+				return err
+			}
+		}
+	}
+	return cfg.validate()
+}
+
+func (c *cli) readFile(cfg *Config) error {
+	data, err := readConfig(cfg.file)
+	if errors.Is(err, fs.ErrNotExist) && c.flags.config == "" {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	cfg.read = true
+	if err := parseConfig(cfg, data); err != nil {
+		return err
+	}
+	if cfg.Tree != "" && !filepath.IsAbs(cfg.Tree) {
+		cfg.Tree = filepath.Join(filepath.Dir(cfg.file), cfg.Tree)
+	}
+	return nil
+}
+
+// readConfig refuses a file that somebody else could have written: what it
+// says is run with the reader's rights.
+func readConfig(name string) ([]byte, error) {
+	real, err := filepath.EvalSymlinks(name)
+	if err != nil {
+		return nil, &usageError{err: fmt.Errorf("reading configuration: %w", err), hint: "--config FILE names another one"}
+	}
+	info, err := os.Stat(real)
+	switch {
+	case err != nil:
+		return nil, &usageError{err: fmt.Errorf("reading configuration: %w", err)}
+	case !info.Mode().IsRegular():
+		return nil, &usageError{err: fmt.Errorf("configuration %q is not a file", name), hint: "--config FILE names another one"}
+	case info.Mode().Perm()&0o002 != 0:
+		return nil, &usageError{err: fmt.Errorf("configuration %q can be written by everybody", name), hint: "chmod o-w " + name}
+	}
+	dir, err := filepath.EvalSymlinks(filepath.Dir(name))
+	if err != nil {
+		return nil, &usageError{err: fmt.Errorf("reading configuration: %w", err)}
+	}
+	if rel, err := filepath.Rel(dir, real); err != nil || !filepath.IsLocal(rel) {
+		return nil, &usageError{err: fmt.Errorf("configuration %q is a link out of its folder, to %q", name, real), hint: "--config " + real}
+	}
+	data, err := os.ReadFile(real)
+	if err != nil {
+		return nil, &usageError{err: fmt.Errorf("reading configuration: %w", err)}
+	}
+	return data, nil
+}
+
+// validate checks what depends on more than one value.
+func (cfg Config) validate() error {
+	r := cfg.Refresh
+	switch {
+	case r.MinHealthy != 0 && r.MaxHealthy != 0 && r.MaxHealthy-r.MinHealthy > 100:
+		return cfg.wrong("refresh.max_healthy %d is more than 100 above refresh.min_healthy %d", r.MaxHealthy, r.MinHealthy)
+	case r.CheckpointDelay != 0 && len(r.Checkpoints) == 0:
+		return cfg.wrong("refresh.checkpoint_delay is set without refresh.checkpoints")
+	}
+	return nil
+}
+
+func (cfg Config) wrong(format string, args ...any) error {
+	return &usageError{err: fmt.Errorf(format, args...), hint: "change it in " + cfg.file + ", or by flag or environment"}
+}
+
+// need refuses a missing value and says where it can be given.
+func (cfg Config) need(keys ...string) error {
+	values := map[string]string{"tree": cfg.Tree, "store": cfg.Store, "group": cfg.Group}
+	examples := map[string]string{"tree": "./site", "store": "s3://BUCKET/PREFIX", "group": "shop"}
+	for _, key := range keys {
+		if values[key] != "" {
+			continue
+		}
+		where := fmt.Sprintf("%s does not name one", cfg.file)
+		if !cfg.read {
+			where = fmt.Sprintf("there is no %s here", cfg.file)
+		}
+		return &usageError{
+			err:  fmt.Errorf("no %s: no --%s, no WPBAKE_%s, and %s", key, key, strings.ToUpper(key), where),
+			hint: fmt.Sprintf("add --%s %s, or the line %q to %s", key, examples[key], key+": "+examples[key], cfg.file),
+		}
+	}
+	return nil
+}

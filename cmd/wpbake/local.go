@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/wpbake/wpbake/internal/localcloud"
+)
+
+// localPort is where the local cloud serves unless told otherwise.
+const localPort = 4599
+
+func (c *cli) localCommand() *cobra.Command {
+	l := &local{cli: c}
+	cmd := &cobra.Command{
+		Use:   "local COMMAND",
+		Short: "The local cloud: AWS's behaviour on this machine",
+		Long: `Serves S3, EC2, Auto Scaling, ELB, CloudWatch, SSM and STS on one loopback port,
+with instances that really run. Any AWS client works against it.`,
+		GroupID: groupNode,
+		Args:    c.subcommand,
+		RunE:    showHelp,
+	}
+	cmd.PersistentFlags().StringVar(&l.dir, "dir", l.defaultDir(), "state `DIR` of the local cloud")
+	cmd.AddCommand(l.startCommand(), l.stopCommand(), l.statusCommand(), l.envCommand(), l.faultCommand())
+	return cmd
+}
+
+// local is the local cloud that keeps its state in dir.
+type local struct {
+	*cli
+	dir string
+}
+
+func (l *local) defaultDir() string {
+	if state, _ := l.Env("XDG_STATE_HOME"); filepath.IsAbs(state) {
+		return filepath.Join(state, "wpbake", "local")
+	}
+	home, _ := l.Env("HOME")
+	return filepath.Join(home, ".local", "state", "wpbake", "local")
+}
+
+// localOptions is how the local cloud is started.
+type localOptions struct {
+	port       int
+	speed      float64
+	runner     string
+	foreground bool
+}
+
+func (l *local) startCommand() *cobra.Command {
+	var o localOptions
+	cmd := &cobra.Command{
+		Use:   "start",
+		Short: "Start the local cloud, in the background unless told otherwise",
+		Example: `  wpbake local start --speed 10
+  eval "$(wpbake local env)"
+  aws autoscaling describe-auto-scaling-groups`,
+		Args: words(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := o.validate(cmd); err != nil {
+				return err
+			}
+			if o.foreground {
+				return l.serve(cmd.Context(), o)
+			}
+			return l.start(cmd.Context(), o)
+		},
+	}
+	f := cmd.Flags()
+	f.IntVar(&o.port, "port", localPort, "loopback port; 0 takes a free one")
+	f.Float64Var(&o.speed, "speed", 1, "how many times faster AWS's clocks run")
+	f.StringVar(&o.runner, "runner", "", "`overlay` (root: own disk, namespaces) or plain; without it, what this user may")
+	f.BoolVar(&o.foreground, "foreground", false, "serve until interrupted")
+	return cmd
+}
+
+func (o localOptions) validate(cmd *cobra.Command) error {
+	switch {
+	case o.port < 0 || o.port > 65535:
+		return usage(cmd, fmt.Errorf("--port %d: want 0 to 65535", o.port))
+	case o.speed < 0.1 || o.speed > 1000:
+		return usage(cmd, fmt.Errorf("--speed %g: want 0.1 to 1000", o.speed))
+	case o.runner != "" && o.runner != "overlay" && o.runner != "plain":
+		return usage(cmd, fmt.Errorf("--runner %q: want overlay or plain", o.runner))
+	}
+	return nil
+}
+
+// serve is the local cloud itself: it ends with ctx, after its instances.
+func (l *local) serve(ctx context.Context, o localOptions) error {
+	lock, err := l.lock()
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(o.port)))
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return &hintedError{err: fmt.Errorf("port %d is taken by another program", o.port), hint: "wpbake local start --port 0"}
+	}
+	if err != nil {
+		return fmt.Errorf("starting the local cloud: %w", err)
+	}
+	defer listener.Close()
+	url := "http://" + listener.Addr().String()
+	cloud, err := l.cloud(o, url)
+	if err != nil {
+		return fmt.Errorf("starting the local cloud: %w", err)
+	}
+	server := &http.Server{Handler: cloud, ReadHeaderTimeout: 10 * time.Second}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	defer server.Close()
+	if err := l.writeState(localState{PID: os.Getpid(), URL: url, Environ: cloud.Environ()}); err != nil {
+		return err
+	}
+	defer os.Remove(l.stateFile())
+	l.note("local cloud at %s, state in %s", url, l.dir)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() { cancel(<-served) }()
+	return cloud.Run(ctx)
+}
+
+func (l *local) cloud(o localOptions, url string) (*localcloud.Cloud, error) {
+	log := slog.New(slog.NewTextHandler(l.Stderr, nil))
+	run, err := l.runner(o, log)
+	if err != nil {
+		return nil, err
+	}
+	return localcloud.New(localcloud.Options{Dir: l.dir, Runner: run, Speed: o.speed, Endpoint: url, Log: log})
+}
+
+func (l *local) runner(o localOptions, log *slog.Logger) (any, error) { return nil, nil }

@@ -1,0 +1,188 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// localStatus is the part of GET /_local/status that is shown.
+type localStatus struct {
+	PID int `json:"pid"`
+}
+
+// ask asks a local cloud for its status.
+func (l *local) ask(ctx context.Context, s localState) (localStatus, error) {
+	var st localStatus
+	body, err := l.call(ctx, s, http.MethodGet, "/_local/status", nil)
+	if err != nil {
+		return st, err
+	}
+	if err := json.Unmarshal(body, &st); err != nil {
+		return st, fmt.Errorf("reading the local cloud's status: %w", err)
+	}
+	return st, nil
+}
+
+// call makes a request of the local cloud's own interface.
+func (l *local) call(ctx context.Context, s localState, method, path string, body any) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	data, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(ctx, method, s.URL+path, bytes.NewReader(data))
+	if err != nil {
+		return nil, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("asking the local cloud: %w", err)
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, 64<<20))
+	if err != nil {
+		return nil, fmt.Errorf("asking the local cloud: %w", err)
+	}
+	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusNoContent {
+		return nil, fmt.Errorf("asking the local cloud for %s: %s: %s", path, resp.Status, strings.TrimSpace(string(answer)))
+	}
+	return answer, nil
+}
+
+func (l *local) statusCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "status",
+		Short:   "Groups, instances and load balancers of the local cloud",
+		Example: "  wpbake local status",
+		Args:    words(),
+		RunE:    func(cmd *cobra.Command, _ []string) error { return l.status(cmd.Context()) },
+	}
+}
+
+func (l *local) status(ctx context.Context) error {
+	s, err := l.needRunning(ctx)
+	if err != nil {
+		return err
+	}
+	body, err := l.call(ctx, *s, http.MethodGet, "/_local/status", nil)
+	if err != nil {
+		return err
+	}
+	var st localStatus
+	if err := json.Unmarshal(body, &st); err != nil {
+		return fmt.Errorf("reading the local cloud's status: %w", err)
+	}
+	l.say("local cloud at %s, process %d", s.URL, s.PID)
+	return l.object(json.RawMessage(body))
+}
+
+func (l *local) envCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "env",
+		Short:   "Print what any AWS client needs to use the local cloud",
+		Example: `  eval "$(wpbake local env)"`,
+		Args:    words(),
+		RunE:    func(cmd *cobra.Command, _ []string) error { return l.env(cmd.Context()) },
+	}
+}
+
+func (l *local) env(ctx context.Context) error {
+	s, err := l.needRunning(ctx)
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Environ)) {
+		l.say("export %s=%s", name, shellWord(s.Environ[name]))
+	}
+	return l.object(s.Environ)
+}
+
+// shellWord quotes a value for a POSIX shell when it needs it.
+func shellWord(s string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-._:/@%+=,", r)
+	}
+	if s != "" && strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// fault is what POST /_local/fault takes.
+type fault struct {
+	Kind    string `json:"kind"`
+	Target  string `json:"target,omitempty"`
+	Count   int    `json:"count,omitempty"`
+	Percent int    `json:"percent,omitempty"`
+	Seconds int    `json:"seconds,omitempty"`
+}
+
+// faultKinds are the faults that the local cloud knows, each with what its
+// target is.
+func faultKinds() map[string]string {
+	return map[string]string{
+		"unhealthy":           "nodes of a group fail their health check",
+		"no-capacity":         "launches fail for lack of capacity",
+		"alarm":               "a CloudWatch alarm goes into ALARM",
+		"s3-slow-down":        "S3 answers 503 SlowDown",
+		"lag":                 "EC2 shows new things late",
+		"expired-credentials": "every call is refused as ExpiredToken",
+		"lost-answer":         "an answer is lost after the call was performed",
+		"clear":               "end all faults",
+	}
+}
+
+func (l *local) faultCommand() *cobra.Command {
+	var f fault
+	kinds := faultKinds()
+	names := slices.Sorted(maps.Keys(kinds))
+	var help strings.Builder
+	help.WriteString("Makes the local cloud fail on purpose. KIND is one of:\n\n")
+	for _, k := range names {
+		fmt.Fprintf(&help, "  %-20s %s\n", k, kinds[k])
+	}
+	cmd := &cobra.Command{
+		Use:     "fault KIND",
+		Short:   "Make the local cloud fail on purpose",
+		Long:    help.String(),
+		Example: "  wpbake local fault unhealthy --target shop --percent 40\n  wpbake local fault clear",
+		Args:    words("KIND"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f.Kind = args[0]
+			if _, ok := kinds[f.Kind]; !ok {
+				return &usageError{err: fmt.Errorf("unknown fault %q", f.Kind), hint: "the kinds are " + strings.Join(names, ", ")}
+			}
+			return l.fault(cmd.Context(), f)
+		},
+		ValidArgs: names,
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.Target, "target", "", "what fails: `NAME` of a group, alarm, bucket or action")
+	flags.IntVar(&f.Count, "count", 0, "how many times it fails; 0 is until cleared")
+	flags.IntVar(&f.Percent, "percent", 0, "which part of the nodes fails")
+	flags.IntVar(&f.Seconds, "seconds", 0, "for how long, or by how much")
+	return cmd
+}
+
+func (l *local) fault(ctx context.Context, f fault) error {
+	s, err := l.needRunning(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := l.call(ctx, *s, http.MethodPost, "/_local/fault", f); err != nil {
+		return err
+	}
+	l.say("fault %s is set", f.Kind)
+	return l.object(f)
+}

@@ -1,0 +1,218 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// localState is what the running local cloud leaves in its directory for other
+// commands. Whether it still runs is asked of it, never read from here.
+type localState struct {
+	PID     int               `json:"pid"`
+	URL     string            `json:"url"`
+	Environ map[string]string `json:"environ"`
+}
+
+func (l *local) stateFile() string { return filepath.Join(l.dir, "local.json") }
+func (l *local) logFile() string   { return filepath.Join(l.dir, "local.log") }
+
+func (l *local) writeState(s localState) error {
+	data, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	temp := l.stateFile() + ".new"
+	if err := os.WriteFile(temp, data, 0o600); err != nil {
+		return fmt.Errorf("starting the local cloud: %w", err)
+	}
+	return os.Rename(temp, l.stateFile())
+}
+
+var errLocalRuns = errors.New("the local cloud already runs")
+
+// lock is held by the local cloud as long as it lives, however it ends.
+func (l *local) lock() (*os.File, error) {
+	if err := os.MkdirAll(l.dir, 0o700); err != nil {
+		return nil, fmt.Errorf("starting the local cloud: %w", err)
+	}
+	f, err := os.OpenFile(filepath.Join(l.dir, "local.lock"), os.O_CREATE|os.O_RDWR|syscall.O_CLOEXEC, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("starting the local cloud: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		f.Close()
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, fmt.Errorf("%w with state in %s", errLocalRuns, l.dir)
+		}
+		return nil, fmt.Errorf("locking %s: %w", l.dir, err)
+	}
+	return f, nil
+}
+
+// running returns the local cloud that answers, or nil.
+func (l *local) running(ctx context.Context) (*localState, error) {
+	data, err := os.ReadFile(l.stateFile())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("looking for the local cloud: %w", err)
+	}
+	var s localState
+	if err := json.Unmarshal(data, &s); err != nil {
+		return nil, fmt.Errorf("looking for the local cloud: reading %s: %w", l.stateFile(), err)
+	}
+	status, err := l.ask(ctx, s)
+	if err != nil || status.PID != s.PID {
+		return nil, nil
+	}
+	return &s, nil
+}
+
+// needRunning is running for commands that cannot do without.
+func (l *local) needRunning(ctx context.Context) (*localState, error) {
+	s, err := l.running(ctx)
+	if err == nil && s == nil {
+		err = &hintedError{err: errors.New("the local cloud does not run"), hint: "wpbake local start"}
+	}
+	return s, err
+}
+
+// start runs the local cloud detached and waits until it answers.
+func (l *local) start(ctx context.Context, o localOptions) error {
+	s, err := l.running(ctx)
+	if err != nil {
+		return err
+	}
+	if s != nil {
+		l.say("the local cloud already runs at %s", s.URL)
+		return l.started(s)
+	}
+	died, err := l.spawn(o)
+	if err != nil {
+		return err
+	}
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-died:
+			return &hintedError{err: fmt.Errorf("starting the local cloud: %s", l.lastWords()), hint: "the log is " + l.logFile()}
+		case <-tick.C:
+		}
+		if s, err := l.running(ctx); err != nil || s != nil {
+			if err != nil {
+				return err
+			}
+			l.say("the local cloud runs at %s", s.URL)
+			return l.started(s)
+		}
+	}
+}
+
+func (l *local) started(s *localState) error {
+	l.say("for any AWS client: eval \"$(wpbake local env)\"")
+	return l.object(s)
+}
+
+// spawn runs this program again, in its own process group and without this
+// terminal. The channel is closed when it ends.
+func (l *local) spawn(o localOptions) (died <-chan struct{}, err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("starting the local cloud: %w", err)
+	}
+	if err := os.MkdirAll(l.dir, 0o700); err != nil {
+		return nil, fmt.Errorf("starting the local cloud: %w", err)
+	}
+	log, err := os.OpenFile(l.logFile(), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("starting the local cloud: %w", err)
+	}
+	defer log.Close()
+	cmd := exec.Command(self, "local", "start", "--foreground", "--dir", l.dir, "--port", strconv.Itoa(o.port),
+		"--speed", strconv.FormatFloat(o.speed, 'g', -1, 64), "--runner", o.runner)
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("starting the local cloud: %w", err)
+	}
+	gone := make(chan struct{})
+	go func() {
+		cmd.Wait()
+		close(gone)
+	}()
+	return gone, nil
+}
+
+// lastWords is the error that the detached local cloud ended with.
+func (l *local) lastWords() string {
+	log, _ := os.ReadFile(l.logFile())
+	last := "it ended at once"
+	for line := range strings.Lines(string(log)) {
+		if msg, ok := strings.CutPrefix(strings.TrimSpace(line), "wpbake: error: "); ok {
+			last = msg
+		}
+	}
+	return last
+}
+
+func (l *local) stopCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "stop",
+		Short:   "Stop the local cloud and its instances; its state stays",
+		Example: "  wpbake local stop",
+		Args:    words(),
+		RunE:    func(cmd *cobra.Command, _ []string) error { return l.stop(cmd.Context()) },
+	}
+}
+
+// stop ends the process that answers with its own id, and waits until it has
+// let go of the state.
+func (l *local) stop(ctx context.Context) error {
+	s, err := l.running(ctx)
+	if err != nil {
+		return err
+	}
+	if s == nil {
+		l.say("the local cloud does not run")
+		return l.object(localState{})
+	}
+	if err := syscall.Kill(s.PID, syscall.SIGTERM); err != nil {
+		return fmt.Errorf("stopping the local cloud, process %d: %w", s.PID, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		lock, err := l.lock()
+		if err == nil {
+			lock.Close()
+			l.say("the local cloud has stopped; its state stays in %s", l.dir)
+			return l.object(s)
+		}
+		if !errors.Is(err, errLocalRuns) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return &hintedError{err: fmt.Errorf("stopping the local cloud: process %d still runs", s.PID), hint: "the log is " + l.logFile()}
+		case <-tick.C:
+		}
+	}
+}

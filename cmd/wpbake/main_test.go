@@ -1,0 +1,59 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/wpbake/wpbake/bake"
+)
+
+// TestMain makes this binary wpbake itself when a script runs it by that name.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"wpbake": wpbakeMain})
+}
+
+func wpbakeMain() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, App{
+		Args: os.Args[1:], Env: os.LookupEnv, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Now: time.Now,
+		afterStep: killAfter(os.Getenv("TEST_KILL_AFTER")),
+	}))
+}
+
+// killAfter ends the process as kill -9 does, right after a step was recorded.
+func killAfter(step string) func(bake.Step) {
+	return func(s bake.Step) {
+		if string(s) == step {
+			syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		}
+	}
+}
+
+// TestScript runs the stories in testdata/script.
+func TestScript(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 filepath.Join("testdata", "script"),
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		UpdateScripts:       os.Getenv("WPBAKE_UPDATE_SCRIPTS") != "",
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))
+			e.Setenv("XDG_STATE_HOME", filepath.Join(e.WorkDir, "state"))
+			e.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+			return os.MkdirAll(e.Getenv("HOME"), 0o700)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exit": scriptExit,
+			"site": scriptSite,
+			"fifo": scriptFifo,
+		},
+	})
+}

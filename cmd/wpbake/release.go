@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/bake"
+)
+
+type releaseOptions struct {
+	version artifact.Version
+	detach  bool
+	onBusy  bake.OnBusy
+	dryRun  bool
+}
+
+func (c *cli) releaseCommand() *cobra.Command {
+	o := releaseOptions{}
+	busy := string(bake.Fail)
+	cmd := &cobra.Command{
+		Use:   "release VERSION",
+		Short: "Build, publish and roll a version through the group",
+		Long: `Looks at the group, builds the tree and publishes it, adds a template version
+that pins its digest, refreshes the group and proves every node. Without a
+tree it releases a published version. A bad first node, an alarm or a failed
+proof rolls the group back.
+
+An interrupt ends the watching, not the refresh. The same command again takes
+up a run that was stopped.`,
+		Example: `  eval "$(wpbake local env)"
+  wpbake release v1 --tree ./site --store s3://releases/shop --group shop`,
+		GroupID: groupRelease,
+		Args:    words("VERSION"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cfg, err := c.config()
+			if err != nil {
+				return err
+			}
+			if o.version, err = parseVersion(cmd, args[0]); err != nil {
+				return err
+			}
+			if o.onBusy, err = parseOnBusy(cmd, busy); err != nil {
+				return err
+			}
+			if o.dryRun {
+				return c.dryRelease(cmd.Context(), cfg, o)
+			}
+			return c.release(cmd.Context(), cfg, o)
+		},
+	}
+	c.settingFlags(cmd, append([]string{"tree", "exclude"}, rolloutKeys...)...)
+	f := cmd.Flags()
+	f.BoolVar(&o.detach, "detach", false, "return once the refresh has started")
+	f.BoolVar(&o.dryRun, "dry-run", false, "say what would be done, and do nothing")
+	f.StringVar(&busy, "on-busy", busy, "when another run holds the group: `fail|wait|supersede`")
+	return cmd
+}
+
+func parseOnBusy(cmd *cobra.Command, s string) (bake.OnBusy, error) {
+	switch b := bake.OnBusy(s); b {
+	case bake.Fail, bake.Wait, bake.Supersede:
+		return b, nil
+	}
+	return "", usage(cmd, fmt.Errorf("--on-busy %q: want fail, wait or supersede", s))
+}
+
+func (c *cli) release(ctx context.Context, cfg Config, o releaseOptions) error {
+	show := c.shower(fmt.Sprintf("%s → %s", o.version, cfg.Group))
+	defer show.close()
+	r, err := c.connect(ctx, cfg, bake.Options{OnBusy: o.onBusy, Detach: o.detach, Events: show.tell})
+	if err != nil {
+		return err
+	}
+	if err := c.begins(ctx, r, o); err != nil {
+		return err
+	}
+	show.laps.lap("preflight")
+	digest, err := c.published(ctx, cfg, r.store, o.version)
+	if err != nil {
+		return err
+	}
+	show.laps.lap("publish")
+	result, err := r.Release(ctx, o.version, digest)
+	show.close()
+	if err != nil {
+		return err
+	}
+	return c.ended(result, show.laps.laps)
+}
+
+// begins refuses what Release would refuse, before anything is published.
+func (c *cli) begins(ctx context.Context, r rollout, o releaseOptions) error {
+	var refused *bake.Refused
+	err := r.Preflight(ctx)
+	if err != nil && !errors.As(err, &refused) {
+		return err
+	}
+	st, serr := r.Status(ctx)
+	if serr != nil {
+		if err != nil {
+			return err
+		}
+		return serr
+	}
+	if l := st.Lock; l != nil && l.Kind == bake.Release && l.Version == o.version {
+		return nil // this run is taken up where it stopped, whatever the group looks like
+	}
+	if err != nil || st.Lock == nil || o.onBusy != bake.Fail {
+		return err
+	}
+	if c.Now().Before(st.Lock.Expires) && alive(st.Lock.Holder) {
+		return &bake.Busy{Group: st.Group, Lock: *st.Lock}
+	}
+	return &bake.Unfinished{Group: st.Group, Lock: *st.Lock}
+}
+
+// published makes sure that the store holds the version, from the tree when
+// there is one, and returns the digest of its manifest.
+func (c *cli) published(ctx context.Context, cfg Config, store artifact.Store, v artifact.Version) (artifact.Digest, error) {
+	if cfg.Tree == "" {
+		_, digest, err := artifact.Find(ctx, store, v)
+		if errors.Is(err, artifact.ErrNotFound) {
+			return "", &hintedError{err: fmt.Errorf("version %q is not published, and there is no tree to build it from", v), hint: "add --tree DIR"}
+		}
+		return digest, err
+	}
+	p, err := c.buildAndPut(ctx, store, buildOptions{version: v, tree: cfg.Tree, exclude: cfg.Exclude})
+	if err != nil {
+		return "", err
+	}
+	if p.Created {
+		c.note("published %s %s", v, p.Digest)
+	}
+	return p.Digest, nil
+}
+func (c *cli) dryRelease(ctx context.Context, cfg Config, o releaseOptions) error { return nil }

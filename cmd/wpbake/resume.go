@@ -1,0 +1,33 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/wpbake/wpbake/bake"
+)
+
+func (c *cli) resumeCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "resume",
+		Short: "Take up a run that was stopped, and finish it",
+		Long: `Takes up the run that stands in the group's lock, from what its record and AWS
+say, and brings it to its end: released and proven, or rolled back and proven.`,
+		Example: `  eval "$(wpbake local env)"
+  wpbake resume --store s3://releases/shop --group shop`,
+		GroupID: groupRelease,
+		Args:    words(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := c.config()
+			if err != nil {
+				return err
+			}
+			return c.follow(cmd.Context(), cfg, rollout.resume)
+		},
+	}
+	c.settingFlags(cmd, rolloutKeys...)
+	return cmd
+}
+
+func (r rollout) resume(ctx context.Context) (bake.Result, error) { return r.Resume(ctx) }

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/bake"
+)
+
+func (c *cli) rollbackCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "rollback [VERSION]",
+		Short: "Go back to a proven version",
+		Long: `Takes the group back to VERSION, or to the newest proven version that does not
+run now. A release under way is turned back instead. It builds nothing, ignores
+alarms and takes the lock over; the record says so.`,
+		Example: `  eval "$(wpbake local env)"
+  wpbake rollback --store s3://releases/shop --group shop`,
+		GroupID: groupRelease,
+		Args:    words("[VERSION]"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cfg, err := c.config()
+			if err != nil {
+				return err
+			}
+			var v artifact.Version
+			if len(args) > 0 {
+				if v, err = parseVersion(cmd, args[0]); err != nil {
+					return err
+				}
+			}
+			return c.rollback(cmd.Context(), cfg, v)
+		},
+	}
+	c.settingFlags(cmd, rolloutKeys...)
+	return cmd
+}
+
+func (c *cli) rollback(ctx context.Context, cfg Config, v artifact.Version) error {
+	return c.follow(ctx, cfg, func(r rollout, ctx context.Context) (bake.Result, error) {
+		return r.Rollback(ctx, v)
+	})
+}

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// scriptExit runs a program and wants exactly this exit code: exit CODE PROGRAM ARGS...
+func scriptExit(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exit CODE PROGRAM [ARGS...]")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else if err != nil {
+		ts.Fatalf("%v", err)
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// scriptFifo makes a named pipe: fifo PATH
+func scriptFifo(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: fifo PATH")
+	}
+	ts.Check(syscall.Mkfifo(ts.MkAbs(args[0]), 0o644))
+}
+
+// scriptSite writes a small tree that is WordPress: site DIR
+func scriptSite(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: site DIR")
+	}
+	dir := ts.MkAbs(args[0])
+	for name, content := range siteFiles() {
+		path := filepath.Join(dir, name)
+		ts.Check(os.MkdirAll(filepath.Dir(path), 0o755))
+		ts.Check(os.WriteFile(path, []byte(content), 0o644))
+	}
+}
+
+func siteFiles() map[string]string {
+	return map[string]string{
+		"index.php":          "<?php\ndefine( 'WP_USE_THEMES', true );\nrequire __DIR__ . '/wp-blog-header.php';\n",
+		"wp-blog-header.php": "<?php\nrequire_once __DIR__ . '/wp-load.php';\n",
+		"wp-load.php":        "<?php\nrequire_once __DIR__ . '/wp-config.php';\n",
+		"wp-settings.php":    "<?php\nrequire ABSPATH . 'wp-includes/version.php';\n",
+		"wp-login.php":       "<?php\nrequire __DIR__ . '/wp-load.php';\n",
+		"wp-config.php":      "<?php\ndefine( 'DB_PASSWORD', getenv( 'DB_PASSWORD' ) );\nrequire_once ABSPATH . 'wp-settings.php';\n",
+		"wp-admin/index.php": "<?php\n",
+		"wp-includes/version.php": "<?php\n$wp_version = '6.8.3';\n$wp_db_version = 60421;\n" +
+			"$tinymce_version = '49110-20250317';\n$required_php_version = '7.2.24';\n$required_mysql_version = '5.5.5';\n",
+		"wp-content/index.php":                    "<?php\n// Silence is golden.\n",
+		"wp-content/themes/shop/style.css":        "/*\nTheme Name: Shop\nVersion: 1.0\n*/\n",
+		"wp-content/themes/shop/index.php":        "<?php\necho 'shop';\n",
+		"wp-content/plugins/cart/cart.php":        "<?php\n/*\nPlugin Name: Cart\nVersion: 2.1\n*/\n",
+		"wp-content/plugins/cart/assets/cart.css": "body {}\n",
+	}
+}

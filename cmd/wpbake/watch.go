@@ -1,0 +1,48 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/wpbake/wpbake/bake"
+)
+
+func (c *cli) watchCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "watch",
+		Short: "Follow the group's run from anywhere, changing nothing",
+		Long:  `Follows the run that holds the group to its end and exits as that run does.`,
+		Example: `  eval "$(wpbake local env)"
+  wpbake watch --store s3://releases/shop --group shop`,
+		GroupID: groupRelease,
+		Args:    words(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := c.config()
+			if err != nil {
+				return err
+			}
+			return c.follow(cmd.Context(), cfg, rollout.watch)
+		},
+	}
+	c.settingFlags(cmd, append([]string{"poll"}, groupKeys...)...)
+	return cmd
+}
+
+func (r rollout) watch(ctx context.Context) (bake.Result, error) { return r.Watch(ctx) }
+
+// follow connects to the group and shows what act does until it ends.
+func (c *cli) follow(ctx context.Context, cfg Config, act func(rollout, context.Context) (bake.Result, error)) error {
+	show := c.shower(cfg.Group)
+	defer show.close()
+	r, err := c.connect(ctx, cfg, bake.Options{Events: show.tell})
+	if err != nil {
+		return err
+	}
+	result, err := act(r, ctx)
+	show.close()
+	if err != nil {
+		return err
+	}
+	return c.ended(result, show.laps.laps)
+}
