@@ -9,7 +9,7 @@ import (
 // signatureErrors are the answers to a request that can not be trusted. Each
 // family of protocols has its own codes for the same thing.
 type signatureErrors struct {
-	skew                                                         time.Duration
+	skew                                                          time.Duration
 	unknownKey, mismatch, badToken, expiredToken, expiredURL, old *Error
 }
 

@@ -39,16 +39,20 @@ func operations() []string {
 }
 
 func main() {
-	if err := run(); err != nil {
+	text, err := generate()
+	if err == nil {
+		err = os.WriteFile("ec2_names.go", text, 0o644)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "ec2names:", err)
 		os.Exit(1)
 	}
 }
 
-func run() error {
+func generate() ([]byte, error) {
 	dir, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", module).Output()
 	if err != nil {
-		return fmt.Errorf("finding module %q: %w", module, err)
+		return nil, fmt.Errorf("finding module %q: %w", module, err)
 	}
 	read := func(file, op string, parse func(string) (structure, error)) (table, error) {
 		source, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(dir)), file))
@@ -59,17 +63,13 @@ func run() error {
 	}
 	requests, err := read("serializers.go", "awsEc2query_serializeOpDocument%sInput", parseSerializer)
 	if err != nil {
-		return fmt.Errorf("reading requests: %w", err)
+		return nil, fmt.Errorf("reading requests: %w", err)
 	}
 	answers, err := read("deserializers.go", "awsEc2query_deserializeOpDocument%sOutput", parseDeserializer)
 	if err != nil {
-		return fmt.Errorf("reading answers: %w", err)
+		return nil, fmt.Errorf("reading answers: %w", err)
 	}
-	text, err := format.Source(render(requests, answers))
-	if err != nil {
-		return fmt.Errorf("formatting: %w", err)
-	}
-	return os.WriteFile("ec2_names.go", text, 0o644)
+	return format.Source(render(requests, answers))
 }
 
 // table holds wire names by "Type.Field": of members, and of what is inside a
