@@ -24,7 +24,7 @@ const localPort = 4599
 func (c *cli) localCommand() *cobra.Command {
 	l := &local{cli: c}
 	cmd := &cobra.Command{
-		Use:   "local COMMAND",
+		Use:   "local",
 		Short: "The local cloud: AWS's behaviour on this machine",
 		Long: `Serves S3, EC2, Auto Scaling, ELB, CloudWatch, SSM and STS on one loopback port,
 with instances that really run. Any AWS client works against it.`,

@@ -20,7 +20,7 @@ const nodeConfig = "/etc/wpbake/node.yaml"
 
 func (c *cli) nodeCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "node COMMAND",
+		Use:     "node",
 		Short:   "What an instance runs: boot a release, tell what it serves",
 		GroupID: groupNode,
 		Args:    c.subcommand,

@@ -130,12 +130,12 @@ func (c *cli) live() bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// width returns the columns of the terminal on w, or 80.
-func width(w io.Writer) int {
+// screen returns the columns and rows of the terminal on w, or 80 by 24.
+func screen(w io.Writer) (columns, rows int) {
 	if f, ok := w.(*os.File); ok {
-		if n, _, err := term.GetSize(int(f.Fd())); err == nil && n > 0 {
-			return n
+		if columns, rows, err := term.GetSize(int(f.Fd())); err == nil && columns > 0 && rows > 0 {
+			return columns, rows
 		}
 	}
-	return 80
+	return 80, 24
 }

@@ -82,7 +82,8 @@ func (p *painter) paint(line string) {
 		b.WriteString(line + "\n")
 	}
 	p.picture.elapsed = p.c.Now().Sub(p.begun)
-	lines := p.picture.lines(p.st, width(p.c.Stderr)-1)
+	columns, rows := screen(p.c.Stderr)
+	lines := p.picture.lines(p.st, columns-1, rows)
 	b.WriteString(strings.Join(lines, "\n") + "\n")
 	p.painted = len(lines)
 	fmt.Fprint(p.c.Stderr, b.String())

@@ -51,22 +51,19 @@ func newStyles(r *lipgloss.Renderer) styles {
 	return styles{title: r.NewStyle().Bold(true), good: color("2"), bad: color("1"), busy: color("3"), dim: r.NewStyle().Faint(true)}
 }
 
-// most is how many nodes a picture shows; of more, those that wait come first.
-const most = 20
-
-// lines draws the picture for a terminal of the given width.
-func (p *picture) lines(st styles, columns int) []string {
+// lines draws the picture for a terminal of this size.
+func (p *picture) lines(st styles, columns, rows int) []string {
 	out := []string{st.title.Render(printable(p.title)) + "  " + st.dim.Render(strings.TrimSpace(clock(p.elapsed)))}
 	if p.refresh != nil {
 		out = append(out, p.refreshLine(st))
 	}
-	rows := [][]cell{{{"node", st.dim}, {"zone", st.dim}, {"state", st.dim}, {"target", st.dim}, {"release", st.dim}, {"waits for", st.dim}}}
-	shown := p.shown()
+	table := [][]cell{{{"node", st.dim}, {"zone", st.dim}, {"state", st.dim}, {"target", st.dim}, {"release", st.dim}, {"waits for", st.dim}}}
+	shown := p.shown(max(1, rows-around))
 	for _, n := range shown {
-		rows = append(rows, nodeRow(n, st))
+		table = append(table, nodeRow(n, st))
 	}
 	if len(shown) > 0 {
-		out = append(out, grid(rows)...)
+		out = append(out, grid(table)...)
 	}
 	if rest := len(p.nodes) - len(shown); rest > 0 {
 		out = append(out, st.dim.Render(fmt.Sprintf("  and %d more", rest)))
@@ -78,7 +75,12 @@ func (p *picture) lines(st styles, columns int) []string {
 	return out
 }
 
-func (p *picture) shown() []bake.NodeView {
+// around is how many lines a picture has beside those of nodes: three above,
+// one below, and the one that the cursor stands on.
+const around = 5
+
+// shown is at most that many nodes; of more, those that wait come first.
+func (p *picture) shown(most int) []bake.NodeView {
 	if len(p.nodes) <= most {
 		return p.nodes
 	}

@@ -137,4 +137,3 @@ func (c *cli) published(ctx context.Context, cfg Config, store artifact.Store, v
 	}
 	return p.Digest, nil
 }
-func (c *cli) dryRelease(ctx context.Context, cfg Config, o releaseOptions) error { return nil }

@@ -19,7 +19,7 @@ const (
 
 func (c *cli) rootCommand() *cobra.Command {
 	root := &cobra.Command{
-		Use:   "wpbake COMMAND",
+		Use:   "wpbake",
 		Short: "Release WordPress as one immutable, proven unit",
 		Long: `wpbake makes one verified artifact of a WordPress tree, rolls it through an
 Auto Scaling group and proves that every node serves it. A bad release is

@@ -43,5 +43,5 @@ type shown struct {
 	Manifest artifact.Manifest `json:"manifest"`
 }
 
-func (c *cli) showAll(ctx context.Context, cfg Config) error { fmt.Println(); return nil }
+func (c *cli) showAll(ctx context.Context, cfg Config) error                  { fmt.Println(); return nil }
 func (c *cli) show(ctx context.Context, cfg Config, v artifact.Version) error { return nil }

@@ -1,0 +1,185 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/wpbake/wpbake/bake"
+)
+
+func TestExitCodes(t *testing.T) {
+	ended := func(o bake.Outcome) error { return &endedError{bake.Result{Outcome: o}} }
+	for _, tt := range []struct {
+		name string
+		err  error
+		want int
+	}{
+		{"done", nil, 0},
+		{"any failure", errors.New("disk full"), 1},
+		{"refused", &bake.Refused{Findings: []bake.Finding{{}}}, 1},
+		{"busy", &bake.Busy{}, 1},
+		{"unfinished", &bake.Unfinished{}, 1},
+		{"untouched", &bake.FailedUntouched{}, 1},
+		{"abandoned", ended(bake.Abandoned), 1},
+		{"interrupted early", &bake.Interrupted{}, 1},
+		{"usage", &usageError{err: errors.New("x")}, 2},
+		{"rolled back", ended(bake.RolledBack), 3},
+		{"unproven", ended(bake.Unproven), 4},
+		{"unknown outcome", ended("else"), 4},
+		{"interrupted late", &bake.Interrupted{Touched: true}, 4},
+		{"lease lost", &bake.LeaseLost{}, 4},
+		{"adrift", &bake.Adrift{Err: errors.New("expired")}, 4},
+		{"person", fmt.Errorf("wrapped: %w", &bake.PersonNeeded{}), 4},
+	} {
+		if got := exitCode(tt.err); got != tt.want {
+			t.Errorf("%s: exit code %d, want %d", tt.name, got, tt.want)
+		}
+	}
+}
+
+// Every command shows how it is used on the local cloud or this machine.
+func TestEveryCommandHasAnExample(t *testing.T) {
+	c := &cli{App: App{Env: os.LookupEnv, Stderr: io.Discard, Now: time.Now}, overrides: map[string]string{}}
+	var walk func(*cobra.Command)
+	walk = func(cmd *cobra.Command) {
+		for _, sub := range cmd.Commands() {
+			walk(sub)
+		}
+		if cmd.HasSubCommands() || !cmd.Runnable() {
+			return
+		}
+		if !strings.Contains(cmd.Example, "wpbake ") {
+			t.Errorf("%s has no example", cmd.CommandPath())
+		}
+		if cmd.Short == "" {
+			t.Errorf("%s has no short description", cmd.CommandPath())
+		}
+	}
+	for _, cmd := range c.commands() {
+		walk(cmd)
+	}
+}
+
+func TestNearest(t *testing.T) {
+	known := []string{"tree", "store", "group", "refresh.bake_time"}
+	for word, want := range map[string]string{
+		"gruop": "group", "stor": "store", "Tree": "tree", "refresh.bake-time": "refresh.bake_time", "alarms": "", "": "",
+	} {
+		if got := nearest(word, known); got != want {
+			t.Errorf("nearest(%q) = %q, want %q", word, got, want)
+		}
+	}
+}
+
+func TestPrintable(t *testing.T) {
+	for in, want := range map[string]string{
+		"plain – ünï 日本": "plain – ünï 日本",
+		"a\x1b[2Jb":      `a\x1b[2Jb`,
+		"two\nlines":     `two\nlines`,
+		"tab\tbed":       "tab bed",
+		"\u202eevil":     `\u202eevil`,
+		"c1 \u009b31m":   `c1 \u009b31m`,
+	} {
+		if got := printable(in); got != want {
+			t.Errorf("printable(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestParseStore(t *testing.T) {
+	for in, want := range map[string]storeURL{
+		"s3://releases":            {bucket: "releases"},
+		"s3://releases/":           {bucket: "releases"},
+		"s3://releases/shop":       {bucket: "releases", prefix: "shop"},
+		"s3://releases/a/b/":       {bucket: "releases", prefix: "a/b"},
+		"s3://my.bucket-1/shop":    {bucket: "my.bucket-1", prefix: "shop"},
+		"dir:///srv/store":         {dir: "/srv/store"},
+		"dir:///srv/../srv/store/": {dir: "/srv/store"},
+	} {
+		if got, err := parseStore(in); err != nil || got != want {
+			t.Errorf("parseStore(%q) = %+v, %v; want %+v", in, got, err, want)
+		}
+	}
+	for _, in := range []string{
+		"", "releases", "/srv/store", "s3://", "s3:///shop", "s3://Releases", "s3://ab", "s3://a..b/c",
+		"s3://releases/a//b", "s3://releases/../x", "dir://srv/store", "dir://", "http://x/y",
+		"s3://arn:aws:s3:::bucket/x",
+	} {
+		var u *usageError
+		if got, err := parseStore(in); !errors.As(err, &u) {
+			t.Errorf("parseStore(%q) = %+v, %v; want a usage error", in, got, err)
+		}
+	}
+}
+
+func TestShellWord(t *testing.T) {
+	for _, s := range []string{"", "plain", "http://127.0.0.1:4599", "a b", "it's", "$(id)", "a\nb", `"x"\`} {
+		out, err := exec.Command("/bin/sh", "-c", "printf %s "+shellWord(s)).Output()
+		if err != nil || string(out) != s {
+			t.Errorf("shellWord(%q) reads as %q, %v", s, out, err)
+		}
+	}
+}
+
+// A holder is known to be dead only when its process was seen in this very
+// place.
+func TestAlive(t *testing.T) {
+	c := &cli{App: App{Env: func(string) (string, bool) { return "", false }}}
+	me := c.holder()
+	if me.Host == "" {
+		t.Skip("this system does not tell processes apart")
+	}
+	if !alive(me) {
+		t.Error("this process counts as dead")
+	}
+	child := exec.CommandContext(t.Context(), "/bin/sleep", "600")
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	other := me
+	other.PID, other.Started = child.Process.Pid, procStarted(child.Process.Pid)
+	if !alive(other) {
+		t.Error("a running process counts as dead")
+	}
+	child.Process.Kill()
+	child.Wait()
+	if alive(other) {
+		t.Error("a process that ended counts as alive")
+	}
+	far := other
+	far.Host = "elsewhere"
+	if !alive(far) {
+		t.Error("a process of another machine counts as dead")
+	}
+}
+
+func TestJobLink(t *testing.T) {
+	env := map[string]string{"GITHUB_RUN_ID": "7", "GITHUB_SERVER_URL": "https://github.example", "GITHUB_REPOSITORY": "shop/site"}
+	c := &cli{App: App{Env: func(k string) (string, bool) { v, ok := env[k]; return v, ok }}}
+	if got, want := c.jobLink(), "https://github.example/shop/site/actions/runs/7"; got != want {
+		t.Errorf("job link %q, want %q", got, want)
+	}
+}
+
+// Programs read how a command ended from the last line of stdout.
+func TestReportIsJSONOnTheLastLine(t *testing.T) {
+	var out, errs strings.Builder
+	c := &cli{App: App{Args: []string{"x", "--json"}, Stdout: &out, Stderr: &errs}}
+	if got := c.report(&bake.Interrupted{Run: "r", Touched: true}); got != exitPerson {
+		t.Errorf("exit code %d", got)
+	}
+	if !strings.HasPrefix(out.String(), `{"error":"stopped watching run r`) || !strings.Contains(out.String(), `"exit":4}`) {
+		t.Errorf("stdout %q", out.String())
+	}
+	if !strings.Contains(errs.String(), "wpbake: hint: wpbake watch") {
+		t.Errorf("stderr %q", errs.String())
+	}
+}
