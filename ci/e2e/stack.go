@@ -1,0 +1,230 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// Options say what a stack is made of. All fields but Log are needed.
+type Options struct {
+	Dir    string    // everything lies in it; must not exist
+	Wpbake string    // the program
+	Tree   string    // a WordPress tree with the files of this package; it is copied
+	Speed  float64   // of AWS's clocks
+	Nodes  int       // in the group
+	Log    io.Writer // told of each part that stands; may be nil
+}
+
+// Names of what a stack makes in the local cloud.
+const (
+	Group  = "shop"
+	Bucket = "releases"
+	Store  = "s3://" + Bucket + "/shop"
+)
+
+// Stack is a shop that runs: a group of nodes without any release yet, behind
+// a load balancer.
+type Stack struct {
+	Dir     string            `json:"dir"`
+	Program string            `json:"program"` // wpbake
+	Site    string            `json:"site"`    // URL of the load balancer
+	Tree    string            `json:"tree"`    // the WordPress tree to edit and release
+	Environ map[string]string `json:"environ"` // what any AWS client needs
+	Servers map[string]int    `json:"servers"` // process ids
+
+	sessions string // memcached's address
+	log      io.Writer
+}
+
+// Start brings the whole stack up. What a failed start has made is stopped
+// again; its directory stays, for its logs.
+func Start(ctx context.Context, o Options) (*Stack, error) {
+	s := &Stack{Dir: o.Dir, Program: o.Wpbake, Tree: filepath.Join(o.Dir, "tree"), Servers: map[string]int{}, log: o.Log}
+	if s.log == nil {
+		s.log = io.Discard
+	}
+	if err := s.start(ctx, o); err != nil {
+		return nil, errors.Join(err, s.Stop())
+	}
+	return s, nil
+}
+
+func (s *Stack) start(ctx context.Context, o Options) error {
+	if err := os.MkdirAll(s.Dir, 0o755); err != nil {
+		return fmt.Errorf("making the stack's directory: %w", err)
+	}
+	if err := copyTree(o.Tree, s.Tree); err != nil {
+		return err
+	}
+	vars, err := s.startBackends(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.startCloud(ctx, o.Speed); err != nil {
+		return err
+	}
+	if err := s.makeGroup(ctx, o.Nodes, vars); err != nil {
+		return err
+	}
+	return s.configure(ctx)
+}
+
+// startBackends starts what the nodes share, with WordPress installed.
+func (s *Stack) startBackends(ctx context.Context) (settings, error) {
+	var ports [3]string
+	for i := range ports {
+		var err error
+		if ports[i], err = freePort(); err != nil {
+			return nil, err
+		}
+	}
+	s.Site, s.sessions = "http://127.0.0.1:"+ports[0], "127.0.0.1:"+ports[1]
+	vars := newSettings(s.Site, "127.0.0.1:"+ports[2])
+	database, err := startDatabase(ctx, s.Dir, vars)
+	if err := s.keep(database, err); err != nil {
+		return nil, err
+	}
+	memcached, err := startSessions(ctx, s.Dir, s.sessions)
+	if err := s.keep(memcached, err); err != nil {
+		return nil, err
+	}
+	s.say("MariaDB and memcached are up")
+	if err := install(ctx, s.Dir, s.Tree, vars); err != nil {
+		return nil, err
+	}
+	s.say("WordPress is installed in the database")
+	return vars, nil
+}
+
+// keep writes down a server, also one that is up but not ready, so that Stop
+// finds it.
+func (s *Stack) keep(p *process, err error) error {
+	if p != nil {
+		s.Servers[p.name] = p.pid
+		err = errors.Join(err, s.save())
+	}
+	return err
+}
+
+func (s *Stack) save() error {
+	data, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(s.Dir, "stack.json"), data, 0o600)
+}
+
+// Open finds a stack that was left running in dir; fs.ErrNotExist when there
+// is none.
+func Open(dir string) (*Stack, error) {
+	data, err := os.ReadFile(filepath.Join(dir, "stack.json"))
+	if err != nil {
+		return nil, err
+	}
+	s := &Stack{log: io.Discard}
+	if err := json.Unmarshal(data, s); err != nil {
+		return nil, fmt.Errorf("reading what was left running: %w", err)
+	}
+	return s, nil
+}
+
+// Stop ends the instances, the local cloud and the servers. It may be called
+// for a stack of which only a part runs.
+func (s *Stack) Stop() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	var err error
+	if _, statErr := os.Stat(s.cloudDir()); !errors.Is(statErr, fs.ErrNotExist) {
+		err = s.run(ctx, "local", "stop", "--dir", s.cloudDir())
+	}
+	for name, pid := range s.Servers {
+		if runs(pid, s.Dir) {
+			(&process{name: name, pid: pid}).stop()
+		}
+	}
+	return err
+}
+
+// Remove deletes everything that a stopped stack has left.
+func (s *Stack) Remove() error {
+	if err := os.RemoveAll(s.Dir); err != nil {
+		return fmt.Errorf("removing the stack: %w", err)
+	}
+	return nil
+}
+
+func (s *Stack) cloudDir() string { return filepath.Join(s.Dir, "cloud") }
+
+func (s *Stack) say(format string, args ...any) { fmt.Fprintf(s.log, "  "+format+"\n", args...) }
+
+// startCloud starts the local cloud on a free port.
+func (s *Stack) startCloud(ctx context.Context, speed float64) error {
+	out, err := s.output(ctx, "--json", "local", "start", "--dir", s.cloudDir(), "--port", "0",
+		"--speed", strconv.FormatFloat(speed, 'g', -1, 64))
+	if err != nil {
+		return err
+	}
+	var started struct {
+		URL     string            `json:"url"`
+		Environ map[string]string `json:"environ"`
+	}
+	if err := json.Unmarshal(out, &started); err != nil {
+		return fmt.Errorf("starting the local cloud: it answers %q: %w", out, err)
+	}
+	s.Environ = started.Environ
+	s.say("the local cloud is up at %s", started.URL)
+	return s.save()
+}
+
+// configure writes the wpbake.yaml of the shop and prepares its group.
+func (s *Stack) configure(ctx context.Context) error {
+	config := fmt.Sprintf("tree: %s\nstore: %s\ngroup: %s\npoll: 500ms\n", s.Tree, Store, Group)
+	if err := os.WriteFile(filepath.Join(s.Dir, "wpbake.yaml"), []byte(config), 0o644); err != nil {
+		return fmt.Errorf("writing wpbake.yaml: %w", err)
+	}
+	return s.run(ctx, "adopt", "--yes")
+}
+
+// Wpbake is the command `wpbake ARGS` as a user of the shop runs it: beside
+// its wpbake.yaml, with the local cloud's environment. An ending context
+// interrupts it, as Ctrl-C does.
+func (s *Stack) Wpbake(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, s.Program, args...)
+	cmd.Dir = s.Dir
+	cmd.Env = os.Environ()
+	for k, v := range s.Environ {
+		cmd.Env = append(cmd.Env, k+"="+v)
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 20 * time.Second
+	return cmd
+}
+
+// output runs wpbake and returns what it printed.
+func (s *Stack) output(ctx context.Context, args ...string) ([]byte, error) {
+	cmd := s.Wpbake(ctx, args...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("running wpbake %q: %w\n%s%s", args, err, out, stderr.Bytes())
+	}
+	return out, nil
+}
+
+func (s *Stack) run(ctx context.Context, args ...string) error {
+	_, err := s.output(ctx, args...)
+	return err
+}

@@ -1,0 +1,75 @@
+package e2e
+
+import (
+	"context"
+	_ "embed" // install.php
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+//go:embed files/install.php
+var installPHP []byte
+
+// install fills the database with a shop of ten candles.
+func install(ctx context.Context, dir, tree string, s settings) error {
+	script := filepath.Join(dir, "install.php")
+	if err := os.WriteFile(script, installPHP, 0o600); err != nil {
+		return fmt.Errorf("installing WordPress: %w", err)
+	}
+	cmd := exec.CommandContext(ctx, "php", script, tree)
+	cmd.Env = append(os.Environ(), s.environ()...)
+	cmd.Env = append(cmd.Env, "WPB_ADMIN_PASSWORD="+secret())
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("installing WordPress: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// copyTree makes the tree that a demo edits.
+func copyTree(from, to string) error {
+	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
+		return fmt.Errorf("copying the WordPress tree: %w", err)
+	}
+	return nil
+}
+
+// footer is the part of the theme that every page shows.
+const footer = "wp-content/themes/twentytwentythree/parts/footer.html"
+
+// EditTheme writes text into the footer of every page.
+func (s *Stack) EditTheme(text string) error {
+	name := filepath.Join(s.Tree, footer)
+	old, err := os.ReadFile(name)
+	if err != nil {
+		return fmt.Errorf("editing the theme: %w", err)
+	}
+	paragraph := "<!-- wp:paragraph --><p>" + text + "</p><!-- /wp:paragraph -->\n"
+	return os.WriteFile(name, append([]byte(paragraph), old...), 0o644)
+}
+
+// BrokenPlugin is a plugin whose last line PHP cannot parse.
+const BrokenPlugin = "wp-content/plugins/winter-sale/winter-sale.php"
+
+// BrokenLine is the line of BrokenPlugin that PHP complains about.
+const BrokenLine = 7
+
+// AddBrokenPlugin adds BrokenPlugin to the tree.
+func (s *Stack) AddBrokenPlugin() error {
+	name := filepath.Join(s.Tree, BrokenPlugin)
+	lines := []string{
+		"<?php",
+		"/*",
+		" * Plugin Name: Winter sale",
+		" */",
+		"add_filter( 'the_title', function ( $title ) {",
+		"\treturn $title . ' (sale)'",
+		"} );",
+	}
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		return fmt.Errorf("adding a plugin: %w", err)
+	}
+	return os.WriteFile(name, []byte(strings.Join(lines, "\n")+"\n"), 0o644)
+}
