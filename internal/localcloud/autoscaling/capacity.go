@@ -1,0 +1,209 @@
+package autoscaling
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+)
+
+// reconcile launches what is missing from the group's capacity and takes in
+// what is too much.
+func (t *turn) reconcile() {
+	g := t.group
+	missing := g.desired() + g.surge + g.healthSurge - g.capacity()
+	switch {
+	case missing > 0:
+		t.scaleOut(missing)
+	case missing < 0 && !g.settling():
+		t.scaleIn(-missing)
+	}
+	if missing <= 0 {
+		clear(g.Owed)
+	}
+}
+
+// settling tells whether a cancelled refresh still waits for its nodes.
+func (g *group) settling() bool {
+	r := g.active()
+	return r != nil && r.Status == types.InstanceRefreshStatusCancelling && r.Settle
+}
+
+// scaleOut plans nodes; they are launched once the turn is over.
+func (t *turn) scaleOut(count int) {
+	g := t.group
+	if g.suspended("Launch") || t.now.Before(g.RetryAt) {
+		return
+	}
+	t.changed = true
+	from, err := t.resolve(g.launchSource())
+	spread := newSpread(g, t.options.Region)
+	for range count {
+		n := &node{
+			State: types.LifecycleStatePending, Health: healthy, Launched: t.now,
+			Place: spread.next(), Protected: *g.Settings.NewInstancesProtectedFromScaleIn,
+		}
+		if r := g.active(); r != nil && r.Status != types.InstanceRefreshStatusCancelling {
+			n.Refresh, n.Rollback = r.ID, !r.forward()
+		}
+		n.Up = *g.begin(n, launchText, t.launchCause(g.pay()), t.now).ActivityId
+		g.Nodes = append(g.Nodes, n)
+		if err != nil {
+			t.launchFailed(n, err)
+			return
+		}
+		// After a failed launch the policy's next override has its turn.
+		n.Choice = from.All[g.Failures%len(from.All)]
+		t.launches = append(t.launches, n)
+	}
+}
+
+// pay tells what the next launch is for: what terminations promised, then
+// what a refresh wants beyond desired capacity, then plain capacity.
+func (g *group) pay() reason {
+	for _, why := range []reason{byHealth, byRefresh} {
+		if g.Owed[why] > 0 {
+			g.Owed[why]--
+			return why
+		}
+	}
+	if g.surge > 0 && g.capacity() >= g.desired() {
+		return byRefresh
+	}
+	return byCapacity
+}
+
+// scaleIn takes nodes out by the termination policies; nodes not in service
+// or not well go first, protected ones never.
+func (t *turn) scaleIn(count int) {
+	g := t.group
+	if g.suspended("Terminate") {
+		return
+	}
+	var candidates []*node
+	for _, n := range g.Nodes {
+		if n.counts() && !n.Protected && n.ID != "" {
+			candidates = append(candidates, n)
+		}
+	}
+	for _, n := range g.victims(candidates, count) {
+		t.leave(n, byCapacity)
+	}
+}
+
+// spread gives each new node the place that has fewest.
+type spread struct {
+	places []place
+	counts []int
+}
+
+func newSpread(g *group, region string) *spread {
+	s := &spread{places: g.places(region)}
+	s.counts = make([]int, len(s.places))
+	for _, n := range g.Nodes {
+		if i := slices.Index(s.places, n.Place); i >= 0 && n.counts() {
+			s.counts[i]++
+		}
+	}
+	return s
+}
+
+func (s *spread) next() place {
+	best := 0
+	for i, c := range s.counts {
+		if c < s.counts[best] {
+			best = i
+		}
+	}
+	s.counts[best]++
+	return s.places[best]
+}
+
+// victims chooses who goes: of the zone that has most nodes the first by the
+// group's termination policy, again and again.
+func (g *group) victims(candidates []*node, count int) []*node {
+	count = min(count, len(candidates))
+	if count <= 0 {
+		return nil
+	}
+	order := g.terminationOrder()
+	zones := map[string][]*node{}
+	weight := map[string]int{}
+	for _, n := range g.Nodes {
+		if n.counts() {
+			weight[n.Place.Zone]++
+		}
+	}
+	for _, n := range candidates {
+		zones[n.Place.Zone] = append(zones[n.Place.Zone], n)
+	}
+	names := make([]string, 0, len(zones))
+	for name, nodes := range zones {
+		slices.SortStableFunc(nodes, order)
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	var out []*node
+	for len(out) < count {
+		pick := ""
+		for _, name := range names {
+			if len(zones[name]) > 0 && (pick == "" || better(zones[name][0], zones[pick][0], weight[name]-weight[pick])) {
+				pick = name
+			}
+		}
+		out = append(out, zones[pick][0])
+		zones[pick] = zones[pick][1:]
+		weight[pick]--
+	}
+	return out
+}
+
+// better prefers nodes that are of no use, then the fuller zone.
+func better(a, b *node, fuller int) bool {
+	if a.well() != b.well() {
+		return !a.well()
+	}
+	return fuller > 0
+}
+
+// terminationOrder compares nodes by use first and then by the group's
+// termination policies, most expendable first.
+func (g *group) terminationOrder() func(a, b *node) int {
+	byAge := func(a, b *node) int { return a.Launched.Compare(b.Launched) }
+	byTemplate := func(a, b *node) int {
+		return cmp.Or(strings.Compare(a.Choice.TemplateID, b.Choice.TemplateID), cmp.Compare(a.Choice.Version, b.Choice.Version))
+	}
+	policies := []func(a, b *node) int{func(a, b *node) int { return rank(a) - rank(b) }}
+	for _, name := range g.Settings.TerminationPolicies {
+		switch name {
+		case "OldestInstance", "ClosestToNextInstanceHour":
+			policies = append(policies, byAge)
+		case "NewestInstance":
+			policies = append(policies, func(a, b *node) int { return byAge(b, a) })
+		case "OldestLaunchTemplate", "OldestLaunchConfiguration":
+			policies = append(policies, byTemplate)
+		case "Default":
+			policies = append(policies, byTemplate, byAge)
+		}
+	}
+	return func(a, b *node) int {
+		for _, p := range policies {
+			if c := p(a, b); c != 0 {
+				return c
+			}
+		}
+		return strings.Compare(a.ID, b.ID)
+	}
+}
+
+// rank is a node's use to the group, least first.
+func rank(n *node) int {
+	switch {
+	case !n.inService():
+		return 0
+	case !n.well():
+		return 1
+	}
+	return 2
+}
