@@ -1,0 +1,215 @@
+// Package ec2 is EC2 on this machine: launch templates with versions, images,
+// tags, a small fixed network, and instances that a Runner really runs. It
+// knows what EC2 answers and when; it refuses to know how an instance is run,
+// what its metadata service says, and who launches it.
+package ec2
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/wpbake/wpbake/internal/wire"
+)
+
+// Runner runs instances.
+type Runner interface {
+	// Start returns once the instance is booting and never waits for its user
+	// data. The process outlives ctx.
+	Start(ctx context.Context, m Machine) (Process, error)
+}
+
+// Machine is an instance as its Runner sees it.
+type Machine struct {
+	ID       string
+	Address  string // on loopback, its own
+	Type     string
+	ImageID  string
+	UserData []byte   // decoded
+	Dir      string   // its own directory, "" when the cloud keeps nothing on disk
+	Environ  []string // what user data needs besides the runner's own variables
+}
+
+// Process is a running instance.
+type Process interface {
+	Console() []byte                // everything that user data printed so far
+	Stop(ctx context.Context) error // gracefully, then by force; nothing of it remains
+	Kill() error                    // pulls the plug
+	Done() <-chan struct{}          // closed when the machine itself has gone
+}
+
+// Metadata serves the instance metadata service of instances.
+type Metadata interface {
+	Serve(instanceID, address string) (io.Closer, error)
+}
+
+// Parameters resolves images named "resolve:ssm:NAME".
+type Parameters interface {
+	Value(name string) (string, error)
+}
+
+// Options configure a Service. Region and Account must be set.
+type Options struct {
+	Region, Account string
+	Network         byte       // second number of the instances' addresses, 127.Network.x.y
+	Dir             string     // holds one directory for each instance; "" for none
+	Environ         []string   // of every instance
+	Runner          Runner     // nil refuses to launch
+	Metadata        Metadata   // nil serves none
+	Parameters      Parameters // nil refuses "resolve:ssm:"
+	Speed           float64    // 0 means 1
+	Lag             time.Duration
+	Changed         func() // called after each change; may be nil
+	Log             *slog.Logger
+}
+
+// LaunchSpec is what Auto Scaling launches: a template version, and what the
+// group says differently.
+type LaunchSpec struct {
+	TemplateID                            string
+	Version                               int64
+	InstanceType, ImageID, Zone, SubnetID string
+	Tags                                  map[string]string
+}
+
+// Service is EC2.
+type Service struct {
+	options Options
+
+	mu       sync.Mutex
+	state    state
+	machines map[string]*machine // by instance id; those that have a process, or soon will
+	shortage *shortage
+	lag      time.Duration
+}
+
+// state is what survives a restart.
+type state struct {
+	Templates []*template
+	Instances []*instance
+	Images    []*image
+	Tokens    map[string]token
+	Tags      map[string]map[string]string // by resource, then key
+	Addresses int                          // how many were given out
+}
+
+// New makes a service that has the seeded images and network.
+func New(o Options) *Service {
+	if o.Changed == nil {
+		o.Changed = func() {}
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Service{options: o, machines: map[string]*machine{}, lag: o.Lag}
+	s.state = state{Tokens: map[string]token{}, Tags: map[string]map[string]string{}, Images: seededImages()}
+	return s
+}
+
+// Actions are the operations served.
+func (s *Service) Actions() wire.Actions {
+	return wire.Actions{
+		"CreateLaunchTemplate":           wire.Handle(s.createLaunchTemplate),
+		"CreateLaunchTemplateVersion":    wire.Handle(s.createLaunchTemplateVersion),
+		"DescribeLaunchTemplates":        wire.Handle(s.describeLaunchTemplates),
+		"DescribeLaunchTemplateVersions": wire.Handle(s.describeLaunchTemplateVersions),
+		"ModifyLaunchTemplate":           wire.Handle(s.modifyLaunchTemplate),
+		"DeleteLaunchTemplate":           wire.Handle(s.deleteLaunchTemplate),
+		"DeleteLaunchTemplateVersions":   wire.Handle(s.deleteLaunchTemplateVersions),
+		"RunInstances":                   wire.Handle(s.runInstances),
+		"DescribeInstances":              wire.Handle(s.describeInstances),
+		"DescribeInstanceStatus":         wire.Handle(s.describeInstanceStatus),
+		"TerminateInstances":             wire.Handle(s.terminateInstances),
+		"StartInstances":                 wire.Handle(s.startInstances),
+		"StopInstances":                  wire.Handle(s.stopInstances),
+		"RebootInstances":                wire.Handle(s.rebootInstances),
+		"GetConsoleOutput":               wire.Handle(s.getConsoleOutput),
+		"CreateTags":                     wire.Handle(s.createTags),
+		"DeleteTags":                     wire.Handle(s.deleteTags),
+		"DescribeTags":                   wire.Handle(s.describeTags),
+		"RegisterImage":                  wire.Handle(s.registerImage),
+		"DescribeImages":                 wire.Handle(s.describeImages),
+		"DeregisterImage":                wire.Handle(s.deregisterImage),
+		"DescribeSubnets":                wire.Handle(s.describeSubnets),
+		"DescribeVpcs":                   wire.Handle(s.describeVpcs),
+		"DescribeSecurityGroups":         wire.Handle(s.describeSecurityGroups),
+		"DescribeAvailabilityZones":      wire.Handle(s.describeAvailabilityZones),
+		"DescribeRegions":                wire.Handle(s.describeRegions),
+	}
+}
+
+// Snapshot is the state as JSON.
+func (s *Service) Snapshot() ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return json.Marshal(s.state)
+}
+
+// Restore takes a snapshot back. Instances that ran are started by Resume.
+func (s *Service) Restore(snapshot []byte) error {
+	var restored state
+	if err := json.Unmarshal(snapshot, &restored); err != nil {
+		return fmt.Errorf("reading state of ec2: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if restored.Tokens == nil {
+		restored.Tokens = map[string]token{}
+	}
+	if restored.Tags == nil {
+		restored.Tags = map[string]map[string]string{}
+	}
+	s.state = restored
+	return nil
+}
+
+// SetLag makes what was created less than lag ago invisible to describe calls
+// and to other services, as EC2's eventual consistency does.
+func (s *Service) SetLag(lag time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lag = lag
+}
+
+// visible needs the mutex.
+func (s *Service) visible(created time.Time) bool {
+	return s.lag == 0 || time.Since(created) >= s.lag
+}
+
+func (s *Service) scaled(d time.Duration) time.Duration {
+	if s.options.Speed <= 0 {
+		return d
+	}
+	return time.Duration(float64(d) / s.options.Speed)
+}
+
+// newID makes an identifier such as "i-0123456789abcdef0".
+func newID(prefix string) string {
+	var b [9]byte
+	_, _ = rand.Read(b[:]) // never fails: crypto/rand ends the program instead
+	return prefix + "-0" + hex.EncodeToString(b[:])[:16]
+}
+
+// isID checks the shape of an identifier, old and short or new and long.
+func isID(prefix, id string) bool {
+	digits, ok := strings.CutPrefix(id, prefix+"-")
+	if !ok || len(digits) != 8 && len(digits) != 17 {
+		return false
+	}
+	return strings.Trim(digits, "0123456789abcdef") == ""
+}
+
+// refuseDryRun is the answer to a dry run that would have succeeded.
+func refuseDryRun(dryRun *bool) error {
+	if dryRun == nil || !*dryRun {
+		return nil
+	}
+	return &wire.Error{Code: "DryRunOperation", Status: 412, Message: "Request would have succeeded, but DryRun flag is set."}
+}

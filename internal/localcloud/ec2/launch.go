@@ -1,0 +1,258 @@
+package ec2
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"reflect"
+	"regexp"
+	"strconv"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+
+	"github.com/wpbake/wpbake/internal/wire"
+)
+
+const (
+	defaultType = "t3.micro"
+	maxLaunch   = 100
+)
+
+// plan is what is to be launched, template and request put together.
+type plan struct {
+	data                types.ResponseLaunchTemplateData
+	zone, subnet        string
+	tags                map[string]string
+	userData            []byte
+	clientToken         string
+	reservation, source string // source is the template's id, "" for none
+}
+
+// shortage makes launches fail for want of capacity.
+type shortage struct {
+	target string // an instance type or zone, "" for all
+	left   int    // launches still to fail, negative for all
+}
+
+// SetShortage makes the next count launches of a type or in a zone fail, all
+// of them when count is 0; target "" means every launch.
+func (s *Service) SetShortage(target string, count int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if count == 0 {
+		count = -1
+	}
+	s.shortage = &shortage{target, count}
+}
+
+// ClearShortage makes launches succeed again.
+func (s *Service) ClearShortage() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.shortage = nil
+}
+
+// Launch starts an instance for Auto Scaling.
+func (s *Service) Launch(ctx context.Context, spec LaunchSpec) (string, error) {
+	s.mu.Lock()
+	id, err := s.launchSpec(ctx, spec)
+	s.mu.Unlock()
+	if err != nil {
+		return "", err
+	}
+	s.options.Changed()
+	return id, nil
+}
+
+func (s *Service) launchSpec(ctx context.Context, spec LaunchSpec) (string, error) {
+	p, err := s.planFrom(templateRef{id: spec.TemplateID}, strconv.FormatInt(spec.Version, 10))
+	if err != nil {
+		return "", err
+	}
+	if spec.InstanceType != "" {
+		p.data.InstanceType = types.InstanceType(spec.InstanceType)
+	}
+	if spec.ImageID != "" {
+		p.data.ImageId = &spec.ImageID
+	}
+	p.zone, p.subnet = cmp.Or(spec.Zone, p.zone), cmp.Or(spec.SubnetID, p.subnet)
+	maps.Copy(p.tags, spec.Tags)
+	if err := s.complete(&p); err != nil {
+		return "", err
+	}
+	launched, err := s.launch(ctx, p, 1)
+	if err != nil {
+		return "", err
+	}
+	return launched[0].ID, nil
+}
+
+// planFrom starts a plan with a template version; it needs the mutex.
+func (s *Service) planFrom(ref templateRef, name string) (plan, error) {
+	t, err := s.template(ref)
+	if err != nil {
+		return plan{}, err
+	}
+	v, err := s.version(t, name)
+	if err != nil {
+		return plan{}, err
+	}
+	p := plan{data: *copied(&v.Data), source: t.ID, tags: map[string]string{}}
+	for _, specification := range v.Data.TagSpecifications {
+		if specification.ResourceType == types.ResourceTypeInstance {
+			for _, tag := range specification.Tags {
+				p.tags[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
+			}
+		}
+	}
+	p.tags["aws:ec2launchtemplate:id"] = t.ID
+	p.tags["aws:ec2launchtemplate:version"] = strconv.FormatInt(v.Number, 10)
+	p.readPlace()
+	return p, nil
+}
+
+// readPlace takes zone and subnet from the data.
+func (p *plan) readPlace() {
+	if place := p.data.Placement; place != nil {
+		p.zone = cmp.Or(aws.ToString(place.AvailabilityZone), p.zone)
+	}
+	for _, network := range p.data.NetworkInterfaces {
+		p.subnet = cmp.Or(aws.ToString(network.SubnetId), p.subnet)
+	}
+}
+
+// complete checks a plan as EC2 checks a launch, and fills what was left open.
+// It needs the mutex.
+func (s *Service) complete(p *plan) error {
+	if s.options.Runner == nil {
+		return wire.Errorf("UnsupportedOperation", "This local cloud was started without a runner of instances.")
+	}
+	if p.data.ImageId == nil {
+		return wire.Errorf("MissingParameter", "The request must contain the parameter ImageId")
+	}
+	image, err := s.resolveImage(*p.data.ImageId)
+	if err != nil {
+		return err
+	}
+	if _, err := s.image(image); err != nil {
+		return err
+	}
+	p.data.ImageId = &image
+	p.data.InstanceType = cmp.Or(p.data.InstanceType, defaultType)
+	if !regexp.MustCompile(`^[a-z][a-z0-9-]*\.[a-z0-9-]+$`).MatchString(string(p.data.InstanceType)) {
+		return wire.Errorf("InvalidParameterValue", "Invalid value '%s' for InstanceType.", p.data.InstanceType)
+	}
+	if p.data.UserData != nil {
+		if p.userData, err = decodeUserData(*p.data.UserData); err != nil {
+			return err
+		}
+	}
+	if p.zone, p.subnet, err = s.place(p.zone, p.subnet); err != nil {
+		return err
+	}
+	p.reservation = newID("r")
+	return s.checkCapacity(p)
+}
+
+func (s *Service) checkCapacity(p *plan) error {
+	short := s.shortage
+	if short == nil || short.left == 0 || short.target != "" && short.target != p.zone && short.target != string(p.data.InstanceType) {
+		return nil
+	}
+	if short.left > 0 {
+		short.left--
+	}
+	return &wire.Error{Code: "InsufficientInstanceCapacity", Status: 500, Message: "We currently do not have sufficient " +
+		string(p.data.InstanceType) + " capacity in the Availability Zone you requested (" + p.zone + "). Our system will be working on provisioning additional capacity."}
+}
+
+// launch makes instances and boots them; it needs the mutex.
+func (s *Service) launch(ctx context.Context, p plan, count int) ([]*instance, error) {
+	s.prune()
+	var launched []*instance
+	for index := range count {
+		address, err := s.nextAddress()
+		if err != nil {
+			return nil, err
+		}
+		i := &instance{
+			ID: newID("i"), Reservation: p.reservation, Index: int32(index), ClientToken: p.clientToken, Template: p.source,
+			Data: p.data, UserData: p.userData, Zone: p.zone, Subnet: p.subnet, Address: address,
+			State: types.InstanceStateNamePending, Launched: time.Now().UTC(),
+		}
+		s.state.Instances = append(s.state.Instances, i)
+		s.addTags(i.ID, p.tags)
+		launched = append(launched, i)
+		s.boot(ctx, i)
+	}
+	return launched, nil
+}
+
+func (s *Service) runInstances(ctx context.Context, in *ec2.RunInstancesInput) (*ec2.RunInstancesOutput, error) {
+	least, most := aws.ToInt32(in.MinCount), aws.ToInt32(in.MaxCount)
+	if least < 1 || most < least || most > maxLaunch {
+		return nil, wire.Errorf("InvalidParameterValue", "MinCount %d and MaxCount %d must be between 1 and %d.", least, most, maxLaunch)
+	}
+	s.mu.Lock()
+	out, err := s.run(ctx, in)
+	s.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	s.options.Changed()
+	return out, nil
+}
+
+// run needs the mutex.
+func (s *Service) run(ctx context.Context, in *ec2.RunInstancesInput) (*ec2.RunInstancesOutput, error) {
+	made, err := s.remembered("RunInstances", in.ClientToken, in)
+	if err != nil {
+		return nil, err
+	}
+	if made != nil {
+		return s.launched(made[0]), nil
+	}
+	p := plan{tags: map[string]string{}}
+	if from := in.LaunchTemplate; from != nil {
+		ref, err := refOf(from.LaunchTemplateId, from.LaunchTemplateName)
+		if err != nil {
+			return nil, err
+		}
+		if p, err = s.planFrom(ref, aws.ToString(from.Version)); err != nil {
+			return nil, err
+		}
+	}
+	tags, err := specifiedTags(in.TagSpecifications, types.ResourceTypeInstance)
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(p.tags, tags)
+	overwrite(reflect.ValueOf(&p.data).Elem(), reflect.ValueOf(in).Elem())
+	p.readPlace()
+	p.subnet, p.clientToken = cmp.Or(aws.ToString(in.SubnetId), p.subnet), aws.ToString(in.ClientToken)
+	if err := s.complete(&p); err != nil {
+		return nil, err
+	}
+	if err := refuseDryRun(in.DryRun); err != nil {
+		return nil, err
+	}
+	if _, err := s.launch(ctx, p, int(*in.MaxCount)); err != nil {
+		return nil, err
+	}
+	s.remember("RunInstances", in.ClientToken, in, p.reservation)
+	return s.launched(p.reservation), nil
+}
+
+// launched describes a reservation as RunInstances answers.
+func (s *Service) launched(reservation string) *ec2.RunInstancesOutput {
+	out := &ec2.RunInstancesOutput{OwnerId: aws.String(s.options.Account), ReservationId: aws.String(reservation)}
+	for _, i := range s.state.Instances {
+		if i.Reservation == reservation {
+			out.Instances = append(out.Instances, s.describe(i))
+		}
+	}
+	return out
+}
