@@ -1,0 +1,117 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// environment is what the parameters below a path say, by variable name.
+type environment map[string]string
+
+var variableName = regexp.MustCompile(`^[A-Z_][A-Z0-9_]*$`)
+
+// readEnvironment gets the parameters and refuses names that no shell would
+// take as a variable. Values never appear in its errors.
+func readEnvironment(ctx context.Context, p Parameters, path string) (environment, error) {
+	got, err := p.Get(ctx, path)
+	if err != nil {
+		return nil, fmt.Errorf("reading parameters below %q: %w", path, err)
+	}
+	if len(got) == 0 {
+		return nil, fmt.Errorf("reading parameters below %q: there are none", path)
+	}
+	env := environment{}
+	for key, value := range got {
+		name := strings.TrimPrefix(strings.TrimPrefix(key, path), "/")
+		if !variableName.MatchString(name) {
+			return nil, fmt.Errorf("parameter %q: its name is no environment variable (A-Z, 0-9 and _)", key)
+		}
+		if strings.ContainsRune(value, 0) || !utf8.ValidString(value) {
+			return nil, fmt.Errorf("parameter %q: its value is not text", key)
+		}
+		env[name] = value
+	}
+	return env, nil
+}
+
+// bytes is the environment as lines of KEY="value", sorted. Double quotes with
+// these four signs escaped mean the same to a POSIX shell's dot command and to
+// systemd's EnvironmentFile; single quotes do not.
+func (e environment) bytes() []byte {
+	escape := strings.NewReplacer(`\`, `\\`, `"`, `\"`, `$`, `\$`, "`", "\\`")
+	var out strings.Builder
+	for _, name := range e.names() {
+		out.WriteString(name + `="` + escape.Replace(e[name]) + "\"\n")
+	}
+	return []byte(out.String())
+}
+
+func (e environment) names() []string {
+	names := make([]string, 0, len(e))
+	for name := range e {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+var secretName = regexp.MustCompile(`PASS|SECRET|TOKEN|KEY|SALT|NONCE|CREDENTIAL|AUTH|DSN`)
+
+// redactor replaces values by their names in what leaves the node: those whose
+// name says secret, and every long one, since a URL can hold a password. Very
+// short values would tear unrelated text apart.
+func (e environment) redactor() *strings.Replacer {
+	const short, long = 4, 16 // bytes
+	names := slices.DeleteFunc(e.names(), func(name string) bool {
+		n := len(e[name])
+		return n < short || n < long && !secretName.MatchString(name)
+	})
+	slices.SortStableFunc(names, func(a, b string) int { return len(e[b]) - len(e[a]) }) // the longest match first
+	var pairs []string
+	for _, name := range names {
+		pairs = append(pairs, e[name], "["+name+"]")
+	}
+	return strings.NewReplacer(pairs...)
+}
+
+// writeFile replaces file by rename, so that readers see all of the old or all
+// of the new.
+func writeFile(file string, content []byte, mode os.FileMode) (err error) {
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+".*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(f.Name()))
+		}
+	}()
+	_, err = f.Write(content)
+	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), file); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(file))
+}
+
+// syncDir makes a rename in dir survive a power cut.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
