@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 
 	"github.com/spf13/cobra"
@@ -117,16 +116,4 @@ func (e *hintedError) Hint() string { return e.hint }
 
 func usage(cmd *cobra.Command, err error) error {
 	return &usageError{err: err, hint: cmd.CommandPath() + " --help"}
-}
-
-// hintOf returns the hint of the outermost error that has one.
-func hintOf(err error) string {
-	var h interface{ Hint() string }
-	if errors.As(err, &h) {
-		return h.Hint()
-	}
-	if errors.Is(err, context.Canceled) {
-		return "the same command again starts over"
-	}
-	return ""
 }

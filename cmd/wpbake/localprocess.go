@@ -144,9 +144,13 @@ func (l *local) spawn(o localOptions) (died <-chan struct{}, err error) {
 		return nil, fmt.Errorf("starting the local cloud: %w", err)
 	}
 	defer log.Close()
-	cmd := exec.Command(self, "local", "start", "--foreground", "--dir", l.dir, "--port", strconv.Itoa(o.port),
+	dir, err := filepath.Abs(l.dir)
+	if err != nil {
+		return nil, fmt.Errorf("starting the local cloud: %w", err)
+	}
+	cmd := exec.Command(self, "local", "start", "--foreground", "--dir", dir, "--port", strconv.Itoa(o.port),
 		"--speed", strconv.FormatFloat(o.speed, 'g', -1, 64), "--runner", o.runner)
-	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("starting the local cloud: %w", err)

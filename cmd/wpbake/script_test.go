@@ -1,12 +1,15 @@
 package main
 
 import (
+	"context"
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"syscall"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -69,4 +72,13 @@ func siteFiles() map[string]string {
 		"wp-content/plugins/cart/cart.php":        "<?php\n/*\nPlugin Name: Cart\nVersion: 2.1\n*/\n",
 		"wp-content/plugins/cart/assets/cart.css": "body {}\n",
 	}
+}
+
+// stopLocal ends a local cloud that a failed script left running.
+func stopLocal(stateHome string) {
+	l := &local{
+		cli: &cli{App: App{Stdout: io.Discard, Stderr: io.Discard, Now: time.Now}},
+		dir: filepath.Join(stateHome, "wpbake", "local"),
+	}
+	l.stop(context.Background())
 }
