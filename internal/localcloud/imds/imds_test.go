@@ -1,0 +1,164 @@
+package imds
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials/ec2rolecreds"
+	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
+)
+
+type source struct{ instance Instance }
+
+func (s source) Instance(id string) (Instance, bool) { return s.instance, id == s.instance.ID }
+
+func (s source) LifecycleTarget(id string) (string, bool) { return "InService", id == "i-1" }
+
+func (s source) Credentials(string) Credentials {
+	return Credentials{AccessKey: "ASIA", SecretKey: "secret", Token: "token", Issued: time.Now(), Expires: time.Now().Add(time.Hour)}
+}
+
+func node() source {
+	return source{Instance{
+		ID: "i-1", ImageID: "ami-1", Type: "t3.micro", Zone: "eu-central-1a", Address: "127.77.1.1", Hostname: "ip-127-77-1-1",
+		Role: "shop-node", UserData: []byte("#!/bin/sh\n"), Tags: map[string]string{"aws:autoscaling:groupName": "shop"},
+		Launched: time.Date(2026, 11, 23, 20, 15, 0, 0, time.UTC),
+	}}
+}
+
+func serviceOf(s source) *Service {
+	return New(Options{Region: "eu-central-1", Account: "123456789012", Source: s})
+}
+
+func TestTheSDKReadsEverything(t *testing.T) {
+	server := httptest.NewServer(serviceOf(node()).Handler("i-1"))
+	defer server.Close()
+	client := imds.New(imds.Options{Endpoint: server.URL, EnableFallback: aws.FalseTernary})
+	for path, want := range map[string]string{
+		"instance-id":                 "i-1",
+		"ami-id":                      "ami-1",
+		"instance-type":               "t3.micro",
+		"placement/region":            "eu-central-1",
+		"placement/availability-zone": "eu-central-1a",
+		"placement/":                  "availability-zone\nregion",
+		"local-ipv4":                  "127.77.1.1",
+		"instance-life-cycle":         "on-demand",
+		"services/domain":             "amazonaws.com",
+		"iam/security-credentials/":   "shop-node",
+		"tags/instance":               "aws:autoscaling:groupName",
+		"tags/instance/aws:autoscaling:groupName": "shop",
+		"autoscaling/target-lifecycle-state":      "InService",
+	} {
+		out, err := client.GetMetadata(t.Context(), &imds.GetMetadataInput{Path: path})
+		if err != nil {
+			t.Errorf("%s: %v", path, err)
+			continue
+		}
+		got, _ := io.ReadAll(out.Content)
+		if string(got) != want {
+			t.Errorf("%s: got %q, want %q", path, got, want)
+		}
+	}
+	document, err := client.GetInstanceIdentityDocument(t.Context(), &imds.GetInstanceIdentityDocumentInput{})
+	if err != nil || document.InstanceID != "i-1" || document.AccountID != "123456789012" || document.Region != "eu-central-1" {
+		t.Errorf("document %+v, %v", document, err)
+	}
+	data, err := client.GetUserData(t.Context(), &imds.GetUserDataInput{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := io.ReadAll(data.Content); string(got) != "#!/bin/sh\n" {
+		t.Errorf("user data %q", got)
+	}
+	provider := ec2rolecreds.New(func(o *ec2rolecreds.Options) { o.Client = client })
+	credentials, err := provider.Retrieve(context.Background())
+	if err != nil || credentials.AccessKeyID != "ASIA" || credentials.SessionToken != "token" || !credentials.CanExpire {
+		t.Errorf("credentials %+v, %v", credentials, err)
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	off := node()
+	off.instance.Disabled = true
+	bare := node()
+	bare.instance.UserData, bare.instance.Tags = nil, nil
+	for _, test := range []struct {
+		name, method, path string
+		source             source
+		headers            []string // "Name: value"; TOKEN stands for a good one
+		want               int
+	}{
+		{"no token", "GET", "/latest/meta-data/instance-id", node(), nil, 401},
+		{"a token of nobody", "GET", "/latest/meta-data/instance-id", node(), []string{tokenHeader + ": x"}, 401},
+		{"unknown item", "GET", "/latest/meta-data/spot/instance-action", node(), []string{tokenHeader + ": TOKEN"}, 404},
+		{"no user data", "GET", "/latest/user-data", bare, []string{tokenHeader + ": TOKEN"}, 404},
+		{"tags not allowed", "GET", "/latest/meta-data/tags/instance", bare, []string{tokenHeader + ": TOKEN"}, 404},
+		{"post", "POST", "/latest/meta-data/instance-id", node(), []string{tokenHeader + ": TOKEN"}, 405},
+		{"head", "HEAD", "/latest/meta-data/instance-id", node(), []string{tokenHeader + ": TOKEN"}, 200},
+		{"token without ttl", "PUT", "/latest/api/token", node(), nil, 400},
+		{"ttl too long", "PUT", "/latest/api/token", node(), []string{ttlHeader + ": 21601"}, 400},
+		{"through a proxy", "PUT", "/latest/api/token", node(), []string{ttlHeader + ": 60", "X-Forwarded-For: 10.0.0.1"}, 403},
+		{"switched off", "PUT", "/latest/api/token", off, []string{ttlHeader + ": 60"}, 403},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			handler := serviceOf(test.source).Handler("i-1")
+			r := httptest.NewRequest(test.method, test.path, nil)
+			for _, header := range test.headers {
+				name, value, _ := strings.Cut(header, ": ")
+				if value == "TOKEN" {
+					value = tokenFrom(t, handler, "60")
+				}
+				r.Header.Set(name, value)
+			}
+			recorder := httptest.NewRecorder()
+			handler.ServeHTTP(recorder, r)
+			if recorder.Code != test.want {
+				t.Errorf("got %d, want %d", recorder.Code, test.want)
+			}
+		})
+	}
+}
+
+func tokenFrom(t *testing.T, handler http.Handler, ttl string) string {
+	t.Helper()
+	r := httptest.NewRequest(http.MethodPut, "/latest/api/token", nil)
+	r.Header.Set(ttlHeader, ttl)
+	recorder := httptest.NewRecorder()
+	handler.ServeHTTP(recorder, r)
+	if got := recorder.Header().Get(ttlHeader); got != ttl {
+		t.Fatalf("ttl %q, want %q", got, ttl)
+	}
+	return recorder.Body.String()
+}
+
+func TestTokensExpireAndBelongToOneInstance(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		service := serviceOf(node())
+		handler, other := service.Handler("i-1"), service.Handler("i-1")
+		token := tokenFrom(t, handler, "60")
+		ask := func(h http.Handler) int {
+			r := httptest.NewRequest(http.MethodGet, "/latest/meta-data/instance-id", nil)
+			r.Header.Set(tokenHeader, token)
+			recorder := httptest.NewRecorder()
+			h.ServeHTTP(recorder, r)
+			return recorder.Code
+		}
+		if got := ask(handler); got != 200 {
+			t.Errorf("fresh: %d", got)
+		}
+		if got := ask(other); got != 401 {
+			t.Errorf("another's: %d", got)
+		}
+		time.Sleep(time.Minute)
+		if got := ask(handler); got != 401 {
+			t.Errorf("expired: %d", got)
+		}
+	})
+}
