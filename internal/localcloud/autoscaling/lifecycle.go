@@ -143,7 +143,7 @@ func (t *turn) leave(n *node, why reason) {
 
 func (g *group) leave(n *node, why reason, now time.Time) *types.Activity {
 	g.end(n.Up, types.ScalingActivityStatusCodeCancelled, "Instance was terminated before it was in service.", now)
-	n.State, n.Leaving, n.Actions = types.LifecycleStateTerminating, why, nil
+	n.State, n.Leaving, n.Actions, n.NextCheck = types.LifecycleStateTerminating, why, nil, now
 	a := g.begin(n, "Terminating EC2 instance: "+n.ID, terminationCause(n, why, now), now)
 	n.Down = *a.ActivityId
 	if why == byRefresh || why == byHealth {
@@ -210,18 +210,18 @@ func (g *group) retains() bool {
 	return p != nil && p.RetentionTriggers != nil && p.RetentionTriggers.TerminateHookAbandon == types.RetentionActionRetain
 }
 
-// finish terminates the instance, once, and lets the node go when it is dead.
+// finish terminates the instance and lets the node go when it is dead.
 func (t *turn) finish(n *node) {
-	if !n.Ended {
-		n.Ended = true
-		t.ends = append(t.ends, n)
-		t.changed = true
-		return
-	}
 	state, _, ok := t.options.Instances.State(n.ID)
-	if ok && state != string(ec2types.InstanceStateNameTerminated) {
+	if !ok || state == string(ec2types.InstanceStateNameTerminated) {
+		n.State = types.LifecycleStateTerminated
+		t.group.end(n.Down, types.ScalingActivityStatusCodeSuccessful, "", t.now)
 		return
 	}
-	n.State = types.LifecycleStateTerminated
-	t.group.end(n.Down, types.ScalingActivityStatusCodeSuccessful, "", t.now)
+	if n.Ended || t.now.Before(n.NextCheck) {
+		return
+	}
+	n.Ended, n.NextCheck = true, t.now.Add(t.scaled(checkEvery))
+	t.ends = append(t.ends, n)
+	t.changed = true
 }

@@ -129,7 +129,7 @@ func (t *turn) account(r *refresh, c *census) {
 		r.ToUpdate = max(0, len(c.stale)+len(c.barred)-max(0, t.group.capacity()-t.group.desired()))
 		return
 	}
-	moved := len(c.stale) + len(c.barred) + len(c.fresh) - c.done()
+	moved := len(c.stale) + len(c.barred) + len(c.fresh) - (c.done() - c.settled)
 	r.Percent = min(int(*r.Rollback.PercentageCompleteOnRollback), floorPercent(moved, c.total))
 }
 

@@ -14,26 +14,16 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 
+	"github.com/wpbake/wpbake/internal/localcloud/ec2"
 	"github.com/wpbake/wpbake/internal/wire"
 )
-
-// LaunchSpec says what one node is launched from.
-type LaunchSpec struct {
-	TemplateID   string
-	Version      int64
-	InstanceType string // "" leaves it to the template
-	ImageID      string // "" leaves it to the template
-	Zone         string
-	SubnetID     string
-	Tags         map[string]string
-}
 
 // Instances starts, ends and looks at EC2 instances and their templates.
 // Its methods may be called while the service is locked, so they must not
 // call back into it; Launch and Terminate are called unlocked.
 type Instances interface {
 	// Launch starts an instance as RunInstances would; its errors are *wire.Error.
-	Launch(ctx context.Context, spec LaunchSpec) (id string, err error)
+	Launch(ctx context.Context, spec ec2.LaunchSpec) (id string, err error)
 	// Terminate is idempotent.
 	Terminate(ctx context.Context, id string) error
 	// State names the EC2 state (pending, running, shutting-down, terminated,

@@ -7,6 +7,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+
+	"github.com/wpbake/wpbake/internal/localcloud/ec2"
 )
 
 // minTurn bounds how often a very fast cloud takes turns in real time.
@@ -117,7 +119,7 @@ func (t *turn) bury() {
 
 // launch starts a planned node's instance and records the outcome.
 func (t *turn) launch(ctx context.Context, n *node) {
-	id, err := t.options.Instances.Launch(ctx, LaunchSpec{
+	id, err := t.options.Instances.Launch(ctx, ec2.LaunchSpec{
 		TemplateID: n.Choice.TemplateID, Version: n.Choice.Version,
 		InstanceType: n.Choice.InstanceType, ImageID: n.Choice.ImageID,
 		Zone: n.Place.Zone, SubnetID: n.Place.Subnet, Tags: t.group.nodeTags(),
@@ -163,5 +165,5 @@ func (t *turn) end(ctx context.Context, n *node) {
 	t.options.Log.Warn("terminating a node failed", "group", t.group.name(), "instance", n.ID, "cause", err)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	n.Ended = false // asked again at the next turn
+	n.Ended = false // asked again a little later
 }
