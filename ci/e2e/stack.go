@@ -74,10 +74,10 @@ func (s *Stack) start(ctx context.Context, o Options) error {
 	if err := s.startCloud(ctx, o.Speed); err != nil {
 		return err
 	}
-	if err := s.makeGroup(ctx, o.Nodes, vars); err != nil {
+	if err := s.writeConfig(); err != nil {
 		return err
 	}
-	return s.configure(ctx)
+	return s.makeGroup(ctx, o.Nodes, vars)
 }
 
 // startBackends starts what the nodes share, with WordPress installed.
@@ -146,7 +146,7 @@ func (s *Stack) Stop() error {
 	defer cancel()
 	var err error
 	if _, statErr := os.Stat(s.cloudDir()); !errors.Is(statErr, fs.ErrNotExist) {
-		err = s.run(ctx, "local", "stop", "--dir", s.cloudDir())
+		err = s.Run(ctx, "local", "stop", "--dir", s.cloudDir())
 	}
 	for name, pid := range s.Servers {
 		if runs(pid, s.Dir) {
@@ -187,14 +187,17 @@ func (s *Stack) startCloud(ctx context.Context, speed float64) error {
 	return s.save()
 }
 
-// configure writes the wpbake.yaml of the shop and prepares its group.
-func (s *Stack) configure(ctx context.Context) error {
+// writeConfig writes the wpbake.yaml of the shop.
+func (s *Stack) writeConfig() error {
 	config := fmt.Sprintf("tree: %s\nstore: %s\ngroup: %s\npoll: 500ms\n", s.Tree, Store, Group)
 	if err := os.WriteFile(filepath.Join(s.Dir, "wpbake.yaml"), []byte(config), 0o644); err != nil {
 		return fmt.Errorf("writing wpbake.yaml: %w", err)
 	}
-	return s.run(ctx, "adopt", "--yes")
+	return nil
 }
+
+// Adopt prepares the group for releases.
+func (s *Stack) Adopt(ctx context.Context) error { return s.Run(ctx, "adopt", "--yes") }
 
 // Wpbake is the command `wpbake ARGS` as a user of the shop runs it: beside
 // its wpbake.yaml, with the local cloud's environment. An ending context
@@ -224,7 +227,8 @@ func (s *Stack) output(ctx context.Context, args ...string) ([]byte, error) {
 	return out, nil
 }
 
-func (s *Stack) run(ctx context.Context, args ...string) error {
+// Run runs wpbake; an exit code other than 0 is an error.
+func (s *Stack) Run(ctx context.Context, args ...string) error {
 	_, err := s.output(ctx, args...)
 	return err
 }

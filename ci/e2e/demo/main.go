@@ -1,0 +1,121 @@
+// Command demo is wpbake's main job, visibly: a real WordPress rolls through a
+// group of the local cloud under load, and a bad release comes back by itself.
+//
+// It knows the story and what must come of each step; any deviation ends it
+// with 1. It drives the wpbake binary as a user would.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/wpbake/wpbake/ci/e2e"
+)
+
+// options are the command's flags.
+type options struct {
+	wpbake string
+	tree   string
+	dir    string
+	keep   bool
+	stop   bool
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.wpbake, "wpbake", "", "the wpbake `program`")
+	flag.StringVar(&o.tree, "tree", "", "the WordPress `tree`")
+	flag.StringVar(&o.dir, "dir", "", "where everything lies while it runs")
+	flag.BoolVar(&o.keep, "keep", false, "leave it running at the end")
+	flag.BoolVar(&o.stop, "stop", false, "stop and remove what -keep has left")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second interrupt ends it at once
+	if err := run(ctx, o); err != nil {
+		fmt.Fprintln(os.Stderr, "demo: error:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, o options) error {
+	for _, path := range []*string{&o.wpbake, &o.tree, &o.dir} {
+		abs, err := filepath.Abs(*path)
+		if err != nil {
+			return err
+		}
+		*path = abs
+	}
+	if err := clear(o.dir); err != nil || o.stop {
+		return err
+	}
+	begun := time.Now()
+	fmt.Println("bringing up a shop: MariaDB, memcached, WordPress and the local cloud")
+	stack, err := e2e.Start(ctx, e2e.Options{Dir: o.dir, Wpbake: o.wpbake, Tree: o.tree, Speed: 10, Nodes: 3, Log: os.Stdout})
+	if err != nil {
+		return err
+	}
+	fmt.Println("  $ wpbake adopt")
+	if err := stack.Adopt(ctx); err != nil {
+		return errors.Join(err, end(stack, false))
+	}
+	d := &demo{stack: stack, names: map[string]string{e2e.NoRelease: "no release"}}
+	err = d.tell(ctx)
+	d.table(os.Stdout)
+	if err == nil {
+		fmt.Printf("\nas promised, in %.0f seconds with everything brought up\n", time.Since(begun).Seconds())
+	}
+	if o.keep && ctx.Err() == nil {
+		d.left()
+		return err
+	}
+	return errors.Join(err, end(stack, err == nil))
+}
+
+// clear stops and removes what an earlier demo has left in dir.
+func clear(dir string) error {
+	stack, err := e2e.Open(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return os.RemoveAll(dir)
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Println("stopping the demo that was left running")
+	return end(stack, true)
+}
+
+// end stops everything, and removes it unless somebody should look at it.
+func end(stack *e2e.Stack, remove bool) error {
+	err := stack.Stop()
+	if err != nil || !remove {
+		fmt.Fprintf(os.Stderr, "everything is stopped; logs are in %s\n", stack.Dir)
+		return err
+	}
+	return stack.Remove()
+}
+
+// left says how to go on with what keeps running.
+func (d *demo) left() {
+	fmt.Printf(`
+it keeps running:
+  the shop        %s
+  look around     cd %s
+                  eval "$(%s local env --dir cloud)"
+                  %[3]s status
+  stop it         make demo-stop
+`, d.stack.Site, d.stack.Dir, d.stack.Program)
+}
+
+// pad indents what a program printed.
+func pad(text string) string {
+	return "    " + strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n    ")
+}

@@ -1,0 +1,219 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	astypes "github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+)
+
+// programs tells for each need of a test which programs satisfy it.
+var programs = map[string][]string{
+	"php":     {"php", "nginx", "memcached"},
+	"mariadb": {"mariadbd", "mariadb-install-db"},
+	"aws":     {"aws"},
+}
+
+// need skips the test where a program is missing, unless WPBAKE_TEST_REQUIRE
+// says that it may not be.
+func need(t *testing.T, needs ...string) {
+	t.Helper()
+	required := strings.Split(os.Getenv("WPBAKE_TEST_REQUIRE"), ",")
+	for _, n := range needs {
+		for _, program := range programs[n] {
+			if _, err := exec.LookPath(server(program)); err == nil {
+				continue
+			}
+			if slices.Contains(required, n) {
+				t.Fatalf("no %s, which WPBAKE_TEST_REQUIRE=%s asks for", program, n)
+			}
+			t.Skipf("no %s here; ci/setup test installs it", program)
+		}
+	}
+}
+
+// start builds wpbake and brings a stack up that the test's end removes.
+func start(t *testing.T, nodes int) *Stack {
+	t.Helper()
+	if out, err := exec.Command("../tree").CombinedOutput(); err != nil {
+		t.Fatalf("making the WordPress tree: %v\n%s", err, out)
+	}
+	dir, err := os.MkdirTemp("", "wpbake-e2e-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	program := filepath.Join(dir, "bin", "wpbake")
+	if out, err := exec.Command("go", "build", "-o", program, "../../cmd/wpbake").CombinedOutput(); err != nil {
+		t.Fatalf("building wpbake: %v\n%s", err, out)
+	}
+	tree, err := filepath.Abs("../../.cache/wordpress/tree")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stack, err := Start(t.Context(), Options{Dir: filepath.Join(dir, "stack"), Wpbake: program, Tree: tree, Speed: 10, Nodes: nodes, Log: t.Output()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := stack.Stop(); err != nil {
+			t.Error(err)
+		}
+		if t.Failed() {
+			t.Logf("logs are in %s", dir)
+			return
+		}
+		if err := stack.Remove(); err != nil {
+			t.Error(err)
+		}
+		os.RemoveAll(dir)
+	})
+	return stack
+}
+
+// TestRealStack has one stack for all that needs one, because it is dear.
+func TestRealStack(t *testing.T) {
+	need(t, "php", "mariadb")
+	stack := start(t, 3)
+	for _, script := range []string{"template", "objects", "alarm", "refresh"} {
+		t.Run("AWS CLI "+script, func(t *testing.T) {
+			need(t, "aws")
+			awsCLI(t, stack, script)
+		})
+	}
+	if t.Failed() {
+		return
+	}
+	ctx := t.Context()
+	if err := stack.Adopt(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := stack.Run(ctx, "release", "v1"); err != nil {
+		t.Fatal(err)
+	}
+	t.Run("a node that drains is not missed", func(t *testing.T) {
+		tally := under(t, stack, func() { retire(t, stack) })
+		if tally.Failed != 0 || tally.Lost != 0 {
+			t.Errorf("%d of %d requests failed, %d sessions lost:\n%s", tally.Failed, tally.Requests, tally.Lost, strings.Join(tally.Failures, "\n"))
+		}
+	})
+	t.Run("nodes that are killed without draining are missed", func(t *testing.T) {
+		tally := under(t, stack, func() { kill(t, stack) })
+		t.Logf("%d of %d requests failed", tally.Failed, tally.Requests)
+		if tally.Failed == 0 {
+			t.Errorf("no failure in %d requests: the load client is blind", tally.Requests)
+		}
+	})
+}
+
+// awsCLI runs one of the scripts in awscli.
+func awsCLI(t *testing.T, stack *Stack, script string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "awscli/"+script+".sh")
+	cmd.Env = append(os.Environ(), "GROUP="+Group)
+	for k, v := range stack.Environ {
+		cmd.Env = append(cmd.Env, k+"="+v)
+	}
+	out, err := cmd.CombinedOutput()
+	t.Logf("%s", out)
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// under returns what a load saw from shortly before to shortly after act.
+func under(t *testing.T, stack *Stack, act func()) Tally {
+	t.Helper()
+	load := NewLoad(stack.Site, Pages())
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		load.Run(ctx, 4, 100*time.Millisecond)
+	}()
+	defer cancel()
+	await(t, func() error {
+		if n := load.Peek().Requests; n < 20 {
+			return fmt.Errorf("%d requests", n)
+		}
+		return nil
+	})
+	act()
+	after := load.Peek().Requests
+	await(t, func() error {
+		if n := load.Peek().Requests; n < after+20 {
+			return fmt.Errorf("%d requests", n-after)
+		}
+		return nil
+	})
+	cancel()
+	<-done
+	return load.Cut()
+}
+
+// await fails the test when ask is never content.
+func await(t *testing.T, ask func() error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	if err := poll(ctx, 50*time.Millisecond, ask); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// nodes are the instances of the group that are in service.
+func nodes(t *testing.T, stack *Stack) []string {
+	t.Helper()
+	out, err := autoscaling.NewFromConfig(stack.AWS()).DescribeAutoScalingGroups(t.Context(),
+		&autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: []string{Group}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ids []string
+	for _, i := range out.AutoScalingGroups[0].Instances {
+		if i.LifecycleState == astypes.LifecycleStateInService {
+			ids = append(ids, *i.InstanceId)
+		}
+	}
+	return ids
+}
+
+// retire ends one node as Auto Scaling does, draining first, and waits for
+// the node that comes in its place.
+func retire(t *testing.T, stack *Stack) {
+	t.Helper()
+	before := nodes(t, stack)
+	_, err := autoscaling.NewFromConfig(stack.AWS()).TerminateInstanceInAutoScalingGroup(t.Context(),
+		&autoscaling.TerminateInstanceInAutoScalingGroupInput{InstanceId: aws.String(before[0]), ShouldDecrementDesiredCapacity: aws.Bool(false)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(t, func() error {
+		now := nodes(t, stack)
+		if len(now) < len(before) || slices.Contains(now, before[0]) {
+			return fmt.Errorf("nodes %q", now)
+		}
+		return nil
+	})
+}
+
+// kill pulls the plug of two nodes that the load balancer still sends to.
+func kill(t *testing.T, stack *Stack) {
+	t.Helper()
+	_, err := ec2.NewFromConfig(stack.AWS()).TerminateInstances(t.Context(), &ec2.TerminateInstancesInput{InstanceIds: nodes(t, stack)[:2]})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
