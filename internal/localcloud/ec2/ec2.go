@@ -55,16 +55,26 @@ type Parameters interface {
 	Value(name string) (string, error)
 }
 
+// Facts are what an instance may learn of itself.
+type Facts struct {
+	ID, ImageID, Type, Zone, Address, Hostname string
+	Profile                                    string // name of its instance profile, "" for none
+	UserData                                   []byte
+	Tags                                       map[string]string
+	TagsAllowed, MetadataDisabled              bool // as its template says
+	Launched                                   time.Time
+}
+
 // Options configure a Service. Region and Account must be set.
 type Options struct {
 	Region, Account string
-	Network         byte       // second number of the instances' addresses, 127.Network.x.y
-	Dir             string     // holds one directory for each instance; "" for none
-	Environ         []string   // of every instance
-	Runner          Runner     // nil refuses to launch
-	Metadata        Metadata   // nil serves none
-	Parameters      Parameters // nil refuses "resolve:ssm:"
-	Speed           float64    // 0 means 1
+	Network         byte                          // second number of the instances' addresses, 127.Network.x.y
+	Dir             string                        // holds one directory for each instance; "" for none
+	Environ         func(address string) []string // of the instance there; nil for none
+	Runner          Runner                        // nil refuses to launch
+	Metadata        Metadata                      // nil serves none
+	Parameters      Parameters                    // nil refuses "resolve:ssm:"
+	Speed           float64                       // 0 means 1
 	Lag             time.Duration
 	Changed         func() // called after each change; may be nil
 	Log             *slog.Logger

@@ -15,8 +15,8 @@ import (
 )
 
 // DefaultImage is there from the start: Debian, as the host of the local cloud
-// is meant to be.
-const DefaultImage = "ami-0deb1a00000000012"
+// is meant to be. It has the identifier that AWS's own examples use.
+const DefaultImage = "ami-0123456789abcdef0"
 
 // debianOwner is the account that Debian publishes its images from.
 const debianOwner = "136693071363"

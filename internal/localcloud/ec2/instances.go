@@ -1,14 +1,18 @@
 package ec2
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 
 	"github.com/wpbake/wpbake/internal/wire"
@@ -82,6 +86,29 @@ func (s *Service) Address(id string) (host string, running bool) {
 	return address, state == string(types.InstanceStateNameRunning)
 }
 
+// Facts are what an instance may learn of itself.
+func (s *Service) Facts(id string) (Facts, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := s.known(id)
+	if i == nil {
+		return Facts{}, false
+	}
+	facts := Facts{
+		ID: i.ID, ImageID: *i.Data.ImageId, Type: string(i.Data.InstanceType), Zone: i.Zone,
+		Address: i.Address, Hostname: hostName(i.Address, s.options.Region),
+		UserData: i.UserData, Tags: maps.Clone(s.state.Tags[i.ID]), Launched: i.Launched,
+	}
+	if profile := i.Data.IamInstanceProfile; profile != nil {
+		facts.Profile = cmp.Or(aws.ToString(profile.Name), path.Base(aws.ToString(profile.Arn)))
+	}
+	if m := i.Data.MetadataOptions; m != nil {
+		facts.TagsAllowed = m.InstanceMetadataTags == types.LaunchTemplateInstanceMetadataTagsStateEnabled
+		facts.MetadataDisabled = m.HttpEndpoint == types.LaunchTemplateInstanceMetadataEndpointStateDisabled
+	}
+	return facts, true
+}
+
 // prune forgets what ended long ago; it needs the mutex.
 func (s *Service) prune() {
 	s.state.Instances = slices.DeleteFunc(s.state.Instances, func(i *instance) bool {
@@ -119,7 +146,10 @@ func (s *Service) boot(ctx context.Context, i *instance) {
 	s.machines[i.ID] = m
 	spec := Machine{
 		ID: i.ID, Address: i.Address, Type: string(i.Data.InstanceType), ImageID: *i.Data.ImageId,
-		UserData: i.UserData, Environ: slices.Clone(s.options.Environ),
+		UserData: i.UserData,
+	}
+	if s.options.Environ != nil {
+		spec.Environ = s.options.Environ(i.Address)
 	}
 	if s.options.Dir != "" {
 		spec.Dir = filepath.Join(s.options.Dir, i.ID)

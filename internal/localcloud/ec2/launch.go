@@ -6,6 +6,7 @@ import (
 	"maps"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"time"
 
@@ -150,11 +151,29 @@ func (s *Service) complete(p *plan) error {
 			return err
 		}
 	}
+	if err := checkReadableTags(p); err != nil {
+		return err
+	}
 	if p.zone, p.subnet, err = s.place(p.zone, p.subnet); err != nil {
 		return err
 	}
 	p.reservation = newID("r")
 	return s.checkCapacity(p)
+}
+
+// checkReadableTags refuses keys that the metadata service could not show.
+func checkReadableTags(p *plan) error {
+	options := p.data.MetadataOptions
+	if options == nil || options.InstanceMetadataTags != types.LaunchTemplateInstanceMetadataTagsStateEnabled {
+		return nil
+	}
+	for _, key := range slices.Sorted(maps.Keys(p.tags)) {
+		if !regexp.MustCompile(`^[a-zA-Z0-9+\-=._,@:]+$`).MatchString(key) {
+			return wire.Errorf("InvalidParameterValue", "'%s' is not a valid tag key. Tag keys must match pattern ([0-9a-zA-Z\\-_+=,.@:]{1,255}), "+
+				"and must not be a reserved name ('.', '..', '_index')", key)
+		}
+	}
+	return nil
 }
 
 func (s *Service) checkCapacity(p *plan) error {
