@@ -25,7 +25,7 @@ type Report struct {
 	Stage    string           `json:"stage,omitempty"` // the stage that failed
 	Cause    string           `json:"cause,omitempty"` // one line; PHP's own message with file and line where there is one
 	Stages   []Stage          `json:"stages"`
-	Errors   []string         `json:"errors,omitempty"` // lines of PHP errors found in the logs, newest last
+	Errors   []string         `json:"errors,omitempty"` // failed warm-up requests, then PHP errors found in the logs, newest last
 	Logs     []Log            `json:"logs,omitempty"`
 	Started  time.Time        `json:"started"`
 	Finished time.Time        `json:"finished"`

@@ -1,0 +1,80 @@
+package node
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestRunCommands(t *testing.T) {
+	dir := t.TempDir()
+	sh := func(script string) []string { return []string{"/bin/sh", "-c", script} }
+	for name, c := range map[string]struct {
+		commands [][]string
+		want     string
+	}{
+		"good":       {[][]string{sh("exit 0"), {"true"}}, ""},
+		"output":     {[][]string{sh("seq 1 9; echo broken >&2; exit 3")}, "exit status 3: 6 | 7 | 8 | 9 | broken"},
+		"silent":     {[][]string{{"false"}}, `running "false": exit status 1`},
+		"no program": {[][]string{{"/nowhere/at/all"}}, "no such file"},
+		"first ends": {[][]string{{"false"}, sh("touch " + dir + "/ran")}, "exit status 1"},
+		"timeout":    {[][]string{sh("echo waiting; sleep 60 & wait")}, "no end after 200ms: waiting"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			timeout := time.Minute
+			if name == "timeout" {
+				timeout = 200 * time.Millisecond
+			}
+			begun := time.Now()
+			err := runCommands(t.Context(), c.commands, timeout, nil)
+			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+			if time.Since(begun) > 30*time.Second {
+				t.Error("waited for a child")
+			}
+		})
+	}
+	if _, err := os.Stat(filepath.Join(dir, "ran")); err == nil {
+		t.Error("a command ran after one that failed")
+	}
+}
+
+// A service command may leave a daemon behind that keeps its output open.
+func TestRunCommandLeavesDaemons(t *testing.T) {
+	dir := t.TempDir()
+	err := runCommand(t.Context(), []string{"/bin/sh", "-c", "sleep 60 & echo $! >" + dir + "/pid"}, time.Minute, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := runCommand(t.Context(), []string{"/bin/sh", "-c", "kill $(cat " + dir + "/pid)"}, time.Minute, nil); err != nil {
+		t.Errorf("the daemon is gone: %v", err)
+	}
+}
+
+func TestRunCommandTellsAndIsInterrupted(t *testing.T) {
+	if err := runCommand(t.Context(), []string{"/bin/sh", "-c", `[ "$WPBAKE_VERSION" = v42 ] && [ -n "$PATH" ]`}, time.Minute, []string{"WPBAKE_VERSION=v42"}); err != nil {
+		t.Error(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	err := runCommand(ctx, []string{"sleep", "60"}, time.Minute, nil)
+	if err == nil || !strings.Contains(err.Error(), "deadline exceeded") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestTailKeepsTheEnd(t *testing.T) {
+	var out tail
+	for _, p := range []string{strings.Repeat("a", 3*outputBytes), "b", strings.Repeat("c", outputBytes-2)} {
+		if n, err := out.Write([]byte(p)); n != len(p) || err != nil {
+			t.Fatal(n, err)
+		}
+	}
+	if got := out.String(); got != "ab"+strings.Repeat("c", outputBytes-2) {
+		t.Errorf("%d bytes beginning %q", len(got), got[:4])
+	}
+}
