@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -156,9 +157,19 @@ func (s *Stack) Stop() error {
 	return err
 }
 
-// Remove deletes everything that a stopped stack has left.
-func (s *Stack) Remove() error {
-	if err := os.RemoveAll(s.Dir); err != nil {
+// Remove deletes what a stopped stack has left in dir. It refuses while
+// something is mounted there: below it could lie the host's own files.
+func Remove(dir string) error {
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("removing the stack: %w", err)
+	}
+	for line := range strings.Lines(string(mounts)) {
+		if fields := strings.Fields(line); len(fields) > 4 && strings.HasPrefix(fields[4], dir+"/") {
+			return fmt.Errorf("removing the stack: %q is still mounted", fields[4])
+		}
+	}
+	if err := os.RemoveAll(dir); err != nil {
 		return fmt.Errorf("removing the stack: %w", err)
 	}
 	return nil

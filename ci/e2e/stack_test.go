@@ -75,10 +75,9 @@ func start(t *testing.T, nodes int) *Stack {
 			t.Logf("logs are in %s", dir)
 			return
 		}
-		if err := stack.Remove(); err != nil {
+		if err := Remove(dir); err != nil {
 			t.Error(err)
 		}
-		os.RemoveAll(dir)
 	})
 	return stack
 }

@@ -84,7 +84,7 @@ func run(ctx context.Context, o options) error {
 func clear(dir string) error {
 	stack, err := e2e.Open(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return os.RemoveAll(dir)
+		return e2e.Remove(dir)
 	}
 	if err != nil {
 		return err
@@ -100,7 +100,7 @@ func end(stack *e2e.Stack, remove bool) error {
 		fmt.Fprintf(os.Stderr, "everything is stopped; logs are in %s\n", stack.Dir)
 		return err
 	}
-	return stack.Remove()
+	return e2e.Remove(stack.Dir)
 }
 
 // left says how to go on with what keeps running.
