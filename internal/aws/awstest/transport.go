@@ -143,7 +143,8 @@ func (e *exchange) serve(h http.Handler, r *http.Request) {
 	h.ServeHTTP(e, r)
 	e.whole = e.sent == nil
 	e.begin()
-	e.body.Close()
+	// A handler that gave up because the client did has not told all.
+	e.body.CloseWithError(r.Context().Err())
 }
 
 func (e *exchange) abort() {
