@@ -188,9 +188,11 @@ func (s *Service) SetLag(lag time.Duration) {
 	s.lag = lag
 }
 
-// visible needs the mutex.
+// visible needs the mutex. What was there from the start is always visible,
+// even where a simulation's clock has not come to it.
 func (s *Service) visible(created time.Time) bool {
-	return s.lag == 0 || time.Since(created) >= s.lag
+	age := time.Since(created)
+	return age < 0 || age >= s.lag
 }
 
 func (s *Service) scaled(d time.Duration) time.Duration {

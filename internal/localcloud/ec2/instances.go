@@ -86,6 +86,18 @@ func (s *Service) Address(id string) (host string, running bool) {
 	return address, state == string(types.InstanceStateNameRunning)
 }
 
+// InstanceAt is the instance that has an address, "" when none has.
+func (s *Service) InstanceAt(address string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, i := range s.state.Instances {
+		if i.Address == address && i.State != types.InstanceStateNameTerminated {
+			return i.ID
+		}
+	}
+	return ""
+}
+
 // Facts are what an instance may learn of itself.
 func (s *Service) Facts(id string) (Facts, bool) {
 	s.mu.Lock()
