@@ -1,0 +1,216 @@
+// Package localcloud is AWS on this machine, behind one http.Handler: S3, EC2,
+// Auto Scaling, load balancing, CloudWatch alarms, the parameter store and STS,
+// as far as a release needs them and with the behaviour that a release meets.
+// It knows how the services hang together, who may call them, how their state
+// survives, and how they fail on purpose. It refuses to know anything of
+// wpbake: any AWS client is as welcome.
+package localcloud
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/wpbake/wpbake/internal/localcloud/autoscaling"
+	"github.com/wpbake/wpbake/internal/localcloud/cloudwatch"
+	"github.com/wpbake/wpbake/internal/localcloud/ec2"
+	"github.com/wpbake/wpbake/internal/localcloud/elb"
+	"github.com/wpbake/wpbake/internal/localcloud/imds"
+	"github.com/wpbake/wpbake/internal/localcloud/s3"
+	"github.com/wpbake/wpbake/internal/localcloud/ssm"
+	"github.com/wpbake/wpbake/internal/wire"
+)
+
+// haltTime is how long instances may take to stop when the cloud does.
+const haltTime = 30 * time.Second
+
+// Options configure a Cloud; all have useful zero values.
+type Options struct {
+	Dir       string        // state directory; "" keeps everything in memory
+	Region    string        // "" means eu-central-1
+	Account   string        // "" means 123456789012
+	AccessKey string        // "" means wpbake
+	SecretKey string        // "" means wpbake-local-secret
+	Runner    ec2.Runner    // nil refuses to launch instances
+	Prober    elb.Prober    // nil asks targets by HTTP
+	Speed     float64       // of AWS's clocks; 0 means 1
+	Lag       time.Duration // of EC2: how long new things are invisible
+	Endpoint  string        // where instances find this cloud, such as "http://127.0.0.1:4599"
+	NoServe   bool          // opens no listener: a simulation
+	Log       *slog.Logger  // nil is silent
+}
+
+// Validate reports the first option that makes no sense.
+func (o Options) Validate() error {
+	if o.Speed < 0 {
+		return fmt.Errorf("speed %v is negative", o.Speed)
+	}
+	if o.Lag < 0 {
+		return fmt.Errorf("lag %v is negative", o.Lag)
+	}
+	return nil
+}
+
+// Cloud is an account in one region.
+type Cloud struct {
+	options  Options
+	network  *network
+	keys     keys
+	verifier *wire.Verifier
+	faults   *faults
+	changed  chan struct{} // holds one when there is something to save
+	saving   sync.Mutex
+
+	ec2         *ec2.Service
+	autoscaling *autoscaling.Service
+	elb         *elb.Service
+	cloudwatch  *cloudwatch.Service
+	ssm         *ssm.Service
+	s3          *s3.Service
+	endpoints   map[string]endpoint // by the service's name in a credential scope
+}
+
+// New makes a cloud and takes back the state in its directory. Instances that
+// ran are started again by Run.
+func New(o Options) (*Cloud, error) {
+	if err := o.Validate(); err != nil {
+		return nil, fmt.Errorf("starting the local cloud: %w", err)
+	}
+	saved, err := readState(o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	o = saved.complete(o)
+	c := &Cloud{options: o, keys: keys{o.AccessKey, o.SecretKey}, faults: newFaults(), changed: make(chan struct{}, 1)}
+	c.verifier = &wire.Verifier{Key: c.keys.find, Now: time.Now}
+	if c.network, err = reserveNetwork(saved.Network, o); err != nil {
+		return nil, err
+	}
+	if err := c.build(); err != nil {
+		c.network.Close()
+		return nil, err
+	}
+	if err := c.restore(saved); err != nil {
+		c.network.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// build makes the services, each with the neighbours it needs.
+func (c *Cloud) build() error {
+	o, touch := c.options, c.touch
+	c.ssm = ssm.New(ssm.Options{Region: o.Region, Account: o.Account, Changed: touch})
+	c.cloudwatch = cloudwatch.New(cloudwatch.Options{Region: o.Region, Account: o.Account, Changed: touch})
+	machines := ec2.Options{
+		Region: o.Region, Account: o.Account, Network: c.network.number, Runner: o.Runner, Parameters: c.ssm,
+		Speed: o.Speed, Lag: o.Lag, Environ: c.instanceEnviron, Changed: touch, Log: o.Log,
+	}
+	if o.Dir != "" {
+		machines.Dir = filepath.Join(o.Dir, "instances")
+	}
+	if !o.NoServe {
+		machines.Metadata = imds.New(imds.Options{Region: o.Region, Account: o.Account, Source: metadata{c}, Log: o.Log})
+	}
+	c.ec2 = ec2.New(machines)
+	c.elb = elb.New(elb.Options{
+		Region: o.Region, Account: o.Account, Addresses: c.ec2, Prober: c.prober(),
+		Speed: o.Speed, NoServe: o.NoServe, Changed: touch, Log: o.Log,
+	})
+	c.autoscaling = autoscaling.New(autoscaling.Options{
+		Region: o.Region, Account: o.Account, Instances: c.ec2, Targets: c.elb, Alarms: c.cloudwatch,
+		Speed: o.Speed, Changed: touch, Log: o.Log,
+	})
+	objects := s3.Options{Region: o.Region, Account: o.Account, Changed: touch}
+	if o.Dir != "" {
+		objects.Dir = filepath.Join(o.Dir, "s3")
+	}
+	var err error
+	c.s3, err = s3.New(objects)
+	c.endpoints = c.route()
+	return err
+}
+
+// Run is the cloud's own life: groups, refreshes and health checks go on until
+// ctx ends. Then the instances are stopped and the state is saved.
+func (c *Cloud) Run(ctx context.Context) error {
+	defer c.network.Close()
+	running, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	c.ec2.Resume(running)
+	var loops sync.WaitGroup
+	for name, loop := range map[string]func(context.Context) error{
+		"auto scaling": c.autoscaling.Run, "load balancing": c.elb.Run, "saving": c.keepSaving,
+	} {
+		loops.Go(func() {
+			if err := loop(running); err != nil && running.Err() == nil {
+				cancel(fmt.Errorf("running %s: %w", name, err))
+			}
+		})
+	}
+	<-running.Done()
+	loops.Wait()
+	halting, done := context.WithTimeout(context.WithoutCancel(ctx), haltTime)
+	defer done()
+	c.ec2.Halt(halting)
+	if err := c.save(); err != nil {
+		return err
+	}
+	if ctx.Err() == nil {
+		return context.Cause(running)
+	}
+	return nil
+}
+
+// Environ is what an AWS client needs to find and use this cloud.
+func (c *Cloud) Environ() map[string]string {
+	return map[string]string{
+		"AWS_ENDPOINT_URL":          c.options.Endpoint,
+		"AWS_ACCESS_KEY_ID":         c.options.AccessKey,
+		"AWS_SECRET_ACCESS_KEY":     c.options.SecretKey,
+		"AWS_REGION":                c.options.Region,
+		"AWS_DEFAULT_REGION":        c.options.Region,
+		"AWS_EC2_METADATA_DISABLED": "true",
+	}
+}
+
+// instanceEnviron leaves the credentials to the metadata service, as on AWS.
+func (c *Cloud) instanceEnviron(address string) []string {
+	return []string{
+		"AWS_ENDPOINT_URL=" + c.options.Endpoint,
+		"AWS_REGION=" + c.options.Region,
+		"AWS_DEFAULT_REGION=" + c.options.Region,
+		"AWS_EC2_METADATA_SERVICE_ENDPOINT=http://" + net.JoinHostPort(address, strconv.Itoa(imds.Port)),
+	}
+}
+
+// metadata answers what instances ask of the metadata service.
+type metadata struct{ cloud *Cloud }
+
+func (m metadata) Instance(id string) (imds.Instance, bool) {
+	facts, ok := m.cloud.ec2.Facts(id)
+	if !ok {
+		return imds.Instance{}, false
+	}
+	instance := imds.Instance{
+		ID: facts.ID, ImageID: facts.ImageID, Type: facts.Type, Zone: facts.Zone, Address: facts.Address,
+		Hostname: facts.Hostname, Role: cmp.Or(facts.Profile, "wpbake-node"), UserData: facts.UserData,
+		Launched: facts.Launched, Disabled: facts.MetadataDisabled,
+	}
+	if facts.TagsAllowed {
+		instance.Tags = facts.Tags
+	}
+	return instance, true
+}
+
+func (m metadata) LifecycleTarget(id string) (string, bool) {
+	return m.cloud.autoscaling.LifecycleTarget(id)
+}
+
+func (m metadata) Credentials(id string) imds.Credentials { return m.cloud.keys.issue(id, time.Now()) }
