@@ -1,0 +1,294 @@
+package artifact
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// BuildOptions says what to build. Tree, Out and Version are required.
+type BuildOptions struct {
+	Tree      string // the WordPress directory; a link is resolved once
+	Out       string // written below: releases/VERSION/, as in a store
+	Version   Version
+	WordPress *WordPress // what package wordpress found; nil leaves it out
+	Prefix    string     // directory that holds the tree in the artifact; empty is "wordpress"
+	Exclude   []string   // patterns of what to leave out; nil is DefaultExclude
+	Progress  func(Progress)
+}
+
+// Built is an artifact on disk.
+type Built struct {
+	Manifest Manifest
+	Digest   Digest // the manifest's
+	Dir      string // holds wordpress.tar.zst and manifest.json
+}
+
+// How often a tree is read before it is refused for not holding still.
+const maxReads = 3
+
+// Build makes the artifact of a tree. The same tree gives the same bytes on
+// every machine. Out may lie inside the tree; it is left out then. An earlier
+// build of the version in Out is replaced; on failure nothing new is left.
+//
+// Errors are *TreeError, *TreeChanged or those of the file systems.
+func Build(ctx context.Context, o BuildOptions) (Built, error) {
+	b, err := newBuilder(o)
+	if err != nil {
+		return Built{}, err
+	}
+	defer b.root.Close()
+	made, err := makeDirs(filepath.Join(o.Out, "releases"))
+	if err != nil {
+		return Built{}, fmt.Errorf("making output directory: %w", err)
+	}
+	built, err := b.build(ctx)
+	if err != nil {
+		removeEmpty(made)
+	}
+	return built, err
+}
+
+type builder struct {
+	BuildOptions
+	root    *os.Root
+	exclude excluder
+}
+
+func newBuilder(o BuildOptions) (*builder, error) {
+	if _, err := ParseVersion(string(o.Version)); err != nil {
+		return nil, err
+	}
+	if o.Prefix == "" {
+		o.Prefix = "wordpress"
+	}
+	if err := errors.Join(checkPrefix(o.Prefix), o.WordPress.validate()); err != nil {
+		return nil, err
+	}
+	if o.Exclude == nil {
+		o.Exclude = DefaultExclude()
+	}
+	exclude, err := newExcluder(o.Exclude)
+	if err != nil {
+		return nil, err
+	}
+	tree, err := filepath.EvalSymlinks(o.Tree)
+	if err != nil {
+		return nil, fmt.Errorf("reading tree: %w", err)
+	}
+	if exclude, err = excludeOut(exclude, tree, o.Out); err != nil {
+		return nil, err
+	}
+	root, err := os.OpenRoot(tree)
+	if err != nil {
+		return nil, fmt.Errorf("reading tree: %w", err)
+	}
+	return &builder{BuildOptions: o, root: root, exclude: exclude}, nil
+}
+
+// excludeOut leaves the output out when it lies in the tree, or every build
+// would hold the ones before it.
+func excludeOut(x excluder, tree, out string) (excluder, error) {
+	tree, err := filepath.Abs(tree)
+	if err != nil {
+		return nil, err
+	}
+	if out, err = filepath.Abs(out); err != nil {
+		return nil, err
+	}
+	if real, err := filepath.EvalSymlinks(out); err == nil {
+		out = real
+	}
+	rel, err := filepath.Rel(tree, out)
+	switch {
+	case err != nil || !filepath.IsLocal(rel):
+		return x, nil
+	case rel == ".":
+		return nil, fmt.Errorf("building into %q: the output is the tree itself", out)
+	}
+	return append(x, strings.Split("/"+literal(filepath.ToSlash(rel)), "/")), nil
+}
+
+// build reads the tree until it held still once.
+func (b *builder) build(ctx context.Context) (Built, error) {
+	var changed *errVanished
+	for range maxReads {
+		built, err := b.attempt(ctx)
+		if !errors.As(err, &changed) {
+			return built, err
+		}
+	}
+	return Built{}, &TreeChanged{Path: changed.path, Reason: changed.reason, Reads: maxReads}
+}
+
+func (b *builder) attempt(ctx context.Context) (Built, error) {
+	tree, err := scan(ctx, b.root, b.exclude)
+	if err != nil {
+		return Built{}, err
+	}
+	if err := settle(ctx, tree); err != nil {
+		return Built{}, err
+	}
+	staging, err := os.MkdirTemp(filepath.Join(b.Out, "releases"), ".wpbake-build-*")
+	if err != nil {
+		return Built{}, fmt.Errorf("making output directory: %w", err)
+	}
+	defer os.RemoveAll(staging)
+	m, err := b.write(ctx, tree, filepath.Join(staging, artifactName))
+	if err != nil {
+		return Built{}, err
+	}
+	after, err := scan(ctx, b.root, b.exclude)
+	if err != nil {
+		return Built{}, err
+	}
+	if diff := sameTree(tree, after); diff != nil {
+		return Built{}, diff
+	}
+	if _, err := ParseManifest(m.Marshal()); err != nil {
+		return Built{}, err
+	}
+	if err := writeSynced(filepath.Join(staging, manifestName), m.Marshal()); err != nil {
+		return Built{}, err
+	}
+	dir := filepath.Join(b.Out, "releases", string(b.Version))
+	if err := moveRelease(staging, dir); err != nil {
+		return Built{}, err
+	}
+	return Built{Manifest: m, Digest: m.Digest(), Dir: dir}, nil
+}
+
+// write writes the artifact to a file and returns its manifest.
+func (b *builder) write(ctx context.Context, tree []found, name string) (Manifest, error) {
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	if err != nil {
+		return Manifest{}, fmt.Errorf("writing artifact: %w", err)
+	}
+	defer f.Close()
+	blob := sha256.New()
+	out := bufio.NewWriterSize(io.MultiWriter(f, blob), frameTarget)
+	m, err := b.stream(ctx, tree, out)
+	if err != nil {
+		return Manifest{}, err
+	}
+	if err := errors.Join(out.Flush(), f.Sync(), f.Close()); err != nil {
+		return Manifest{}, fmt.Errorf("writing artifact: %w", err)
+	}
+	m.Artifact.Digest = DigestFromSum(blob.Sum(nil))
+	m.Artifact.Size = m.Index.Offset + m.Index.Size + m.Artifact.Size
+	return m, nil
+}
+
+// stream writes the artifact; of the manifest it leaves the blob's digest to
+// its caller, and in the blob's size what follows the index.
+func (b *builder) stream(ctx context.Context, tree []found, out io.Writer) (Manifest, error) {
+	entries := make([]entry, len(tree))
+	for i := range tree {
+		entries[i] = tree[i].entry
+	}
+	x, err := b.frames(ctx, tree, membersOf(b.Prefix, entries), out)
+	if err != nil {
+		return Manifest{}, err
+	}
+	indexFrame, err := packIndex(x)
+	if err != nil {
+		return Manifest{}, err
+	}
+	seek := seekTable(x.frames, int64(len(indexFrame)))
+	for _, part := range [][]byte{indexFrame, seek} {
+		if _, err := out.Write(part); err != nil {
+			return Manifest{}, fmt.Errorf("writing artifact: %w", err)
+		}
+	}
+	list := x.entries[len(x.entries)-1]
+	return Manifest{
+		Format:    Format,
+		Version:   b.Version,
+		Artifact:  Blob{Size: int64(len(seek))},
+		Index:     Section{Digest: DigestOf(indexFrame), Offset: x.layout(), Size: int64(len(indexFrame))},
+		Tree:      describeTree(b.Prefix, treeMembers(x.entries), DigestFromSum(list.sum[:])),
+		WordPress: b.WordPress,
+	}, nil
+}
+
+func describeTree(prefix string, entries []entry, list Digest) Tree {
+	t := Tree{Digest: treeDigest(entries), List: list, Prefix: prefix}
+	for i := range entries {
+		if entries[i].kind == kindFile {
+			t.Files++
+			t.Bytes += entries[i].size
+		}
+	}
+	return t
+}
+
+// frames writes all frames: the tree's, then those of the file list, which
+// needs all sums, then the end of the tar.
+func (b *builder) frames(ctx context.Context, tree []found, members []entry, out io.Writer) (*index, error) {
+	sections, err := planSections(members)
+	if err != nil {
+		return nil, err
+	}
+	total := int64(trailerSize)
+	meta := len(sections) // the first section of our metadata
+	for i, s := range sections {
+		total += s.plain
+		if s.first >= len(members)-2 {
+			meta = min(meta, i)
+		}
+	}
+	offset := len(members) - 2 - len(tree)
+	p := &packer{
+		members: members, root: b.root, out: out,
+		index:    &index{encoder: encoderName, planner: fmt.Sprintf("%s target=%d", planner, frameTarget), entries: members},
+		progress: newCounter(b.Progress, "building", total),
+		read: func(t *treeReader, i int, use func(content) error) error {
+			f, err := t.open(&tree[i-offset])
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			return use(f)
+		},
+	}
+	if err := p.pack(ctx, sections[:meta]); err != nil {
+		return nil, err
+	}
+	list := fileList(treeMembers(members))
+	p.read = func(_ *treeReader, _ int, use func(content) error) error { return use(memory(list)) }
+	if err := p.pack(ctx, sections[meta:]); err != nil {
+		return nil, err
+	}
+	return p.index, p.end()
+}
+
+// end writes the frame that ends the tar.
+func (p *packer) end() error {
+	enc, err := newEncoder()
+	if err != nil {
+		return err
+	}
+	defer enc.Close()
+	emit := &emitter{enc: enc, send: func(f packed) error {
+		p.index.frames = append(p.index.frames, f.frame)
+		if _, err := p.out.Write(f.bytes); err != nil {
+			return fmt.Errorf("writing artifact: %w", err)
+		}
+		p.progress.add(trailerSize)
+		return nil
+	}}
+	return emit.frame(make([]byte, trailerSize))
+}
+
+// memory is a member's content that is in memory.
+type memory []byte
+
+func (m memory) readFull(b []byte) error { copy(b, m); return nil }
+
+func (m memory) readTo(_ context.Context, w io.Writer) error { _, err := w.Write(m); return err }

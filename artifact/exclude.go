@@ -1,0 +1,70 @@
+package artifact
+
+import (
+	"fmt"
+	"path"
+	"strings"
+)
+
+// DefaultExclude lists what a build leaves out unless told otherwise:
+// version control, what package managers and desktops leave behind, and
+// WordPress's mutable state, which belongs to no release.
+func DefaultExclude() []string {
+	return []string{
+		".git", ".svn", ".hg", "node_modules",
+		".DS_Store", "Thumbs.db", "__MACOSX",
+		"wp-content/uploads", "wp-content/cache", "wp-content/upgrade", "wp-content/upgrade-temp-backup",
+		"/web/app/uploads", "/web/app/cache", "/web/app/upgrade", "/web/app/upgrade-temp-backup",
+	}
+}
+
+// excluder decides what is left out. A pattern names the last parts of a
+// path, each as path.Match reads it; with a leading slash it names the whole
+// path from the tree's root. What lies below goes with it.
+type excluder [][]string
+
+func newExcluder(patterns []string) (excluder, error) {
+	var x excluder
+	for _, p := range patterns {
+		clean := strings.TrimSuffix(p, "/")
+		if _, err := path.Match(clean, ""); err != nil || strings.Trim(clean, "/") == "" {
+			return nil, fmt.Errorf("exclude pattern %q: want a path such as wp-content/cache, in which * stands for any part of a name", p)
+		}
+		x = append(x, strings.Split(clean, "/"))
+	}
+	return x, nil
+}
+
+func (x excluder) match(p string) bool {
+	parts := strings.Split(p, "/")
+	for _, pattern := range x {
+		if matchTail(pattern, parts) {
+			return true
+		}
+	}
+	return false
+}
+
+func matchTail(pattern, parts []string) bool {
+	if pattern[0] == "" { // a leading slash
+		pattern = pattern[1:]
+		if len(pattern) != len(parts) {
+			return false
+		}
+	}
+	if len(pattern) > len(parts) {
+		return false
+	}
+	parts = parts[len(parts)-len(pattern):]
+	for i, p := range pattern {
+		if ok, _ := path.Match(p, parts[i]); !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// literal returns the pattern that matches a path and nothing else.
+func literal(p string) string {
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(p)
+}

@@ -1,0 +1,83 @@
+package artifact
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// makeDirs makes a directory and those above it, and returns the ones it
+// made, outermost first.
+func makeDirs(dir string) (made []string, err error) {
+	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
+		if up := filepath.Dir(dir); up != dir {
+			if made, err = makeDirs(up); err != nil {
+				return made, err
+			}
+		}
+	}
+	err = os.Mkdir(dir, 0o755)
+	if errors.Is(err, fs.ErrExist) {
+		info, err := os.Stat(dir)
+		if err == nil && !info.IsDir() {
+			err = fmt.Errorf("%q is not a directory", dir)
+		}
+		return made, err
+	}
+	return append(made, dir), err
+}
+
+// removeEmpty removes directories that makeDirs made, as far as they are
+// still empty.
+func removeEmpty(made []string) {
+	for i := len(made) - 1; i >= 0; i-- {
+		if os.Remove(made[i]) != nil {
+			return
+		}
+	}
+}
+
+func writeSynced(name string, b []byte) error {
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	if err != nil {
+		return fmt.Errorf("writing %q: %w", filepath.Base(name), err)
+	}
+	defer f.Close()
+	if _, err := f.Write(b); err != nil {
+		return fmt.Errorf("writing %q: %w", filepath.Base(name), err)
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("writing %q: %w", filepath.Base(name), err)
+	}
+	return nil
+}
+
+// moveRelease puts a finished release in the place of an earlier one. The
+// manifest goes first and comes last: whoever sees one sees a whole release.
+func moveRelease(staging, dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("making output directory: %w", err)
+	}
+	manifest := filepath.Join(dir, manifestName)
+	if err := os.Remove(manifest); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("replacing release: %w", err)
+	}
+	for _, name := range []string{artifactName, manifestName} {
+		if err := os.Rename(filepath.Join(staging, name), filepath.Join(dir, name)); err != nil {
+			return fmt.Errorf("replacing release: %w", err)
+		}
+	}
+	return syncDir(dir)
+}
+
+// syncDir makes the names in a directory durable.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}

@@ -1,0 +1,173 @@
+package artifact_test
+
+import (
+	"context"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/artifact/dirstore"
+)
+
+// tree is a tree in a test: paths to contents. A path that ends with a slash
+// is a directory, a content that begins with "-> " is a link's target.
+type tree map[string]string
+
+// sample has something of everything: a file of no bytes, one of exactly a
+// tar block, one that fills several frames, names that need PAX, links, an
+// empty directory.
+func sample() tree {
+	noise := rand.New(rand.NewPCG(1, 2))
+	large := make([]byte, 5<<20)
+	for i := range large {
+		large[i] = byte(noise.Uint32() >> 28)
+	}
+	t := tree{
+		"index.php":                           "<?php require 'wp-blog-header.php';\n",
+		"empty.txt":                           "",
+		"block.bin":                           strings.Repeat("b", 512),
+		"wp-includes/version.php":             "<?php $wp_version = '7.0.3';\n",
+		"wp-content/themes/t/Zürich.css":      "a{}",
+		"wp-content/themes/t-a/style.css":     "/* sorts after t/ */",
+		"wp-content/themes/t/video.bin":       string(large),
+		"wp-content/plugins/":                 "",
+		"-leading-hyphen":                     "x",
+		"wp-content/index.php":                "-> ../index.php",
+		"wp-content/themes/current":           "-> t",
+		strings.Repeat("long/", 40) + "f.php": "deep",
+	}
+	for i := range 300 {
+		name := "wp-admin/f" + string(rune('a'+i%26)) + strings.Repeat("x", i/26) + ".php"
+		t[name] = strings.Repeat(name, 20+i*3)
+	}
+	return t
+}
+
+func (t tree) write(tb testing.TB, dir string) string {
+	tb.Helper()
+	names := make([]string, 0, len(t))
+	for name := range t {
+		names = append(names, name)
+	}
+	rand.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
+	for _, name := range names {
+		content := t[name]
+		full := filepath.Join(dir, filepath.FromSlash(name))
+		check(tb, os.MkdirAll(filepath.Dir(full), 0o755))
+		target, isLink := strings.CutPrefix(content, "-> ")
+		switch {
+		case strings.HasSuffix(name, "/"):
+			check(tb, os.MkdirAll(full, 0o755))
+		case isLink:
+			check(tb, os.Symlink(target, full))
+		default:
+			check(tb, os.WriteFile(full, []byte(content), 0o644))
+		}
+	}
+	return dir
+}
+
+func check(tb testing.TB, err error) {
+	tb.Helper()
+	if err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// read is the inverse of write, without directories that are not empty.
+func read(tb testing.TB, dir string) tree {
+	tb.Helper()
+	t := tree{}
+	check(tb, filepath.WalkDir(dir, func(p string, d os.DirEntry, err error) error {
+		if err != nil || p == dir {
+			return err
+		}
+		rel, _ := filepath.Rel(dir, p)
+		switch d.Type() {
+		case 0:
+			b, err := os.ReadFile(p)
+			t[rel] = string(b)
+			return err
+		case os.ModeSymlink:
+			target, err := os.Readlink(p)
+			t[rel] = "-> " + target
+			return err
+		case os.ModeDir:
+			names, err := os.ReadDir(p)
+			if len(names) == 0 {
+				t[rel+"/"] = ""
+			}
+			return err
+		}
+		tb.Errorf("%s: unexpected %v", rel, d.Type())
+		return nil
+	}))
+	return t
+}
+
+func diff(tb testing.TB, got, want tree) {
+	tb.Helper()
+	for name, content := range want {
+		if g, ok := got[name]; !ok {
+			tb.Errorf("%q is missing", name)
+		} else if g != content {
+			tb.Errorf("%q differs: %d bytes, want %d", name, len(g), len(content))
+		}
+	}
+	for name := range got {
+		if _, ok := want[name]; !ok {
+			tb.Errorf("%q is extra", name)
+		}
+	}
+}
+
+func build(tb testing.TB, o artifact.BuildOptions) artifact.Built {
+	tb.Helper()
+	if o.Version == "" {
+		o.Version = "v1"
+	}
+	if o.Out == "" {
+		o.Out = tb.TempDir()
+	}
+	b, err := artifact.Build(tb.Context(), o)
+	check(tb, err)
+	return b
+}
+
+func store(tb testing.TB, dir string) *dirstore.Store {
+	tb.Helper()
+	s, err := dirstore.New(dir)
+	check(tb, err)
+	tb.Cleanup(func() { s.Close() })
+	return s
+}
+
+// published builds a tree and publishes it.
+func published(tb testing.TB, t tree) (artifact.Store, artifact.Built) {
+	tb.Helper()
+	b := build(tb, artifact.BuildOptions{Tree: t.write(tb, tb.TempDir())})
+	s := store(tb, tb.TempDir())
+	_, err := artifact.Publish(context.Background(), s, b.Dir, nil)
+	check(tb, err)
+	return s, b
+}
+
+// program returns the path of a program, or skips; a test run that demands
+// the program (WPBAKE_TEST_REQUIRE lists it) fails instead.
+func program(tb testing.TB, name string) string {
+	tb.Helper()
+	p, err := exec.LookPath(name)
+	if err == nil {
+		return p
+	}
+	if slices.Contains(strings.Split(os.Getenv("WPBAKE_TEST_REQUIRE"), ","), name) {
+		tb.Fatalf("%s is not installed", name)
+	}
+	tb.Skipf("%s is not installed", name)
+	return ""
+}

@@ -1,0 +1,197 @@
+package artifact
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// frame is one zstd frame of an artifact.
+type frame struct {
+	stored, plain       int64 // lengths
+	storedSum, plainSum [sha256.Size]byte
+}
+
+// index says where everything is: frames in order, entries in order, and for
+// each entry the number of the frame that it, or its section, starts in.
+type index struct {
+	encoder string
+	planner string
+	frames  []frame
+	entries []entry
+	starts  []int // of each entry: a frame's number
+}
+
+const (
+	indexMagic   = 0x184D2A57 // a skippable frame; 57 is W
+	indexHeading = "wpbake index 1"
+	maxIndex     = 128 << 20 // plain bytes
+	skipHeader   = 8         // magic and length of a skippable frame
+)
+
+var errIndex = errors.New("index is not in its one form")
+
+// marshal returns the plain text of an index. FORMAT.md describes it.
+func (x *index) marshal() []byte {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "%s\nencoder %s\nplanner %s\nframes %d\n", indexHeading, x.encoder, x.planner, len(x.frames))
+	for i := range x.frames {
+		f := &x.frames[i]
+		fmt.Fprintf(&b, "%d\t%d\t%x\t%x\n", f.stored, f.plain, f.storedSum, f.plainSum)
+	}
+	fmt.Fprintf(&b, "entries %d\n", len(x.entries))
+	for i := range x.entries {
+		e := &x.entries[i]
+		switch e.kind {
+		case kindFile:
+			fmt.Fprintf(&b, "f\t%d\t%d\t%s\n", x.starts[i], e.size, e.path)
+		case kindLink:
+			fmt.Fprintf(&b, "l\t%d\t%s\t%s\n", x.starts[i], e.path, e.target)
+		default:
+			fmt.Fprintf(&b, "d\t%d\t%s\n", x.starts[i], e.path)
+		}
+	}
+	return b.Bytes()
+}
+
+// packIndex compresses an index into its skippable frame.
+func packIndex(x *index) ([]byte, error) {
+	enc, err := newEncoder()
+	if err != nil {
+		return nil, err
+	}
+	defer enc.Close()
+	b := make([]byte, skipHeader)
+	b = enc.EncodeAll(x.marshal(), b)
+	binary.LittleEndian.PutUint32(b, indexMagic)
+	binary.LittleEndian.PutUint32(b[4:], uint32(len(b)-skipHeader))
+	return b, nil
+}
+
+// unpackIndex reads a skippable frame whose digest was verified. What it
+// returns is consistent in itself: see check.
+func unpackIndex(b []byte, prefix string) (*index, error) {
+	if len(b) < skipHeader || binary.LittleEndian.Uint32(b) != indexMagic ||
+		int64(binary.LittleEndian.Uint32(b[4:])) != int64(len(b)-skipHeader) {
+		return nil, errIndex
+	}
+	dec, err := newDecoder(maxIndex)
+	if err != nil {
+		return nil, err
+	}
+	defer dec.Close()
+	text, err := dec.DecodeAll(b[skipHeader:], nil)
+	if err != nil {
+		return nil, fmt.Errorf("decoding index: %w", err)
+	}
+	return parseIndex(text, prefix)
+}
+
+// parseIndex accepts only what marshal writes for the same index, so that an
+// index has one form, and only a consistent one.
+func parseIndex(text []byte, prefix string) (*index, error) {
+	p := &indexParser{rest: string(text)}
+	x := &index{}
+	if p.line() != indexHeading {
+		return nil, fmt.Errorf("%w: it does not begin with %q", errIndex, indexHeading)
+	}
+	x.encoder = p.word("encoder ")
+	x.planner = p.word("planner ")
+	for range p.count("frames ") {
+		f := p.fields(4)
+		x.frames = append(x.frames, frame{p.number(f[0]), p.number(f[1]), p.sum(f[2]), p.sum(f[3])})
+	}
+	for range p.count("entries ") {
+		p.entry(x)
+	}
+	if p.bad || !bytes.Equal(x.marshal(), text) {
+		return nil, errIndex
+	}
+	return x, x.check(prefix)
+}
+
+// indexParser reads lines; after the first bad one it returns zeros.
+type indexParser struct {
+	rest string
+	bad  bool
+}
+
+func (p *indexParser) line() string {
+	line, rest, ok := strings.Cut(p.rest, "\n")
+	p.bad = p.bad || !ok
+	p.rest = rest
+	return line
+}
+
+func (p *indexParser) word(key string) string {
+	value, ok := strings.CutPrefix(p.line(), key)
+	p.bad = p.bad || !ok || value == "" || !isASCII(value)
+	return value
+}
+
+func (p *indexParser) number(s string) int64 {
+	n, err := strconv.ParseInt(s, 10, 64)
+	p.bad = p.bad || err != nil || n < 0
+	return n
+}
+
+// count reads how many lines follow; there cannot be more than the text has.
+func (p *indexParser) count(key string) int64 {
+	n := p.number(p.word(key))
+	if p.bad || n > int64(strings.Count(p.rest, "\n")) {
+		p.bad = true
+		return 0
+	}
+	return n
+}
+
+func (p *indexParser) fields(n int) []string {
+	f := strings.SplitN(p.line(), "\t", n)
+	if len(f) != n {
+		p.bad = true
+		return make([]string, n)
+	}
+	return f
+}
+
+func (p *indexParser) sum(s string) (sum [sha256.Size]byte) {
+	if len(s) != hex.EncodedLen(len(sum)) {
+		p.bad = true
+		return sum
+	}
+	_, err := hex.Decode(sum[:], []byte(s))
+	p.bad = p.bad || err != nil
+	return sum
+}
+
+func (p *indexParser) entry(x *index) {
+	letter, rest, _ := strings.Cut(p.line(), "\t")
+	start, rest, _ := strings.Cut(rest, "\t")
+	e := entry{kind: kindDir, path: rest}
+	switch letter {
+	case "d":
+	case "f":
+		size, path, _ := strings.Cut(rest, "\t")
+		e = entry{kind: kindFile, path: path, size: p.number(size)}
+	case "l":
+		path, target, _ := strings.Cut(rest, "\t")
+		e = entry{kind: kindLink, path: path, target: target}
+	default:
+		p.bad = true
+	}
+	x.entries = append(x.entries, e)
+	x.starts = append(x.starts, int(p.number(start)))
+}
+
+// layout is what the frames of an index add up to.
+func (x *index) layout() (stored int64) {
+	for i := range x.frames {
+		stored += x.frames[i].stored
+	}
+	return stored
+}

@@ -1,0 +1,90 @@
+package artifact
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/cases"
+	"golang.org/x/text/unicode/norm"
+)
+
+// Limits of a tree; a node enforces the same ones.
+const (
+	maxName    = 255
+	maxPath    = 2048
+	maxDepth   = 64
+	maxEntries = 500_000
+	maxBytes   = 64 << 30
+)
+
+// badName says what is wrong with one part of a path, or nothing.
+func badName(name string) string {
+	switch {
+	case name == "" || name == "." || name == "..":
+		return "is no name"
+	case len(name) > maxName:
+		return "has a name longer than 255 bytes"
+	case !utf8.ValidString(name):
+		return "has a name that is not UTF-8"
+	case strings.ContainsFunc(name, unicode.IsControl):
+		return "has a control character in its name"
+	case strings.Contains(name, `\`):
+		return "has a backslash in its name"
+	case strings.HasPrefix(name, ".wh."):
+		return "has a name that container images read as a deletion"
+	}
+	return ""
+}
+
+// badPath says what is wrong with a whole path, or nothing.
+func badPath(p string) string {
+	if len(p) > maxPath {
+		return "has a path longer than 2048 bytes"
+	}
+	depth := 0
+	for name := range strings.SplitSeq(p, "/") {
+		if reason := badName(name); reason != "" {
+			return reason
+		}
+		if depth++; depth > maxDepth {
+			return "is nested deeper than 64 directories"
+		}
+	}
+	return ""
+}
+
+// collisions finds paths that a file system without regard to case, or to the
+// form of accents, takes for one.
+type collisions struct {
+	seen map[string]string
+	fold cases.Caser
+}
+
+func newCollisions() *collisions {
+	return &collisions{seen: make(map[string]string), fold: cases.Fold()}
+}
+
+// add returns an earlier path that p collides with, or nothing.
+func (c *collisions) add(p string) string {
+	key := p
+	if isASCII(p) {
+		key = strings.ToLower(p)
+	} else {
+		key = norm.NFD.String(c.fold.String(norm.NFD.String(p)))
+	}
+	if earlier, ok := c.seen[key]; ok {
+		return earlier
+	}
+	c.seen[key] = p
+	return ""
+}
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,224 @@
+package artifact
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+
+	"github.com/klauspost/compress/zstd"
+	"golang.org/x/sync/errgroup"
+)
+
+// packer writes the frames of an artifact. Workers read, hash and compress
+// sections; one writer takes their frames in order. At most window sections
+// are in memory.
+type packer struct {
+	members  []entry // sums are filled in as files are read
+	read     func(t *treeReader, i int, use func(content) error) error
+	root     *os.Root
+	out      io.Writer
+	index    *index
+	progress *counter
+}
+
+// content is an open member's data.
+type content interface {
+	readFull(b []byte) error
+	readTo(ctx context.Context, w io.Writer) error
+}
+
+// packed is one compressed frame.
+type packed struct {
+	frame frame
+	bytes []byte
+}
+
+// job is a section on its way from a worker to the writer.
+type job struct {
+	section
+	frames chan packed
+}
+
+// pack writes sections in order. It returns at the first error; nothing of it
+// runs on then.
+func (p *packer) pack(ctx context.Context, sections []section) error {
+	workers := runtime.GOMAXPROCS(0)
+	g, ctx := errgroup.WithContext(ctx)
+	todo := make(chan *job)
+	order := make(chan *job, 2*workers)
+	g.Go(func() error {
+		defer close(todo)
+		defer close(order)
+		for _, s := range sections {
+			j := &job{section: s, frames: make(chan packed, 1)}
+			for _, to := range []chan *job{order, todo} {
+				select {
+				case to <- j:
+				case <-ctx.Done():
+					return ctx.Err()
+				}
+			}
+		}
+		return nil
+	})
+	for range workers {
+		g.Go(func() error { return p.work(ctx, todo) })
+	}
+	g.Go(func() error { return p.write(ctx, order) })
+	return g.Wait()
+}
+
+func (p *packer) write(ctx context.Context, order <-chan *job) error {
+	for j := range order {
+		start := len(p.index.frames)
+		for left := len(j.section.frames()); left > 0; left-- {
+			select {
+			case f := <-j.frames:
+				if _, err := p.out.Write(f.bytes); err != nil {
+					return fmt.Errorf("writing artifact: %w", err)
+				}
+				p.index.frames = append(p.index.frames, f.frame)
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		for range j.last - j.first {
+			p.index.starts = append(p.index.starts, start)
+		}
+		p.progress.add(j.plain)
+	}
+	return nil
+}
+
+func (p *packer) work(ctx context.Context, todo <-chan *job) error {
+	enc, err := newEncoder()
+	if err != nil {
+		return err
+	}
+	defer enc.Close()
+	tree := &treeReader{root: p.root}
+	defer tree.Close()
+	var buf []byte
+	for j := range todo {
+		emit := &emitter{enc: enc, send: func(f packed) error {
+			select {
+			case j.frames <- f:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}}
+		if len(j.section.frames()) > 1 {
+			err = p.large(ctx, emit, tree, j.section)
+		} else {
+			if int64(cap(buf)) < j.plain {
+				buf = make([]byte, 2*frameTarget)
+			}
+			err = p.small(emit, tree, j.section, buf[:j.plain])
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// small fills one frame with whole entries.
+func (p *packer) small(emit *emitter, tree *treeReader, s section, buf []byte) error {
+	clear(buf)
+	rest := buf
+	for i := s.first; i < s.last; i++ {
+		e := &p.members[i]
+		head, err := header(e)
+		if err != nil {
+			return err
+		}
+		if e.kind == kindFile {
+			body := rest[len(head):][:e.size]
+			if err := p.read(tree, i, func(c content) error { return c.readFull(body) }); err != nil {
+				return err
+			}
+			e.sum = sha256.Sum256(body)
+			if head, err = header(e); err != nil { // its time is known now
+				return err
+			}
+		}
+		copy(rest, head)
+		rest = rest[int64(len(head))+e.size+padding(e):]
+	}
+	return emit.frame(buf)
+}
+
+// large spreads one entry over frames of its own. The file is read twice,
+// since its header carries a time that its content decides.
+func (p *packer) large(ctx context.Context, emit *emitter, tree *treeReader, s section) error {
+	e := &p.members[s.first]
+	first := sha256.New()
+	read := func(w io.Writer) error {
+		return p.read(tree, s.first, func(c content) error { return c.readTo(ctx, w) })
+	}
+	if err := read(first); err != nil {
+		return err
+	}
+	first.Sum(e.sum[:0])
+	head, err := header(e)
+	if err != nil {
+		return err
+	}
+	out := &frameWriter{emit: emit, lengths: s.frames()}
+	again := sha256.New()
+	if _, err := out.Write(head); err != nil {
+		return err
+	}
+	if err := read(io.MultiWriter(again, out)); err != nil {
+		return err
+	}
+	if _, err := out.Write(make([]byte, padding(e))); err != nil {
+		return err
+	}
+	if [sha256.Size]byte(again.Sum(nil)) != e.sum {
+		return &errVanished{e.path, "changed"}
+	}
+	return nil
+}
+
+// emitter compresses frames and hands them to the writer.
+type emitter struct {
+	enc  *zstd.Encoder
+	send func(packed) error
+}
+
+func (e *emitter) frame(plain []byte) error {
+	b := e.enc.EncodeAll(plain, make([]byte, 0, len(plain)/3+block))
+	return e.send(packed{bytes: b, frame: frame{
+		stored: int64(len(b)), plain: int64(len(plain)),
+		storedSum: sha256.Sum256(b), plainSum: sha256.Sum256(plain),
+	}})
+}
+
+// frameWriter cuts a stream into frames of given lengths.
+type frameWriter struct {
+	emit    *emitter
+	lengths []int64
+	buf     []byte
+}
+
+func (w *frameWriter) Write(p []byte) (int, error) {
+	n := len(p)
+	for len(p) > 0 {
+		k := min(int(w.lengths[0])-len(w.buf), len(p))
+		w.buf = append(w.buf, p[:k]...)
+		p = p[k:]
+		if int64(len(w.buf)) < w.lengths[0] {
+			continue
+		}
+		if err := w.emit.frame(w.buf); err != nil {
+			return 0, err
+		}
+		w.buf, w.lengths = w.buf[:0], w.lengths[1:]
+	}
+	return n, nil
+}

@@ -1,0 +1,71 @@
+package artifact
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"math/bits"
+)
+
+// Parameters of the planner, recorded in every index. Changing one changes
+// all artifacts: see TestGoldenDigest.
+const (
+	planner     = "directory"
+	frameTarget = 1 << 20
+)
+
+// section is a run of whole entries that can be unpacked without any other.
+// It fills one frame; only an entry longer than twice the target fills more.
+type section struct {
+	first, last int   // entries [first, last)
+	plain       int64 // bytes of tar
+}
+
+// frames returns the plain lengths of the section's frames.
+func (s section) frames() []int64 {
+	if s.plain <= 2*frameTarget {
+		return []int64{s.plain}
+	}
+	var lengths []int64
+	for left := s.plain; left > 0; left -= frameTarget {
+		lengths = append(lengths, min(left, frameTarget))
+	}
+	return lengths
+}
+
+// planSections cuts entries into sections by their paths and sizes alone: it
+// is done before anything is read, and a change of one file moves no boundary
+// but those beside it. A section ends where the hash of the next path says
+// so, never below a quarter of the target or above twice the target.
+func planSections(entries []entry) ([]section, error) {
+	var sections []section
+	var open section
+	flush := func() {
+		if open.last > open.first {
+			sections = append(sections, open)
+		}
+		open = section{first: open.last, last: open.last}
+	}
+	for i := range entries {
+		size, err := tarSize(&entries[i])
+		if err != nil {
+			return nil, err
+		}
+		if open.plain+size > 2*frameTarget || entries[i].path == metaDir ||
+			open.plain >= frameTarget/4 && cutsBefore(entries[i].path, size) {
+			flush()
+		}
+		open.last, open.plain = i+1, open.plain+size
+	}
+	flush()
+	return sections, nil
+}
+
+// cutsBefore is true for about one path in every two targets' worth of
+// entries. The chance grows with the size's power of two, so that a file that
+// grows a little keeps its boundary.
+func cutsBefore(path string, size int64) bool {
+	sum := sha256.Sum256([]byte(path))
+	class := uint64(1) << bits.Len64(uint64(size-1))
+	chance := min(class, frameTarget) << 42 // of 2^63; two targets would be certain
+	return binary.BigEndian.Uint64(sum[:])>>1 < chance
+}

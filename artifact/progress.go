@@ -1,0 +1,62 @@
+package artifact
+
+import (
+	"io"
+	"sync"
+)
+
+// Progress tells how far a stage has come. Calls come one at a time, Done
+// never shrinks within a stage, and the last call of a finished stage has
+// Done equal to Total.
+type Progress struct {
+	Stage string
+	Done  int64 // bytes
+	Total int64 // bytes
+}
+
+// counter turns bytes done by many goroutines into calls of one function.
+type counter struct {
+	mu   sync.Mutex
+	tell func(Progress)
+	now  Progress
+}
+
+func newCounter(tell func(Progress), stage string, total int64) *counter {
+	c := &counter{tell: tell, now: Progress{Stage: stage, Total: total}}
+	c.add(0)
+	return c
+}
+
+func (c *counter) add(n int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now.Done += n
+	if c.tell != nil {
+		c.tell(c.now)
+	}
+}
+
+// reach counts up to an offset; what was counted before is not counted again.
+func (c *counter) reach(off int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if off <= c.now.Done {
+		return
+	}
+	c.now.Done = off
+	if c.tell != nil {
+		c.tell(c.now)
+	}
+}
+
+// countedReader counts what a store reads of a body, which it may read twice.
+type countedReader struct {
+	io.ReaderAt
+	c *counter
+}
+
+func (r countedReader) ReadAt(p []byte, off int64) (int, error) {
+	n, err := r.ReaderAt.ReadAt(p, off)
+	r.c.reach(off + int64(n))
+	return n, err
+}

@@ -1,0 +1,212 @@
+package artifact
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"time"
+)
+
+// staging is the directory that a release is unpacked into before it gets its
+// name. Everything is written below one os.Root, and only directories, files
+// and the links that the index declares; modes are set before the first link
+// exists.
+type staging struct {
+	dest string
+	root *os.Root
+	lock *os.File // the directory that holds dest
+	made []string // directories above dest that were made for it
+}
+
+const partial = ".partial"
+
+// newStaging waits until nobody else unpacks beside dest, then throws away
+// what an earlier, killed run left.
+func newStaging(ctx context.Context, dest string) (*staging, error) {
+	made, err := makeDirs(filepath.Dir(dest))
+	if err != nil {
+		return nil, fmt.Errorf("making directory: %w", err)
+	}
+	s := &staging{dest: dest, made: made}
+	if s.lock, err = lockDir(ctx, filepath.Dir(dest)); err != nil {
+		removeEmpty(made)
+		return nil, err
+	}
+	return s, nil
+}
+
+func lockDir(ctx context.Context, dir string) (*os.File, error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, fmt.Errorf("locking directory: %w", err)
+	}
+	retry := time.NewTicker(50 * time.Millisecond)
+	defer retry.Stop()
+	for {
+		ok, err := lockFile(f)
+		if ok {
+			return f, nil
+		}
+		if err == nil {
+			select {
+			case <-retry.C:
+				continue
+			case <-ctx.Done():
+				err = ctx.Err()
+			}
+		}
+		f.Close()
+		return nil, fmt.Errorf("locking directory %q: %w", dir, err)
+	}
+}
+
+// open makes the empty directory.
+func (s *staging) open() error {
+	if err := os.RemoveAll(s.dest + partial); err != nil {
+		return fmt.Errorf("removing a half-finished release: %w", err)
+	}
+	if err := os.Mkdir(s.dest+partial, dirMode); err != nil {
+		return fmt.Errorf("unpacking: %w", err)
+	}
+	var err error
+	if s.root, err = os.OpenRoot(s.dest + partial); err != nil {
+		return fmt.Errorf("unpacking: %w", err)
+	}
+	return s.root.Chmod(".", dirMode)
+}
+
+// close removes what was not committed.
+func (s *staging) close() {
+	if s.root != nil {
+		s.root.Close()
+		os.RemoveAll(s.dest + partial)
+	}
+	s.lock.Close()
+	removeEmpty(s.made)
+}
+
+// directories makes all of them, whatever the umask says.
+func (s *staging) directories(entries []entry) error {
+	for i := range entries {
+		if e := &entries[i]; e.kind == kindDir {
+			if err := s.root.Mkdir(e.path, dirMode); err != nil {
+				return fmt.Errorf("unpacking: %w", err)
+			}
+			if err := s.root.Chmod(e.path, dirMode); err != nil {
+				return fmt.Errorf("unpacking: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// finish makes links and sets the times of directories, whose content is
+// complete now.
+func (s *staging) finish(entries []entry) error {
+	for i := range entries {
+		if e := &entries[i]; e.kind == kindLink {
+			if err := s.root.Symlink(e.target, e.path); err != nil {
+				return fmt.Errorf("unpacking: %w", err)
+			}
+		}
+	}
+	for i := len(entries) - 1; i >= 0; i-- {
+		if e := &entries[i]; e.kind == kindDir {
+			if err := s.root.Chtimes(e.path, e.modTime(), e.modTime()); err != nil {
+				return fmt.Errorf("unpacking: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// commit makes everything durable, then visible.
+func (s *staging) commit() error {
+	dir, err := s.root.Open(".")
+	if err != nil {
+		return fmt.Errorf("unpacking: %w", err)
+	}
+	defer dir.Close()
+	if err := syncTree(dir); err != nil {
+		return fmt.Errorf("unpacking: %w", err)
+	}
+	if _, err := os.Lstat(s.dest); !errors.Is(err, fs.ErrNotExist) {
+		return &DestTaken{Dest: s.dest, Err: errors.New("it appeared meanwhile")}
+	}
+	if err := os.Rename(s.dest+partial, s.dest); err != nil {
+		return fmt.Errorf("unpacking: %w", err)
+	}
+	s.root.Close()
+	s.root = nil
+	return s.lock.Sync()
+}
+
+// write stores a small file beside what was unpacked.
+func (s *staging) write(name string, b []byte) error {
+	sink := &fileSink{tree: treeReader{root: s.root}}
+	defer sink.tree.Close()
+	w, err := sink.create(name)
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	if _, err := w.Write(b); err != nil {
+		return fmt.Errorf("unpacking: %w", err)
+	}
+	return w.Close()
+}
+
+// fileSink writes files below a staging root. Each worker has its own, and
+// keeps the last directory open.
+type fileSink struct {
+	tree treeReader
+	u    *unpacker
+}
+
+func (k *fileSink) file(i int, e *entry) (io.WriteCloser, error) {
+	f, err := k.create(e.path)
+	if err != nil {
+		return nil, err
+	}
+	return &sunkFile{File: f, sink: k, number: i}, nil
+}
+
+func (k *fileSink) create(p string) (*os.File, error) {
+	dir, err := k.tree.enter(path.Dir(p))
+	if err != nil {
+		return nil, fmt.Errorf("unpacking: %w", err)
+	}
+	f, err := dir.OpenFile(path.Base(p), os.O_CREATE|os.O_EXCL|os.O_WRONLY, fileMode)
+	if err != nil {
+		return nil, fmt.Errorf("unpacking: %w", err)
+	}
+	if err := f.Chmod(fileMode); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("unpacking: %w", err)
+	}
+	return f, nil
+}
+
+// sunkFile gets its content's time when it is closed.
+type sunkFile struct {
+	*os.File
+	sink   *fileSink
+	number int
+}
+
+func (f *sunkFile) Close() error {
+	if err := f.File.Close(); err != nil {
+		return fmt.Errorf("unpacking: %w", err)
+	}
+	e := f.sink.u.index.entries[f.number]
+	e.sum = f.sink.u.sums[f.number]
+	if err := f.sink.tree.dir.Chtimes(path.Base(e.path), e.modTime(), e.modTime()); err != nil {
+		return fmt.Errorf("unpacking: %w", err)
+	}
+	return nil
+}

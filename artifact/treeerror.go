@@ -1,0 +1,73 @@
+package artifact
+
+import "fmt"
+
+// Rules that a tree is refused by.
+const (
+	RuleLinkAbsolute = "tree/link-absolute" // a link with an absolute target
+	RuleLinkEscape   = "tree/link-escape"   // a link that leaves the tree
+	RuleLinkLoop     = "tree/link-loop"     // a link that leads back to itself or above itself
+	RuleLinkDepth    = "tree/link-depth"    // a chain of more links than a node follows
+	RuleLinkDangling = "tree/link-dangling" // a link to nothing, or to something left out
+	RuleSpecial      = "tree/special"       // a pipe, socket or device
+	RuleMode         = "tree/mode"          // a set-user-ID, set-group-ID or sticky file
+	RuleName         = "tree/name"          // a name that other systems would garble
+	RuleCollision    = "tree/case-collision"
+	RuleMount        = "tree/mount" // another file system inside the tree
+	RuleUnreadable   = "tree/unreadable"
+	RuleDepth        = "tree/depth"   // nested too deeply
+	RuleEntries      = "tree/entries" // too many entries
+	RuleBytes        = "tree/bytes"   // too many bytes
+)
+
+var treeHints = map[string]string{
+	RuleLinkAbsolute: "replace the link by what it points to (cp -rL), or leave it out with --exclude",
+	RuleLinkEscape:   "replace the link by what it points to (cp -rL), or leave it out with --exclude",
+	RuleLinkLoop:     "remove the link, or leave it out with --exclude",
+	RuleLinkDepth:    "point the link at its final target",
+	RuleLinkDangling: "remove the link, or put its target into the tree",
+	RuleSpecial:      "remove it, or leave it out with --exclude: only files, directories and links travel",
+	RuleMode:         "chmod u-s,g-s,-t it: a release holds no privileged files",
+	RuleName:         "rename it, or leave it out with --exclude",
+	RuleCollision:    "rename one of the two: on other file systems they are the same file",
+	RuleMount:        "unmount it, or leave it out with --exclude",
+	RuleUnreadable:   "make it readable for the user who builds, or leave it out with --exclude",
+	RuleDepth:        "leave it out with --exclude: such nesting is rarely meant",
+	RuleEntries:      "leave mutable state out with --exclude: uploads and caches do not belong to a release",
+	RuleBytes:        "leave mutable state out with --exclude: uploads and caches do not belong to a release",
+}
+
+// TreeError refuses a tree for one path, by one rule.
+type TreeError struct {
+	Rule   string // one of the Rule constants
+	Path   string // below the tree, with slashes
+	Reason string
+	More   int // how many other paths were refused as well
+}
+
+func (e *TreeError) Error() string {
+	s := fmt.Sprintf("reading tree: %q %s (%s)", e.Path, e.Reason, e.Rule)
+	if e.More > 0 {
+		s += fmt.Sprintf(" and %d more", e.More)
+	}
+	return s
+}
+
+// Hint says what to do next.
+func (e *TreeError) Hint() string { return treeHints[e.Rule] }
+
+// TreeChanged refuses a tree that would not hold still while it was read.
+type TreeChanged struct {
+	Path   string // what changed last
+	Reason string
+	Reads  int // how often the tree was read
+}
+
+func (e *TreeChanged) Error() string {
+	return fmt.Sprintf("reading tree: %q %s while it was read, in each of %d reads (tree/changed)", e.Path, e.Reason, e.Reads)
+}
+
+// Hint says what to do next.
+func (e *TreeChanged) Hint() string {
+	return "stop what writes into the tree, or leave it out with --exclude"
+}
