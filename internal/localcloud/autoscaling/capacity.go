@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+
+	"github.com/wpbake/wpbake/internal/localcloud/ec2"
 )
 
 // reconcile launches what is missing from the group's capacity and takes in
@@ -55,7 +57,15 @@ func (t *turn) scaleOut(count int) {
 		}
 		// After a failed launch the policy's next override has its turn.
 		n.Choice = from.All[g.Failures%len(from.All)]
-		t.launches = append(t.launches, n)
+		t.launches = append(t.launches, launch{n, n.spec(g)})
+	}
+}
+
+func (n *node) spec(g *group) ec2.LaunchSpec {
+	return ec2.LaunchSpec{
+		TemplateID: n.Choice.TemplateID, Version: n.Choice.Version,
+		InstanceType: n.Choice.InstanceType, ImageID: n.Choice.ImageID,
+		Zone: n.Place.Zone, SubnetID: n.Place.Subnet, Tags: g.nodeTags(),
 	}
 }
 

@@ -142,7 +142,7 @@ func TestDescribeGroups(t *testing.T) {
 		w.group(2, func(in *autoscaling.CreateAutoScalingGroupInput) {
 			in.Tags = []types.Tag{{Key: aws.String("role"), Value: aws.String("web"), PropagateAtLaunch: aws.Bool(true)}}
 		})
-		if got := w.launched[0].Tags; got["role"] != "web" || got["aws:autoscaling:groupName"] != shop {
+		if got := w.launches()[0].Tags; got["role"] != "web" || got["aws:autoscaling:groupName"] != shop {
 			t.Errorf("tags at launch: %v", got)
 		}
 		none := must(w.service.describeGroups(w.Context(), &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: []string{"none"}}))

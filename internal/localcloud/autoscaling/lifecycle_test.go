@@ -175,7 +175,7 @@ func TestUnhealthyNodesAreReplaced(t *testing.T) {
 		cause string
 	}{
 		{"instance dies", func(w *world, id string) { w.kill(id) }, "in response to an EC2 health check"},
-		{"load balancer", func(w *world, _ string) { w.sick = func(v int64) bool { return v == 1 } }, "in response to an ELB system health check failure"},
+		{"load balancer", func(w *world, _ string) { w.fault(func() { w.sick = func(v int64) bool { return v == 1 } }) }, "in response to an ELB system health check failure"},
 		{"user", func(w *world, id string) {
 			must(w.service.setInstanceHealth(w.Context(), &autoscaling.SetInstanceHealthInput{InstanceId: aws.String(id), HealthStatus: aws.String(unhealthy)}))
 		}, "in response to a user health-check"},
@@ -187,7 +187,7 @@ func TestUnhealthyNodesAreReplaced(t *testing.T) {
 				id := *w.inService()[0].InstanceId
 				c.hurt(w, id)
 				w.until(time.Minute, "node on its way out", func() bool { return w.state(id) != types.LifecycleStateInService })
-				w.sick = func(int64) bool { return false }
+				w.fault(func() { w.sick = func(int64) bool { return false } })
 				w.until(5*time.Minute, "replaced", func() bool { return len(w.inService()) == 1 && *w.inService()[0].InstanceId != id })
 				found := false
 				for _, a := range w.activities() {
@@ -205,7 +205,7 @@ func TestUnhealthyNodesAreReplaced(t *testing.T) {
 func TestUnhealthyReplacementIsSlow(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.group(20)
-		w.sick = func(int64) bool { return true }
+		w.fault(func() { w.sick = func(int64) bool { return true } })
 		least := 20
 		for range 300 {
 			w.pass(time.Second)
@@ -226,11 +226,11 @@ func TestUnhealthyReplacementIsSlow(t *testing.T) {
 // A load balancer that never called any node healthy condemns none.
 func TestNoVerdictBeforeTheFirstHealthyNode(t *testing.T) {
 	inWorld(t, func(w *world) {
-		w.sick = func(int64) bool { return true }
+		w.fault(func() { w.sick = func(int64) bool { return true } })
 		w.group(2)
 		w.pass(time.Hour)
-		if len(w.launched) != 2 {
-			t.Errorf("%d launches", len(w.launched))
+		if len(w.launches()) != 2 {
+			t.Errorf("%d launches", len(w.launches()))
 		}
 	})
 }
@@ -238,14 +238,14 @@ func TestNoVerdictBeforeTheFirstHealthyNode(t *testing.T) {
 func TestGracePeriod(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.group(1, func(in *autoscaling.CreateAutoScalingGroupInput) { in.HealthCheckGracePeriod = aws.Int32(600) })
-		w.sick = func(int64) bool { return true }
+		w.fault(func() { w.sick = func(int64) bool { return true } })
 		w.pass(5 * time.Minute)
-		if len(w.launched) != 1 {
+		if len(w.launches()) != 1 {
 			t.Error("the load balancer's verdict counted within the grace period")
 		}
 		w.pass(5 * time.Minute)
-		if len(w.launched) != 2 {
-			t.Errorf("%d launches after the grace period", len(w.launched))
+		if len(w.launches()) != 2 {
+			t.Errorf("%d launches after the grace period", len(w.launches()))
 		}
 	})
 }
@@ -352,8 +352,8 @@ func TestSnapshotGoesOn(t *testing.T) {
 		done := make(chan error, 1)
 		go func() { done <- again.Run(w.Context()) }()
 		w.reaches(types.InstanceRefreshStatusSuccessful, time.Hour)
-		if got := w.versions(); got["2"] != 4 || len(w.launched) != 8 {
-			t.Errorf("versions %v after %d launches", got, len(w.launched))
+		if got := w.versions(); got["2"] != 4 || len(w.launches()) != 8 {
+			t.Errorf("versions %v after %d launches", got, len(w.launches()))
 		}
 	})
 }

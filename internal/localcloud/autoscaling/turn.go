@@ -24,9 +24,15 @@ type turn struct {
 	*Service
 	group    *group
 	now      time.Time
-	launches []*node
+	launches []launch
 	ends     []*node
 	changed  bool
+}
+
+// launch is a planned node and what to launch it from.
+type launch struct {
+	node *node
+	spec ec2.LaunchSpec
 }
 
 // Run takes turns until ctx ends.
@@ -70,8 +76,8 @@ func (s *Service) step(ctx context.Context, g *group) bool {
 	t := &turn{Service: s, group: g, now: time.Now()}
 	t.take()
 	s.mu.Unlock()
-	for _, n := range t.launches {
-		t.launch(ctx, n)
+	for _, l := range t.launches {
+		t.launch(ctx, l.node, l.spec)
 	}
 	for _, n := range t.ends {
 		t.end(ctx, n)
@@ -118,12 +124,8 @@ func (t *turn) bury() {
 }
 
 // launch starts a planned node's instance and records the outcome.
-func (t *turn) launch(ctx context.Context, n *node) {
-	id, err := t.options.Instances.Launch(ctx, ec2.LaunchSpec{
-		TemplateID: n.Choice.TemplateID, Version: n.Choice.Version,
-		InstanceType: n.Choice.InstanceType, ImageID: n.Choice.ImageID,
-		Zone: n.Place.Zone, SubnetID: n.Place.Subnet, Tags: t.group.nodeTags(),
-	})
+func (t *turn) launch(ctx context.Context, n *node, spec ec2.LaunchSpec) {
+	id, err := t.options.Instances.Launch(ctx, spec)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if err != nil {

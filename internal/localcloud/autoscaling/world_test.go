@@ -172,6 +172,19 @@ func (w *world) AlarmState(name string) (string, bool) {
 	return state, ok
 }
 
+// fault changes how the world behaves.
+func (w *world) fault(change func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	change()
+}
+
+func (w *world) launches() []ec2.LaunchSpec {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.launched)
+}
+
 func (w *world) setAlarm(name, state string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
