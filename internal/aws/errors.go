@@ -202,11 +202,7 @@ func tidy(message string) string {
 	for _, tail := range []string{"The Canonical String", "Encoded authorization failure message"} {
 		message, _, _ = strings.Cut(message, tail)
 	}
-	message = strings.TrimSuffix(strings.TrimSpace(message), ".")
-	if message == "" {
-		return "no message"
-	}
-	return message
+	return strings.TrimSuffix(strings.TrimSpace(message), ".")
 }
 
 // plainText is an error in one line without the URL, whose query can be a

@@ -1,0 +1,268 @@
+package deptest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"go/parser"
+	"go/token"
+	"io"
+	"io/fs"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/wpbake/wpbake"
+
+// Import paths that are banned together.
+var (
+	awsSDK    = []string{"github.com/aws/..."}
+	ec2Client = []string{"github.com/aws/aws-sdk-go-v2/service/ec2/..."}
+	oci       = []string{"github.com/google/go-containerregistry/...", "github.com/opencontainers/...", module + "/artifact/ocistore/..."}
+	packer    = []string{"github.com/hashicorp/...", module + "/packer/...", module + "/internal/packerexec/..."}
+	testCode  = []string{"testing/...", "net/http/httptest", module + "/internal/aws/awstest"}
+)
+
+// ours are folders of this module.
+func ours(folders ...string) []string {
+	paths := make([]string, len(folders))
+	for i, f := range folders {
+		paths[i] = module + "/" + f
+	}
+	return paths
+}
+
+// ban says that packages must not import others, not even by way of a third.
+type ban struct {
+	from   []string
+	except []string // of from
+	to     []string
+	allow  []string // of to
+	direct bool     // only imports of its own count
+	reason string
+}
+
+// bans is the table of design section 3. "x/..." matches x and all below it.
+func bans() []ban {
+	stores := ours("artifact/s3store/...", "artifact/ocistore/...", "artifact/dirstore/...")
+	return []ban{
+		{from: ours("artifact"), to: slices.Concat(awsSDK, oci, ours("bake/...", "cmd/...", "node/...", "internal/...")),
+			reason: "an artifact is a tarball: whoever reads or writes one needs no cloud"},
+		{from: ours("artifact/s3store"), to: slices.Concat(ours("artifact/ocistore", "artifact/dirstore"), oci),
+			reason: "stores know one kind of place each"},
+		{from: ours("artifact/ocistore"), to: slices.Concat(ours("artifact/s3store", "artifact/dirstore"), awsSDK),
+			reason: "stores know one kind of place each"},
+		{from: ours("artifact/dirstore"), to: slices.Concat(ours("artifact/s3store", "artifact/ocistore"), oci, awsSDK),
+			reason: "stores know one kind of place each"},
+		{from: ours("artifact/storetest"), to: slices.Concat(stores, oci, awsSDK),
+			reason: "the suite that every store passes favours none"},
+		{from: ours("artifact/..."), to: ours("bake/...", "cmd/...", "node/...", "internal/localcloud/...", "internal/aws/..."),
+			reason: "stores are handed their clients and serve releases without knowing them"},
+		{from: ours("wordpress/..."), to: slices.Concat(awsSDK, oci, stores, ours("bake/...", "cmd/...", "node/...", "internal/...")),
+			reason: "what a tree is as WordPress does not depend on where it rests or runs"},
+		{from: ours("bake/..."), to: slices.Concat(awsSDK, packer, ours("cmd/...", "internal/localcloud/...", "internal/aws/...")),
+			reason: "a release is decided over small interfaces, so that it can be tested without any cloud"},
+		{from: ours("node/..."), to: slices.Concat(awsSDK, ours("bake/...", "cmd/...", "internal/...")),
+			reason: "a node boots the release it is told and knows nothing of rollouts"},
+		{from: ours("internal/aws/..."), to: ours("cmd/...", "internal/localcloud/..."),
+			reason: "adapters are the same against AWS and against the local cloud"},
+		{from: ours("internal/packerexec/..."), to: slices.Concat(awsSDK, ours("cmd/...")),
+			reason: "running a program needs no cloud"},
+		{from: ours("internal/wire/..."), to: ours("..."), allow: ours("internal/wire/..."),
+			reason: "encodings do not depend on what is said in them"},
+		{from: ours("internal/localcloud/..."), to: ours("..."), allow: ours("internal/localcloud/...", "internal/wire/..."),
+			reason: "the local cloud is a second opinion about AWS: code shared with its client would agree with itself"},
+		{from: ours("internal/localcloud/..."), to: []string{"github.com/aws/aws-sdk-go-v2/config/..."}, direct: true,
+			reason: "the local cloud serves calls and makes none"},
+		{from: ours("..."), except: ours("internal/aws/...", "internal/localcloud/...", "ci/..."), to: ec2Client, direct: true,
+			reason: "internal/aws alone drives EC2, the local cloud alone serves it, ci sets groups up with it"},
+		{from: ours("..."), except: ours("cmd/wpbake", "internal/localcloud/...", "ci/..."), to: ours("internal/localcloud/..."), direct: true,
+			reason: "production code never leans on the local cloud; wpbake local starts it"},
+		{from: ours("cmd/..."), to: testCode, reason: "test code does not ship"},
+	}
+}
+
+// A file may be all of a package that needs something banned.
+var onlyFile = map[string]string{"cmd/wpbake": "local"} // *local*.go may import internal/localcloud
+
+// pkg is what go list tells.
+type pkg struct {
+	ImportPath string
+	Dir        string
+	GoFiles    []string
+	Imports    []string
+	Deps       []string
+}
+
+func TestImports(t *testing.T) {
+	pkgs := list(t)
+	for _, b := range bans() {
+		for _, chain := range b.broken(pkgs) {
+			t.Errorf("%s\n\tbanned because %s", strings.Join(chain, " imports "), b.reason)
+		}
+	}
+}
+
+// broken returns the chains of imports that the ban forbids.
+func (b ban) broken(pkgs []pkg) [][]string {
+	var chains [][]string
+	for _, p := range pkgs {
+		if matches(b.except, p.ImportPath) || !matches(b.from, p.ImportPath) {
+			continue
+		}
+		seen := p.Deps
+		if b.direct {
+			seen = p.Imports
+		}
+		for _, d := range seen {
+			if d != p.ImportPath && matches(b.to, d) && !matches(b.allow, d) {
+				chains = append(chains, way(pkgs, p.ImportPath, d))
+			}
+		}
+	}
+	return chains
+}
+
+func TestBroken(t *testing.T) {
+	pkgs := []pkg{
+		{ImportPath: "a", Imports: []string{"b"}, Deps: []string{"b", "c", "c/d"}},
+		{ImportPath: "b", Imports: []string{"c/d"}, Deps: []string{"c", "c/d"}},
+	}
+	for want, b := range map[string]ban{
+		"[[a b c/d]]":           {from: []string{"a"}, to: []string{"c/d"}},
+		"[[a other modules c]]": {from: []string{"a"}, to: []string{"c"}},
+		"[[b c/d]]":             {from: []string{"a", "b"}, to: []string{"c/..."}, direct: true},
+		"[]":                    {from: []string{"a", "b"}, except: []string{"b"}, to: []string{"c/..."}, allow: []string{"c", "c/d"}},
+	} {
+		if got := fmt.Sprint(b.broken(pkgs)); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
+
+// Only the files that start the local cloud may name it in cmd/wpbake.
+func TestOnlyLocalCommandsImportTheLocalCloud(t *testing.T) {
+	for _, p := range list(t) {
+		prefix, ok := onlyFile[strings.TrimPrefix(p.ImportPath, module+"/")]
+		if !ok {
+			continue
+		}
+		for _, name := range p.GoFiles {
+			f, err := parser.ParseFile(token.NewFileSet(), filepath.Join(p.Dir, name), nil, parser.ImportsOnly)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, i := range f.Imports {
+				imported, err := strconv.Unquote(i.Path.Value)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if matches(ours("internal/localcloud/..."), imported) && !strings.HasPrefix(name, prefix) {
+					t.Errorf("%s imports %s: only %s*.go starts a local cloud", name, imported, prefix)
+				}
+			}
+		}
+	}
+}
+
+// list asks go for this module's packages. Packages that do not compile yet
+// are listed all the same.
+func list(t *testing.T) []pkg {
+	t.Helper()
+	watch(t)
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-e", "-json=ImportPath,Dir,GoFiles,Imports,Deps", "./...")
+	cmd.Dir = filepath.Join("..", "..")
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("listing packages: %v\n%s", err, errs.String())
+	}
+	var pkgs []pkg
+	for d := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p pkg
+		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatalf("reading go list: %v", err)
+		}
+		pkgs = append(pkgs, p)
+	}
+	if len(pkgs) < 5 {
+		t.Fatalf("go list found only %d packages", len(pkgs))
+	}
+	return pkgs
+}
+
+// watch opens every folder, so that go test does not repeat a cached result
+// after a file changed that only go list has read.
+func watch(t *testing.T) {
+	t.Helper()
+	err := filepath.WalkDir(filepath.Join("..", ".."), func(p string, d fs.DirEntry, err error) error {
+		if d != nil && d.IsDir() && len(d.Name()) > 2 && strings.HasPrefix(d.Name(), ".") {
+			return fs.SkipDir
+		}
+		if errors.Is(err, fs.ErrNotExist) { // gone while walking
+			return nil
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// way is a shortest chain of this module's packages from one package to
+// another.
+func way(pkgs []pkg, from, to string) []string {
+	imports := map[string][]string{}
+	for _, p := range pkgs {
+		imports[p.ImportPath] = p.Imports
+	}
+	before := map[string]string{from: ""}
+	for queue := []string{from}; len(queue) > 0; queue = queue[1:] {
+		for _, next := range imports[queue[0]] {
+			if _, seen := before[next]; seen {
+				continue
+			}
+			before[next] = queue[0]
+			queue = append(queue, next)
+		}
+	}
+	if _, ok := before[to]; !ok {
+		return []string{from, "other modules", to}
+	}
+	var chain []string
+	for p := to; p != ""; p = before[p] {
+		chain = append(chain, p)
+	}
+	slices.Reverse(chain)
+	return chain
+}
+
+func matches(patterns []string, importPath string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool {
+		below, all := strings.CutSuffix(p, "/...")
+		return importPath == path.Clean(below) || all && strings.HasPrefix(importPath, below+"/")
+	})
+}
+
+func TestMatches(t *testing.T) {
+	for _, c := range []struct {
+		pattern, importPath string
+		want                bool
+	}{
+		{"a/b", "a/b", true}, {"a/b", "a/b/c", false}, {"a/b/...", "a/b", true}, {"a/b/...", "a/b/c/d", true},
+		{"a/b/...", "a/bc", false}, {"a/b", "a", false},
+	} {
+		if got := matches([]string{c.pattern}, c.importPath); got != c.want {
+			t.Errorf("%s matches %s: %v", c.pattern, c.importPath, got)
+		}
+	}
+}
