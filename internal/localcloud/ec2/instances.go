@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -188,6 +189,7 @@ func (s *Service) start(ctx context.Context, m *machine, spec Machine) {
 	s.options.Changed()
 	if err != nil {
 		m.closeMetadata()
+		s.discard(spec.ID)
 		return
 	}
 	<-process.Done()
@@ -225,7 +227,18 @@ func (s *Service) gone(m *machine, id string) {
 	s.mu.Unlock()
 	if !expected {
 		m.closeMetadata()
+		s.discard(id)
 		s.options.Changed()
+	}
+}
+
+// discard removes a terminated instance's directory.
+func (s *Service) discard(id string) {
+	if s.options.Dir == "" {
+		return
+	}
+	if err := os.RemoveAll(filepath.Join(s.options.Dir, id)); err != nil {
+		s.options.Log.Error("removing instance's directory", "instance", id, "error", err)
 	}
 }
 
@@ -237,7 +250,9 @@ func (i *instance) end(code, reason string) {
 // halt ends a machine and leaves the instance in its final state. The machine
 // must be marked as halting.
 func (s *Service) halt(ctx context.Context, m *machine, id string, final types.InstanceStateName) {
-	s.stop(ctx, m, id)
+	if s.stop(ctx, m, id) && final == types.InstanceStateNameTerminated {
+		s.discard(id)
+	}
 	s.mu.Lock()
 	if i := s.known(id); i != nil {
 		if m.process != nil {
@@ -253,19 +268,23 @@ func (s *Service) halt(ctx context.Context, m *machine, id string, final types.I
 	s.options.Changed()
 }
 
-// stop ends a machine's process, by force when it will not.
-func (s *Service) stop(ctx context.Context, m *machine, id string) {
+// stop ends a machine's process, by force when it will not. It reports whether
+// nothing of it remained.
+func (s *Service) stop(ctx context.Context, m *machine, id string) bool {
 	<-m.started
 	defer m.closeMetadata()
 	if m.process == nil {
-		return
+		return true
 	}
-	if err := m.process.Stop(ctx); err != nil {
-		s.options.Log.Error("stopping instance", "instance", id, "error", err)
-		if err := m.process.Kill(); err != nil {
-			s.options.Log.Error("killing instance", "instance", id, "error", err)
-		}
+	err := m.process.Stop(ctx)
+	if err == nil {
+		return true
 	}
+	s.options.Log.Error("stopping instance", "instance", id, "error", err)
+	if err := m.process.Kill(); err != nil {
+		s.options.Log.Error("killing instance", "instance", id, "error", err)
+	}
+	return false
 }
 
 func tail(console []byte) []byte {
@@ -363,7 +382,7 @@ func (s *Service) Halt(ctx context.Context) {
 	for id, m := range s.machines {
 		if !m.halting {
 			m.halting = true
-			halting.Go(func() { s.stop(ctx, m, id) })
+			halting.Go(func() { _ = s.stop(ctx, m, id) }) // the next start finds what remained
 		}
 	}
 	s.mu.Unlock()

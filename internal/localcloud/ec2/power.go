@@ -101,7 +101,7 @@ func (s *Service) rebootInstances(ctx context.Context, in *ec2.RebootInstancesIn
 }
 
 func (s *Service) reboot(ctx context.Context, m *machine, id string) {
-	s.stop(ctx, m, id)
+	_ = s.stop(ctx, m, id) // what remains is there for the next start to find
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	i := s.known(id)
