@@ -34,39 +34,25 @@ func (c claim) same(l Lock) bool {
 	return l.Kind == c.kind && l.Version == c.version && l.Manifest == c.manifest
 }
 
-// acquire takes the group's lock. The run it answers with is that of an
-// unfinished run with the same aim, if there is one, else a new one. It waits
-// for a holder of the same aim to lose its lease, and for others when told to.
-func (b *Bake) acquire(ctx context.Context, c claim) (*lease, error) {
-	docs := b.docs()
-	waiting := false
+// await returns the group's lock and its revision once nobody alive holds it.
+// It waits for a holder with the same aim, and for others when told to.
+func (b *Bake) await(ctx context.Context, c claim) (Lock, string, error) {
+	told := false
 	for {
-		l, etag, err := docs.lock(ctx)
-		if err != nil {
-			return nil, err
+		l, etag, err := b.docs().lock(ctx)
+		if err != nil || c.takeover != "" || !b.held(l) {
+			return l, etag, err
 		}
-		if b.held(l) && c.takeover == "" {
-			if !c.same(l) && b.o.OnBusy != Wait {
-				return nil, &Busy{Group: b.o.Group, Lock: l}
-			}
-			if !waiting {
-				b.tell(Event{Kind: "wait", Run: l.Run, Text: fmt.Sprintf("waiting for %s (%s of %s), its lease ends at %s", l.Holder.Name, l.Kind, l.Version, l.Expires.UTC().Format("15:04:05"))})
-			}
-			waiting = true
-			if err := pause(ctx, b.o.Poll); err != nil {
-				return nil, &Interrupted{}
-			}
-			continue
+		if !c.same(l) && b.o.OnBusy != Wait {
+			return l, "", &Busy{Group: b.o.Group, Lock: l}
 		}
-		run, err := b.runFor(ctx, l, c)
-		if err != nil {
-			return nil, err
+		if !told {
+			b.tell(Event{Kind: "wait", Run: l.Run, Text: fmt.Sprintf("waiting for %s (%s of %s), its lease ends at %s", l.Holder.Name, l.Kind, l.Version, l.Expires.UTC().Format("15:04:05"))})
+			told = true
 		}
-		got, err := docs.take(ctx, takeRequest{old: l, etag: etag, claim: c, run: run, holder: b.o.Holder, term: b.o.Lease})
-		if errors.Is(err, artifact.ErrChanged) || errors.Is(err, artifact.ErrExists) {
-			continue
+		if err := pause(ctx, b.o.Poll); err != nil {
+			return l, "", &Interrupted{}
 		}
-		return got, err
 	}
 }
 

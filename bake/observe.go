@@ -63,8 +63,8 @@ func (o *observer) look(ctx context.Context, rec Record) (State, error) {
 	return o.fleet(ctx, s)
 }
 
-// fleet adds what runs: pins, reports, target health and, while a refresh of
-// this run is active, failed launches.
+// fleet adds what runs: pins, reports, target health and, until a new node has
+// proven itself, the launches that failed.
 func (o *observer) fleet(ctx context.Context, s State) (State, error) {
 	var err error
 	if s.Pins, err = o.pinsOf(ctx, s); err != nil {
@@ -77,7 +77,7 @@ func (o *observer) fleet(ctx context.Context, s State) (State, error) {
 		return State{}, err
 	}
 	s.Unhealthy = o.countUnhealthy(s)
-	if s.Refresh != nil && s.Refresh.Active() {
+	if good, _ := newReports(s); s.Refresh != nil && s.Refresh.Active() && len(good) == 0 {
 		since := s.Record.Started
 		if !s.Refresh.Started.IsZero() {
 			since = s.Refresh.Started

@@ -2,6 +2,7 @@ package bake
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -26,9 +27,6 @@ func (b *Bake) Release(ctx context.Context, v artifact.Version, manifest artifac
 		if err := b.Preflight(ctx); err != nil {
 			return Result{}, err
 		}
-		if res, ok, err := b.already(ctx, c); ok || err != nil {
-			return res, err
-		}
 		if b.o.OnBusy == Supersede && open != nil {
 			if c.takeover, err = b.supersede(ctx, *open, c); err != nil {
 				return Result{}, err
@@ -38,17 +36,44 @@ func (b *Bake) Release(ctx context.Context, v artifact.Version, manifest artifac
 	return b.perform(ctx, c, func(l Lock) (Record, error) { return b.newRecord(ctx, l) })
 }
 
-// perform takes the lock for a claim and executes its run.
+// perform takes the lock for a claim and executes its run, unless there is
+// nothing left to do.
 func (b *Bake) perform(ctx context.Context, c claim, fresh func(Lock) (Record, error)) (Result, error) {
-	l, err := b.acquire(ctx, c)
-	if err != nil {
-		return Result{}, err
+	l, res, err := b.acquire(ctx, c)
+	if l == nil {
+		return res, err
 	}
 	r, err := b.begin(ctx, l, func() (Record, error) { return fresh(l.lock) })
 	if err != nil {
 		return (&run{b: b, docs: b.docs(), lease: l}).fail(ctx, err)
 	}
 	return r.execute(ctx)
+}
+
+// acquire takes the group's lock. The run it names is that of an unfinished
+// run with the same aim, if there is one, else a new one. Without a lease the
+// result or the error is final.
+func (b *Bake) acquire(ctx context.Context, c claim) (*lease, Result, error) {
+	for {
+		l, etag, err := b.await(ctx, c)
+		if err != nil {
+			return nil, Result{}, err
+		}
+		run, err := b.runFor(ctx, l, c)
+		if err != nil {
+			return nil, Result{}, err
+		}
+		if run != l.Run {
+			if res, ok, err := b.already(ctx, c); ok || err != nil {
+				return nil, res, err
+			}
+		}
+		got, err := b.docs().take(ctx, takeRequest{old: l, etag: etag, claim: c, run: run, holder: b.o.Holder, term: b.o.Lease})
+		if errors.Is(err, artifact.ErrChanged) || errors.Is(err, artifact.ErrExists) {
+			continue
+		}
+		return got, Result{}, err
+	}
 }
 
 // unfinished returns the lock of a run without an outcome, if there is one.

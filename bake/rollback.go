@@ -36,9 +36,6 @@ func (b *Bake) Rollback(ctx context.Context, v artifact.Version) (Result, error)
 	} else if open == nil || !c.same(*open) {
 		c.takeover = "rollback"
 	}
-	if res, ok, err := b.already(ctx, c); ok || err != nil {
-		return res, err
-	}
 	b.tell(Event{Kind: "note", Version: target.Version, Text: fmt.Sprintf("going back from %s to %s", current, target.Version)})
 	quiet := *b
 	quiet.o.Refresh.Alarms = nil

@@ -1,0 +1,273 @@
+package bake_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	awssdk "github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	astypes "github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	awsec2 "github.com/aws/aws-sdk-go-v2/service/ec2"
+	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	elbv2 "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/artifact/s3store"
+	"github.com/wpbake/wpbake/bake"
+	"github.com/wpbake/wpbake/internal/aws"
+	"github.com/wpbake/wpbake/internal/aws/awstest"
+	"github.com/wpbake/wpbake/internal/localcloud"
+	"github.com/wpbake/wpbake/internal/localcloud/ec2"
+	"github.com/wpbake/wpbake/node"
+)
+
+// world is a local cloud in a synctest bubble: the real SDK over an
+// in-process transport, machines that boot in virtual time, and one group
+// behind a target group.
+type world struct {
+	t       *testing.T
+	ctx     context.Context
+	clients *aws.Clients
+	store   artifact.Store
+	fleet   *fleet
+	group   string
+}
+
+const storeURL = "s3://releases/shop"
+
+func newWorld(t *testing.T, size int) *world {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	w := &world{t: t, ctx: ctx, group: "shop", fleet: &fleet{machines: map[string]*machine{}}}
+	cloud, err := localcloud.New(localcloud.Options{NoServe: true, Runner: w.fleet, Prober: w.fleet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.clients = awstest.Clients(t, cloud)
+	w.store = s3store.New(w.clients.S3(), "releases", "shop", "")
+	w.fleet.world = w
+	done := make(chan error, 1)
+	go func() { done <- cloud.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil && err != context.Canceled {
+			t.Error(err)
+		}
+	})
+	w.createGroup(size)
+	return w
+}
+
+// createGroup makes the bucket, the template, the target group and a group
+// of the given size whose nodes run no release yet.
+func (w *world) createGroup(size int) {
+	w.t.Helper()
+	must := func(_ any, err error) {
+		w.t.Helper()
+		if err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	must(w.clients.S3().CreateBucket(w.ctx, &s3.CreateBucketInput{Bucket: awssdk.String("releases")}))
+	must(w.clients.EC2().CreateLaunchTemplate(w.ctx, &awsec2.CreateLaunchTemplateInput{
+		LaunchTemplateName: awssdk.String("shop"),
+		LaunchTemplateData: &ec2types.RequestLaunchTemplateData{InstanceType: ec2types.InstanceTypeT3Small, ImageId: awssdk.String(ec2.DefaultImage)},
+	}))
+	tg, err := w.clients.ELB().CreateTargetGroup(w.ctx, &elbv2.CreateTargetGroupInput{
+		Name: awssdk.String("shop"), Port: awssdk.Int32(80), Protocol: elbtypes.ProtocolEnumHttp, VpcId: awssdk.String("vpc-1"),
+		HealthCheckIntervalSeconds: awssdk.Int32(10),
+	})
+	must(tg, err)
+	lb, err := w.clients.ELB().CreateLoadBalancer(w.ctx, &elbv2.CreateLoadBalancerInput{Name: awssdk.String("shop")})
+	must(lb, err)
+	must(w.clients.ELB().CreateListener(w.ctx, &elbv2.CreateListenerInput{
+		LoadBalancerArn: lb.LoadBalancers[0].LoadBalancerArn, Port: awssdk.Int32(80), Protocol: elbtypes.ProtocolEnumHttp,
+		DefaultActions: []elbtypes.Action{{Type: elbtypes.ActionTypeEnumForward, TargetGroupArn: tg.TargetGroups[0].TargetGroupArn}},
+	}))
+	must(w.clients.AutoScaling().CreateAutoScalingGroup(w.ctx, &autoscaling.CreateAutoScalingGroupInput{
+		AutoScalingGroupName: &w.group,
+		MinSize:              awssdk.Int32(int32(size)), MaxSize: awssdk.Int32(int32(size + max(1, size/5))), DesiredCapacity: awssdk.Int32(int32(size)),
+		LaunchTemplate:         &astypes.LaunchTemplateSpecification{LaunchTemplateName: awssdk.String("shop"), Version: awssdk.String("1")},
+		AvailabilityZones:      []string{"eu-central-1a", "eu-central-1b"},
+		TargetGroupARNs:        []string{*tg.TargetGroups[0].TargetGroupArn},
+		HealthCheckType:        awssdk.String("ELB"),
+		HealthCheckGracePeriod: awssdk.Int32(30),
+		DefaultInstanceWarmup:  awssdk.Int32(20),
+	}))
+	w.until("the group is in service", func() bool {
+		in := 0
+		for _, n := range w.state().Nodes {
+			if n.Lifecycle == "InService" {
+				in++
+			}
+		}
+		return in == size
+	})
+	b := w.bake(bake.Options{})
+	changes, err := b.PlanAdopt(w.ctx)
+	must(changes, err)
+	must(nil, b.Adopt(w.ctx, changes))
+}
+
+func (w *world) state() bake.Group {
+	w.t.Helper()
+	g, err := w.clients.Cloud().Groups.Group(w.ctx, w.group)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return g
+}
+
+func (w *world) until(what string, ok func() bool) {
+	w.t.Helper()
+	for range 1000 {
+		if ok() {
+			return
+		}
+		wait(w.ctx, 10*time.Second)
+	}
+	as, _ := w.clients.Cloud().Groups.Activities(w.ctx, w.group, time.Time{})
+	w.t.Fatalf("never: %s\n%+v\n%+v", what, w.state(), as)
+}
+
+func (w *world) bake(o bake.Options) *bake.Bake {
+	w.t.Helper()
+	o.Cloud, o.Store, o.StoreURL, o.Group = w.clients.Cloud(), w.store, storeURL, w.group
+	if o.Holder.Name == "" {
+		o.Holder.Name = "ci@test"
+	}
+	o.Events = func(e bake.Event) { w.t.Logf("%s %s: %s", e.Time.Format("15:04:05"), e.Kind, e.Text) }
+	b, err := bake.New(o)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return b
+}
+
+// publish builds and publishes a tree of one file that differs by version.
+func (w *world) publish(v artifact.Version) artifact.Digest {
+	w.t.Helper()
+	tree, out := w.t.TempDir(), w.t.TempDir()
+	if err := os.WriteFile(filepath.Join(tree, "index.php"), []byte("<?php // "+v), 0o644); err != nil {
+		w.t.Fatal(err)
+	}
+	built, err := artifact.Build(w.ctx, artifact.BuildOptions{Tree: tree, Out: out, Version: v})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if _, err := artifact.Publish(w.ctx, w.store, built.Dir, nil); err != nil {
+		w.t.Fatal(err)
+	}
+	return built.Digest
+}
+
+// wait lets virtual time pass.
+func wait(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
+// fleet is the simulated machines: the runner that boots them and the prober
+// that asks for their health.
+type fleet struct {
+	world *world
+
+	mu       sync.Mutex
+	machines map[string]*machine         // by address
+	bad      map[artifact.Version]string // versions whose nodes fail their gate, and why
+	silent   map[artifact.Version]bool   // versions whose nodes never say anything
+	sick     map[artifact.Version]bool   // versions whose nodes pass their gate and then fail health checks
+}
+
+type machine struct {
+	once sync.Once
+	gone chan struct{}
+	boot bake.Boot
+	up   bool
+}
+
+func (m *machine) Console() []byte            { return []byte("booting\n") }
+func (m *machine) Stop(context.Context) error { return m.Kill() }
+func (m *machine) Done() <-chan struct{}      { return m.gone }
+func (m *machine) Kill() error {
+	m.once.Do(func() { close(m.gone) })
+	return nil
+}
+
+// Start boots a machine as its user data says: a minute of virtual time, a
+// boot report, and the lifecycle hook.
+func (f *fleet) Start(ctx context.Context, spec ec2.Machine) (ec2.Process, error) {
+	m := &machine{gone: make(chan struct{})}
+	m.boot, _ = bake.ParseBoot(spec.UserData)
+	f.mu.Lock()
+	f.machines[spec.Address] = m
+	f.mu.Unlock()
+	go f.run(m, spec.ID)
+	return m, nil
+}
+
+func (f *fleet) run(m *machine, id string) {
+	ctx := f.world.ctx
+	select {
+	case <-m.gone:
+		return
+	case <-ctx.Done():
+		return
+	case <-time.After(time.Minute):
+	}
+	f.mu.Lock()
+	m.up = true
+	cause, bad := f.bad[m.boot.Version]
+	silent := f.silent[m.boot.Version]
+	f.mu.Unlock()
+	if m.boot.Manifest == "" || silent {
+		return
+	}
+	r := node.Report{Instance: id, Group: m.boot.Group, Run: m.boot.Run, Version: m.boot.Version, Manifest: m.boot.Manifest,
+		Verdict: node.Good, Finished: time.Now().UTC()}
+	result := node.Completion{Action: node.Action{Group: m.boot.Group, Hook: m.boot.Hook, Instance: id}, Result: node.Continue}
+	if bad {
+		r.Verdict, r.Stage, r.Cause, result.Result = node.Bad, "gate", cause, node.Abandon
+	}
+	b, err := json.Marshal(r)
+	if err == nil {
+		_, err = f.world.store.Put(ctx, node.ReportName(r.Group, r.Run, id),
+			artifact.Body{ReaderAt: bytes.NewReader(b), Size: int64(len(b)), Digest: artifact.DigestOf(b)}, artifact.Condition{})
+	}
+	if err == nil {
+		err = f.world.clients.Lifecycle().Complete(ctx, result)
+	}
+	if err != nil && ctx.Err() == nil {
+		f.world.t.Errorf("booting %s: %v", id, err)
+	}
+}
+
+// Probe answers health checks in place of the machine.
+func (f *fleet) Probe(_ context.Context, target, _ string) (int, error) {
+	u, err := url.Parse(target)
+	if err != nil {
+		return 0, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	m, ok := f.machines[u.Hostname()]
+	switch {
+	case !ok || !m.up:
+		return 0, fmt.Errorf("connecting to %s: refused", u.Host)
+	case f.sick[m.boot.Version]:
+		return 503, nil
+	}
+	return 200, nil
+}
