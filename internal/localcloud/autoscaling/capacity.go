@@ -40,7 +40,7 @@ func (t *turn) scaleOut(count int) {
 	}
 	t.changed = true
 	from, err := t.resolve(g.launchSource())
-	spread := newSpread(g, t.options.Region)
+	spread := newSpread(g, t.places(g))
 	for range count {
 		n := &node{
 			State: types.LifecycleStatePending, Health: healthy, Launched: t.now,
@@ -61,12 +61,17 @@ func (t *turn) scaleOut(count int) {
 	}
 }
 
+// spec is what the node is launched from. A subnet decides the zone by itself.
 func (n *node) spec(g *group) ec2.LaunchSpec {
-	return ec2.LaunchSpec{
+	spec := ec2.LaunchSpec{
 		TemplateID: n.Choice.TemplateID, Version: n.Choice.Version,
 		InstanceType: n.Choice.InstanceType, ImageID: n.Choice.ImageID,
-		Zone: n.Place.Zone, SubnetID: n.Place.Subnet, Tags: g.nodeTags(),
+		SubnetID: n.Place.Subnet, Tags: g.nodeTags(),
 	}
+	if spec.SubnetID == "" {
+		spec.Zone = n.Place.Zone
+	}
+	return spec
 }
 
 // pay tells what the next launch is for: what terminations promised, then
@@ -108,8 +113,8 @@ type spread struct {
 	counts []int
 }
 
-func newSpread(g *group, region string) *spread {
-	s := &spread{places: g.places(region)}
+func newSpread(g *group, places []place) *spread {
+	s := &spread{places: places}
 	s.counts = make([]int, len(s.places))
 	for _, n := range g.Nodes {
 		if i := slices.Index(s.places, n.Place); i >= 0 && n.counts() {

@@ -104,17 +104,16 @@ func (g *group) launchSource() source {
 // place is where a node can be launched.
 type place struct{ Zone, Subnet string }
 
-// places are the group's subnets, or its zones if it has none. Which zone a
-// subnet lies in is not known here; it follows from the order of both lists.
-func (g *group) places(region string) []place {
+// places are the group's subnets, or its zones if it has none.
+func (s *Service) places(g *group) []place {
 	zones := g.Settings.AvailabilityZones
 	var out []place
 	for i, subnet := range splitList(aws.ToString(g.Settings.VPCZoneIdentifier)) {
-		p := place{Zone: zoneName(region, i), Subnet: subnet}
-		if len(zones) > 0 {
-			p.Zone = zones[i%len(zones)]
+		zone := s.options.SubnetZone(subnet)
+		if zone == "" {
+			zone = zones[i%len(zones)]
 		}
-		out = append(out, p)
+		out = append(out, place{Zone: zone, Subnet: subnet})
 	}
 	if len(out) > 0 {
 		return out

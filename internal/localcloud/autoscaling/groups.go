@@ -91,9 +91,7 @@ func (s *Service) completeGroup(g *group, in *autoscaling.CreateAutoScalingGroup
 	}
 	subnets := splitList(aws.ToString(g.Settings.VPCZoneIdentifier))
 	if len(g.Settings.AvailabilityZones) == 0 {
-		for i := range min(len(subnets), 3) {
-			g.Settings.AvailabilityZones = append(g.Settings.AvailabilityZones, zoneName(s.options.Region, i))
-		}
+		g.Settings.AvailabilityZones = s.zonesOf(subnets)
 	}
 	if len(g.Settings.AvailabilityZones) == 0 {
 		return invalid("At least one Availability Zone or VPC Subnet is required.")
@@ -113,6 +111,18 @@ func (s *Service) completeGroup(g *group, in *autoscaling.CreateAutoScalingGroup
 	}
 	g.Request = fmt.Sprintf("At %s a user request created an AutoScalingGroup changing the desired capacity from 0 to %d.  ", stamp(now), g.desired())
 	return checkSettings(g.Settings)
+}
+
+// zonesOf are the zones that subnets lie in, each once.
+func (s *Service) zonesOf(subnets []string) []string {
+	var zones []string
+	for i, subnet := range subnets {
+		zone := cmp.Or(s.options.SubnetZone(subnet), zoneName(s.options.Region, i))
+		if !slices.Contains(zones, zone) {
+			zones = append(zones, zone)
+		}
+	}
+	return zones
 }
 
 func (s *Service) checkLaunch(in *autoscaling.CreateAutoScalingGroupInput) error {

@@ -56,9 +56,12 @@ type Options struct {
 	Instances       Instances
 	Targets         Targets
 	Alarms          Alarms
-	Speed           float64 // how many times faster than AWS's the clocks run; 0 means 1
-	Changed         func()  // called, unlocked, after anything changed
-	Log             *slog.Logger
+	// SubnetZone names the zone that a subnet lies in, or "". Nil or unknown,
+	// a group's subnets lie in its zones in turn.
+	SubnetZone func(subnetID string) string
+	Speed      float64 // how many times faster than AWS's the clocks run; 0 means 1
+	Changed    func()  // called, unlocked, after anything changed
+	Log        *slog.Logger
 }
 
 // Service is the Auto Scaling of one account and region.
@@ -78,6 +81,9 @@ func New(o Options) *Service {
 	}
 	if o.Changed == nil {
 		o.Changed = func() {}
+	}
+	if o.SubnetZone == nil {
+		o.SubnetZone = func(string) string { return "" }
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

@@ -20,11 +20,11 @@ type Prober interface {
 	Probe(ctx context.Context, url, host string) (status int, err error)
 }
 
-// httpProber asks over real HTTP, on a new connection each time: a kept one
-// would hide a target that takes no more.
 type httpProber struct{ client *http.Client }
 
-func newHTTPProber() httpProber {
+// HTTPProber asks over real HTTP, on a new connection each time: a kept one
+// would hide a target that takes no more.
+func HTTPProber() Prober {
 	return httpProber{&http.Client{
 		Transport:     &http.Transport{DisableKeepAlives: true, Proxy: nil},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

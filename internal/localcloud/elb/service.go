@@ -63,7 +63,7 @@ func New(o Options) *Service {
 		o.Speed = 1
 	}
 	if o.Prober == nil {
-		o.Prober = newHTTPProber()
+		o.Prober = HTTPProber()
 	}
 	if o.Listen == nil {
 		o.Listen = listenLoopback
