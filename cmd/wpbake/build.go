@@ -61,8 +61,9 @@ func (c *cli) build(ctx context.Context, o buildOptions) error {
 	return c.object(struct {
 		Version  artifact.Version `json:"version"`
 		Manifest artifact.Digest  `json:"manifest"`
+		Size     int64            `json:"size"`
 		Dir      string           `json:"dir"`
-	}{o.version, built.Digest, built.Dir})
+	}{o.version, built.Digest, built.Manifest.Artifact.Size, built.Dir})
 }
 
 // makeArtifact looks at the tree as WordPress and builds it.
@@ -85,5 +86,6 @@ func (c *cli) makeArtifact(ctx context.Context, o buildOptions) (artifact.Built,
 	defer m.close()
 	return artifact.Build(ctx, artifact.BuildOptions{
 		Tree: o.tree, Out: o.out, Version: o.version, WordPress: &site, Progress: m.update,
+		Exclude: append(artifact.DefaultExclude(), o.exclude...),
 	})
 }

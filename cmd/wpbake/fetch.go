@@ -52,9 +52,6 @@ func (c *cli) fetch(ctx context.Context, cfg Config, o fetchOptions) error {
 	if err != nil {
 		return err
 	}
-	if _, _, err := find(ctx, store, o.version); err != nil {
-		return err
-	}
 	m := c.meter()
 	manifest, err := artifact.Fetch(ctx, store, artifact.FetchOptions{
 		Version: o.version, Digest: o.digest, Dest: o.dest, Progress: m.update,
@@ -63,7 +60,7 @@ func (c *cli) fetch(ctx context.Context, cfg Config, o fetchOptions) error {
 	if err != nil {
 		return err
 	}
-	digest := artifact.DigestOf(manifest.Marshal())
+	digest := manifest.Digest()
 	c.say("fetched %s %s into %s", o.version, digest, o.dest)
 	return c.object(struct {
 		Version  artifact.Version `json:"version"`

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/wpbake/wpbake/internal/localcloud"
+	"github.com/wpbake/wpbake/internal/localcloud/runner"
 )
 
 // localPort is where the local cloud serves unless told otherwise.
@@ -100,6 +101,11 @@ func (o localOptions) validate(cmd *cobra.Command) error {
 
 // serve is the local cloud itself: it ends with ctx, after its instances.
 func (l *local) serve(ctx context.Context, o localOptions) error {
+	dir, err := filepath.Abs(l.dir)
+	if err != nil {
+		return fmt.Errorf("starting the local cloud: %w", err)
+	}
+	l.dir = dir
 	lock, err := l.lock()
 	if err != nil {
 		return err
@@ -127,10 +133,14 @@ func (l *local) serve(ctx context.Context, o localOptions) error {
 	}
 	defer os.Remove(l.stateFile())
 	l.note("local cloud at %s, state in %s", url, l.dir)
-	ctx, cancel := context.WithCancelCause(ctx)
+	serving, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	go func() { cancel(<-served) }()
-	return cloud.Run(ctx)
+	err = cloud.Run(serving)
+	if err == nil && ctx.Err() == nil {
+		return fmt.Errorf("serving the local cloud: %w", context.Cause(serving))
+	}
+	return err
 }
 
 func (l *local) cloud(o localOptions, url string) (*localcloud.Cloud, error) {
@@ -142,4 +152,12 @@ func (l *local) cloud(o localOptions, url string) (*localcloud.Cloud, error) {
 	return localcloud.New(localcloud.Options{Dir: l.dir, Runner: run, Speed: o.speed, Endpoint: url, Log: log})
 }
 
-func (l *local) runner(o localOptions, log *slog.Logger) (any, error) { return nil, nil }
+// runner makes what instances run in. They find this very program first in
+// their PATH, so that their boots are of the same build.
+func (l *local) runner(o localOptions, log *slog.Logger) (*runner.Runner, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	return runner.New(runner.Options{Kind: o.runner, Dir: l.dir, Path: []string{filepath.Dir(self)}, Log: log})
+}

@@ -17,7 +17,23 @@ import (
 
 // localStatus is the part of GET /_local/status that is shown.
 type localStatus struct {
-	PID int `json:"pid"`
+	PID    int `json:"pid"`
+	Groups []struct {
+		Name              string
+		Template          string
+		Min, Desired, Max int
+		Nodes             []struct{ ID, Lifecycle, Health, Template string }
+	}
+	Instances []struct{ ID, State, Address, Type, Zone string }
+	Refreshes []struct {
+		Group, ID, Status, Reason string
+		Percent                   int
+	}
+	LoadBalancers []struct {
+		Name string
+		URLs []string
+	} `json:"load_balancers"`
+	Faults []fault
 }
 
 // ask asks a local cloud for its status.
@@ -84,7 +100,34 @@ func (l *local) status(ctx context.Context) error {
 		return fmt.Errorf("reading the local cloud's status: %w", err)
 	}
 	l.say("local cloud at %s, process %d", s.URL, s.PID)
+	l.printStatus(st)
 	return l.object(json.RawMessage(body))
+}
+
+func (l *local) printStatus(st localStatus) {
+	for _, b := range st.LoadBalancers {
+		l.say("load balancer %s at %s", b.Name, strings.Join(b.URLs, " "))
+	}
+	for _, f := range st.Faults {
+		l.say("fault %s %s", f.Kind, f.Target)
+	}
+	for _, r := range st.Refreshes {
+		l.say("refresh %s of %s %s, %d %% %s", r.ID, r.Group, r.Status, r.Percent, r.Reason)
+	}
+	where := map[string][]string{}
+	for _, i := range st.Instances {
+		where[i.ID] = []string{i.State, i.Address, i.Zone}
+	}
+	rows := [][]string{{"GROUP", "NODE", "STATE", "HEALTH", "TEMPLATE", "INSTANCE", "ADDRESS", "ZONE"}}
+	for _, g := range st.Groups {
+		l.say("group %s: %d desired of %d to %d, template %s", g.Name, g.Desired, g.Min, g.Max, orDash(g.Template))
+		for _, n := range g.Nodes {
+			rows = append(rows, append([]string{g.Name, n.ID, n.Lifecycle, n.Health, n.Template}, append(where[n.ID], "", "", "")[:3]...))
+		}
+	}
+	if len(rows) > 1 {
+		l.table(rows)
+	}
 }
 
 func (l *local) envCommand() *cobra.Command {
@@ -129,17 +172,19 @@ type fault struct {
 }
 
 // faultKinds are the faults that the local cloud knows, each with what its
-// target is.
+// flags mean.
 func faultKinds() map[string]string {
 	return map[string]string{
-		"unhealthy":           "nodes of a group fail their health check",
-		"no-capacity":         "launches fail for lack of capacity",
-		"alarm":               "a CloudWatch alarm goes into ALARM",
-		"s3-slow-down":        "S3 answers 503 SlowDown",
-		"lag":                 "EC2 shows new things late",
-		"expired-credentials": "every call is refused as ExpiredToken",
-		"lost-answer":         "an answer is lost after the call was performed",
-		"clear":               "end all faults",
+		"unhealthy":           "nodes fail their health check; target: an instance, percent of all",
+		"no-capacity":         "launches find no capacity; target: an instance type",
+		"alarm":               "an alarm goes into ALARM; target: its name",
+		"s3-slow-down":        "S3 answers SlowDown, count times",
+		"lag":                 "EC2 shows new things so many seconds late",
+		"expired-credentials": "calls are refused as expired; target: an access key",
+		"lost-answer":         "a call is performed and its answer lost; target: an action",
+		"throttle":            "calls are refused as too many; target: an action",
+		"kill":                "an instance loses its power; target: the instance",
+		"clear":               "end all faults but alarms",
 	}
 }
 
@@ -156,7 +201,7 @@ func (l *local) faultCommand() *cobra.Command {
 		Use:     "fault KIND",
 		Short:   "Make the local cloud fail on purpose",
 		Long:    help.String(),
-		Example: "  wpbake local fault unhealthy --target shop --percent 40\n  wpbake local fault clear",
+		Example: "  wpbake local fault unhealthy --percent 40\n  wpbake local fault clear",
 		Args:    words("KIND"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.Kind = args[0]
@@ -168,9 +213,9 @@ func (l *local) faultCommand() *cobra.Command {
 		ValidArgs: names,
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.Target, "target", "", "what fails: `NAME` of a group, alarm, bucket or action")
+	flags.StringVar(&f.Target, "target", "", "the one `NAME` that fails, instead of all")
 	flags.IntVar(&f.Count, "count", 0, "how many times it fails; 0 is until cleared")
-	flags.IntVar(&f.Percent, "percent", 0, "which part of the nodes fails")
+	flags.IntVar(&f.Percent, "percent", 0, "how many of a hundred fail")
 	flags.IntVar(&f.Seconds, "seconds", 0, "for how long, or by how much")
 	return cmd
 }

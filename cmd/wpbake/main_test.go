@@ -16,7 +16,7 @@ import (
 
 // TestMain makes this binary wpbake itself when a script runs it by that name.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"wpbake": wpbakeMain})
+	testscript.Main(m, map[string]func(){"wpbake": wpbakeMain, "webnode": webnodeMain})
 }
 
 func wpbakeMain() {
@@ -48,12 +48,16 @@ func TestScript(t *testing.T) {
 			e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))
 			e.Setenv("XDG_STATE_HOME", filepath.Join(e.WorkDir, "state"))
 			e.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+			e.Defer(func() { stopLocal(e.Getenv("XDG_STATE_HOME")) })
 			return os.MkdirAll(e.Getenv("HOME"), 0o700)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exit": scriptExit,
-			"site": scriptSite,
-			"fifo": scriptFifo,
+			"exit":    scriptExit,
+			"site":    scriptSite,
+			"fifo":    scriptFifo,
+			"cloud":   scriptCloud,
+			"group":   scriptGroup,
+			"refresh": scriptRefresh,
 		},
 	})
 }

@@ -7,11 +7,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/wpbake/wpbake/artifact"
-	"github.com/wpbake/wpbake/internal/aws"
 	"github.com/wpbake/wpbake/node"
 )
 
@@ -35,8 +36,7 @@ type nodeBootOptions struct {
 	manifest artifact.Digest
 	run      string
 	hook     string
-	config   string
-	prefix   string
+	place    nodePlace
 }
 
 func (c *cli) nodeBootCommand() *cobra.Command {
@@ -74,34 +74,18 @@ manifest digest is given, or tells the lifecycle hook to abandon the instance.`,
 	f.StringVar(&manifest, "manifest", "", "its manifest's `DIGEST`: nothing else is served")
 	f.StringVar(&o.run, "run", "", "the `RUN` that wrote the user data")
 	f.StringVar(&o.hook, "hook", "", "the lifecycle `HOOK` to tell the result")
-	c.nodePlaceFlags(cmd, &o.config, &o.prefix)
+	o.place.flags(cmd, c.instanceRoot())
 	return cmd
-}
-
-// nodePlaceFlags are the flags that say where a node's files are. --config is
-// the node's own configuration here.
-func (c *cli) nodePlaceFlags(cmd *cobra.Command, config, prefix *string) {
-	root, _ := c.Env("INSTANCE_ROOT")
-	cmd.Flags().StringVar(config, "config", "", "the node's configuration `FILE` (default "+nodeConfig+")")
-	cmd.Flags().StringVar(prefix, "prefix", root, "`DIR` before every path of the node (default $INSTANCE_ROOT)")
-}
-
-func (o nodeBootOptions) configFile() string {
-	if o.config != "" {
-		return o.config
-	}
-	return filepath.Join("/", o.prefix, nodeConfig)
 }
 
 func (c *cli) nodeBoot(ctx context.Context, cfg Config, o nodeBootOptions) error {
 	if err := cfg.need("store", "group"); err != nil {
 		return err
 	}
-	nc, err := readNodeConfig(o.configFile(), o.prefix)
-	if err != nil {
+	if _, err := parseStore(cfg.Store); err != nil {
 		return err
 	}
-	clients, err := nodeAWS(ctx, cfg)
+	clients, err := loadAWS(ctx, cfg)
 	if err != nil {
 		return err
 	}
@@ -110,18 +94,21 @@ func (c *cli) nodeBoot(ctx context.Context, cfg Config, o nodeBootOptions) error
 		return err
 	}
 	opts := node.Options{
-		Store: store, Config: nc, Version: o.version, Manifest: o.manifest, Group: cfg.Group, Run: o.run, Hook: o.hook,
+		Store: store, Version: o.version, Manifest: o.manifest, Group: cfg.Group, Run: o.run, Hook: o.hook,
 		Metadata: clients.Metadata(), Lifecycle: clients.Lifecycle(), Parameters: clients.Parameters(),
 	}
 	if !c.flags.quiet && !c.flags.json {
 		opts.Log = c.Stderr
 	}
-	report, err := node.Boot(ctx, opts)
+	var report node.Report
+	if opts.Config, err = readNodeConfig(o.place); err != nil {
+		// The hook must hear of it, or the node hangs until its timeout.
+		report, err = node.Refuse(ctx, opts, err)
+	} else {
+		report, err = node.Boot(ctx, opts)
+	}
 	if oerr := c.object(report); oerr != nil && err == nil {
 		err = oerr
-	}
-	if err == nil && report.Verdict != node.Good {
-		err = fmt.Errorf("booting %s: stage %s: %s", o.version, report.Stage, report.Cause)
 	}
 	if err == nil {
 		c.say("%s serves %s %s", report.Instance, report.Version, report.Manifest.Short())
@@ -129,36 +116,90 @@ func (c *cli) nodeBoot(ctx context.Context, cfg Config, o nodeBootOptions) error
 	return err
 }
 
-func readNodeConfig(file, prefix string) (node.Config, error) {
-	data, err := os.ReadFile(file)
+// nodePlace is where a node's files are.
+type nodePlace struct {
+	config string // empty means the usual file
+	prefix string // before every path
+}
+
+// flags adds the flags of a place. --config is the node's own configuration
+// here.
+func (p *nodePlace) flags(cmd *cobra.Command, root string) {
+	cmd.Flags().StringVar(&p.config, "config", "", "the node's configuration `FILE` (default "+nodeConfig+")")
+	cmd.Flags().StringVar(&p.prefix, "prefix", root, "`DIR` before every path of the node (default $INSTANCE_ROOT)")
+}
+
+func (p nodePlace) file() string {
+	if p.config != "" {
+		return p.config
+	}
+	return filepath.Join("/", p.prefix, nodeConfig)
+}
+
+func readNodeConfig(p nodePlace) (node.Config, error) {
+	data, err := os.ReadFile(p.file())
 	if errors.Is(err, fs.ErrNotExist) {
-		return node.Config{}, &hintedError{err: fmt.Errorf("no node configuration %q", file), hint: "the image or the group's user data writes it"}
+		return node.Config{}, &hintedError{
+			err:  fmt.Errorf("no node configuration %q", p.file()),
+			hint: "the image or the group's user data writes it",
+		}
 	}
 	if err != nil {
 		return node.Config{}, fmt.Errorf("reading node configuration: %w", err)
 	}
 	nc, err := node.ParseConfig(data)
 	if err != nil {
-		return node.Config{}, fmt.Errorf("%s: %w", file, err)
+		return node.Config{}, fmt.Errorf("%s: %w", p.file(), err)
 	}
-	return nc.Rebase(prefix), nil
+	return nc.Rebase(p.prefix), nil
 }
 
-// nodeAWS connects from an instance, which knows its region only from its
-// metadata service.
-func nodeAWS(ctx context.Context, cfg Config) (*aws.Clients, error) {
-	clients, err := loadAWS(ctx, cfg)
-	if err != nil || cfg.Region != "" {
-		return clients, err
-	}
-	me, err := clients.Metadata().Instance(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("asking the metadata service who this instance is: %w", err)
-	}
-	cfg.Region = me.Region
-	return loadAWS(ctx, cfg)
+func (c *cli) instanceRoot() string {
+	root, _ := c.Env("INSTANCE_ROOT")
+	return root
 }
 
 func (c *cli) nodeStatusCommand() *cobra.Command {
-	return &cobra.Command{Use: "status"}
+	var place nodePlace
+	var deep bool
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "What this node serves, from its disk alone",
+		Example: `  wpbake node status --deep
+  wpbake node status --prefix "$INSTANCE_ROOT"   # on an instance of the local cloud`,
+		Args: words(),
+		RunE: func(cmd *cobra.Command, _ []string) error { return c.nodeStatus(cmd.Context(), place, deep) },
+	}
+	place.flags(cmd, c.instanceRoot())
+	cmd.Flags().BoolVar(&deep, "deep", false, "compare every byte of the running tree with its manifest")
+	return cmd
+}
+
+func (c *cli) nodeStatus(ctx context.Context, place nodePlace, deep bool) error {
+	nc, err := readNodeConfig(place)
+	if err != nil {
+		return err
+	}
+	st, err := node.Status(ctx, node.StatusOptions{Root: nc.Root, Deep: deep})
+	if err != nil {
+		return err
+	}
+	serves := "nothing yet"
+	if st.Current != "" {
+		serves = strings.TrimSpace(string(st.Version) + " " + st.Current)
+	}
+	c.say("serves    %s, from %s", serves, st.Root)
+	if st.Verified != nil && *st.Verified {
+		c.say("verified  every byte")
+	}
+	for _, b := range st.Boots {
+		c.say("passed    %s %s at %s, run %s", b.Version, b.Manifest.Short(), b.At.UTC().Format(time.DateTime), b.Run)
+	}
+	if err := c.object(st); err != nil {
+		return err
+	}
+	if st.Problem != "" {
+		return fmt.Errorf("%s cannot be vouched for: %s", st.Current, st.Problem)
+	}
+	return nil
 }

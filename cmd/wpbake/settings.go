@@ -59,7 +59,7 @@ func settings() []setting {
 			}
 			return nil
 		}},
-		{key: "exclude", kind: "PATTERNS", list: true, usage: "paths of the tree to leave out, such as wp-content/cache", set: func(c *Config, v []string) error {
+		{key: "exclude", kind: "PATTERNS", list: true, usage: "paths of the tree to leave out as well, such as wp-content/debug.log", set: func(c *Config, v []string) error {
 			c.Exclude = v
 			return nil
 		}},

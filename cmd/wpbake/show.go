@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"fmt"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -39,9 +39,67 @@ func (c *cli) showCommand() *cobra.Command {
 // shown is a version as show tells it.
 type shown struct {
 	Version  artifact.Version  `json:"version"`
-	Digest   artifact.Digest   `json:"digest"`
+	Digest   artifact.Digest   `json:"digest"` // of the manifest: the release's identity
 	Manifest artifact.Manifest `json:"manifest"`
 }
 
-func (c *cli) showAll(ctx context.Context, cfg Config) error                  { fmt.Println(); return nil }
-func (c *cli) show(ctx context.Context, cfg Config, v artifact.Version) error { return nil }
+func (c *cli) show(ctx context.Context, cfg Config, v artifact.Version) error {
+	store, err := openStore(ctx, cfg, nil)
+	if err != nil {
+		return err
+	}
+	m, d, err := artifact.Find(ctx, store, v)
+	if err != nil {
+		return err
+	}
+	c.say("version    %s", v)
+	c.say("manifest   %s", d)
+	c.say("artifact   %s, %s", m.Artifact.Digest, size(m.Artifact.Size))
+	c.say("tree       %d files, %s, below %s/", m.Tree.Files, size(m.Tree.Bytes), m.Tree.Prefix)
+	if w := m.WordPress; w != nil {
+		c.say("wordpress  %s, database %d, PHP %s, MySQL %s", w.Core, w.DBVersion, orDash(w.PHP), orDash(w.MySQL))
+		c.components("plugin", w.Plugins)
+		c.components("theme", w.Themes)
+	}
+	return c.object(shown{v, d, m})
+}
+
+func (c *cli) components(kind string, list []artifact.Component) {
+	for _, x := range list {
+		c.say("%-10s %s %s", kind, x.Slug, x.Version)
+	}
+}
+
+// showAll lists the versions in the store.
+func (c *cli) showAll(ctx context.Context, cfg Config) error {
+	store, err := openStore(ctx, cfg, nil)
+	if err != nil {
+		return err
+	}
+	versions, err := artifact.Versions(ctx, store)
+	if err != nil {
+		return err
+	}
+	all := []shown{}
+	rows := [][]string{{"VERSION", "MANIFEST", "SIZE", "FILES", "WORDPRESS"}}
+	for _, v := range versions {
+		m, d, err := artifact.Find(ctx, store, v)
+		if err != nil {
+			return err
+		}
+		core := ""
+		if m.WordPress != nil {
+			core = m.WordPress.Core
+		}
+		all = append(all, shown{v, d, m})
+		rows = append(rows, []string{string(v), d.Short(), size(m.Artifact.Size), strconv.Itoa(m.Tree.Files), core})
+	}
+	if len(all) > 0 {
+		c.table(rows)
+	} else {
+		c.say("no version is published in %s", cfg.Store)
+	}
+	return c.object(struct {
+		Versions []shown `json:"versions"`
+	}{all})
+}

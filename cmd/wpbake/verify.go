@@ -2,8 +2,9 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -13,6 +14,7 @@ import (
 type verifyOptions struct {
 	version artifact.Version
 	digest  artifact.Digest
+	deep    bool
 }
 
 func (c *cli) verifyCommand() *cobra.Command {
@@ -40,6 +42,7 @@ func (c *cli) verifyCommand() *cobra.Command {
 		},
 	}
 	c.settingFlags(cmd, storeKeys...)
+	cmd.Flags().BoolVar(&o.deep, "deep", false, "also unpack it as a node does, and compare the directory")
 	cmd.Flags().StringVar(&digest, "digest", "", "accept only the manifest with this `DIGEST`")
 	return cmd
 }
@@ -61,29 +64,34 @@ func (c *cli) verify(ctx context.Context, cfg Config, o verifyOptions) error {
 	if err != nil {
 		return err
 	}
-	_, digest, err := find(ctx, store, o.version)
+	m, err := artifact.Verify(ctx, store, o.version, o.digest)
 	if err != nil {
 		return err
 	}
-	if o.digest == "" {
-		o.digest = digest
+	if o.deep {
+		if err := unpackAndCheck(ctx, store, m); err != nil {
+			return err
+		}
 	}
-	if _, err := artifact.Verify(ctx, store, o.version, o.digest); err != nil {
-		return err
-	}
-	c.say("verified %s %s: every byte is as it was built", o.version, o.digest)
+	c.say("verified %s %s: every byte is as it was built", o.version, m.Digest())
 	return c.object(struct {
 		Version  artifact.Version `json:"version"`
 		Manifest artifact.Digest  `json:"manifest"`
+		Deep     bool             `json:"deep"`
 		Verified bool             `json:"verified"`
-	}{o.version, o.digest, true})
+	}{o.version, m.Digest(), o.deep, true})
 }
 
-// find is artifact.Find with a word on what to do about an absent version.
-func find(ctx context.Context, store artifact.Store, v artifact.Version) (artifact.Manifest, artifact.Digest, error) {
-	m, d, err := artifact.Find(ctx, store, v)
-	if errors.Is(err, artifact.ErrNotFound) {
-		err = &hintedError{err: fmt.Errorf("version %q is not published in this store", v), hint: "wpbake show lists what is"}
+// unpackAndCheck does on this machine what a node does.
+func unpackAndCheck(ctx context.Context, store artifact.Store, m artifact.Manifest) error {
+	scratch, err := os.MkdirTemp("", "wpbake-")
+	if err != nil {
+		return fmt.Errorf("making a scratch directory: %w", err)
 	}
-	return m, d, err
+	defer os.RemoveAll(scratch)
+	dest := filepath.Join(scratch, string(m.Version))
+	if _, err := artifact.Fetch(ctx, store, artifact.FetchOptions{Version: m.Version, Digest: m.Digest(), Dest: dest}); err != nil {
+		return err
+	}
+	return artifact.Check(dest, m)
 }
