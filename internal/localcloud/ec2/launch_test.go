@@ -88,4 +88,3 @@ func TestClientTokensLaunchOnce(t *testing.T) {
 		}
 	})
 }
-
