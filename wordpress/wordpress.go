@@ -1,0 +1,200 @@
+// Package wordpress says what a tree is as WordPress: its version, what it
+// needs, its plugins and themes.
+//
+// It knows WordPress's files and how WordPress itself reads them. It refuses
+// to run any of them, and to know artifacts' bytes, stores and clouds.
+package wordpress
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"strings"
+
+	"github.com/wpbake/wpbake/artifact"
+)
+
+// Layouts of a tree.
+const (
+	Classic      = "classic"       // WordPress at the root
+	OwnDirectory = "own-directory" // WordPress in a directory, its index.php above
+	Bedrock      = "bedrock"       // web/wp and web/app, as roots/bedrock has them
+)
+
+// NotWordPress says that a tree holds no WordPress that could run.
+type NotWordPress struct {
+	Missing []string // what was looked for
+	Found   []string // more than one WordPress: where
+}
+
+func (e *NotWordPress) Error() string {
+	if len(e.Found) > 1 {
+		return fmt.Sprintf("it holds more than one WordPress: %s", quoted(e.Found))
+	}
+	return fmt.Sprintf("it is not WordPress: %s is missing", quoted(e.Missing))
+}
+
+// Hint says what to do next.
+func (e *NotWordPress) Hint() string {
+	if len(e.Found) > 1 {
+		return "--tree DIR names the directory of one of them"
+	}
+	return "--tree DIR names the directory that holds wp-includes, or the one above it"
+}
+
+func quoted(names []string) string {
+	q := make([]string, len(names))
+	for i, n := range names {
+		q[i] = fmt.Sprintf("%q", n)
+	}
+	return strings.Join(q, ", ")
+}
+
+const versionFile = "wp-includes/version.php"
+
+// Files and directories without which no WordPress answers a request.
+var (
+	neededFiles = []string{"wp-load.php", "wp-settings.php", "wp-blog-header.php"}
+	neededDirs  = []string{"wp-admin"}
+)
+
+// Inspect looks at a tree. The error is a *NotWordPress when it holds none,
+// more than one, or an incomplete one.
+func Inspect(fsys fs.FS) (artifact.WordPress, error) {
+	core, layout, err := locate(fsys)
+	if err != nil {
+		return artifact.WordPress{}, err
+	}
+	if missing := missingFrom(fsys, core); len(missing) > 0 {
+		return artifact.WordPress{}, &NotWordPress{Missing: missing}
+	}
+	name := path.Join(core, versionFile)
+	src, err := readFile(fsys, name, maxVersionFile)
+	if err != nil {
+		return artifact.WordPress{}, fmt.Errorf("reading %q: %w", name, err)
+	}
+	v := parseVersion(src)
+	w := artifact.WordPress{
+		Core:   clean(v.text["wp_version"]),
+		PHP:    clean(v.text["required_php_version"]),
+		MySQL:  clean(v.text["required_mysql_version"]),
+		Locale: clean(v.text["wp_local_package"]),
+		Layout: layout,
+	}
+	var ok bool
+	if w.DBVersion, ok = v.number["wp_db_version"]; w.Core == "" || !ok {
+		return artifact.WordPress{}, &NotWordPress{Missing: absentFrom(name, w.Core, ok)}
+	}
+	content := contentDir(fsys, core, layout)
+	if w.Plugins, err = plugins(fsys, path.Join(content, "plugins")); err != nil {
+		return artifact.WordPress{}, err
+	}
+	if w.Themes, err = themes(fsys, path.Join(content, "themes")); err != nil {
+		return artifact.WordPress{}, err
+	}
+	return w, nil
+}
+
+func absentFrom(name, core string, hasDB bool) []string {
+	var missing []string
+	if core == "" {
+		missing = append(missing, "$wp_version in "+name)
+	}
+	if !hasDB {
+		missing = append(missing, "$wp_db_version in "+name)
+	}
+	return missing
+}
+
+// locate finds the directory of WordPress itself: at the root, or in one of
+// its directories, or in Bedrock's web/wp.
+func locate(fsys fs.FS) (core, layout string, err error) {
+	if isFile(fsys, versionFile) {
+		return ".", Classic, nil
+	}
+	if isFile(fsys, "web/wp/"+versionFile) {
+		return "web/wp", Bedrock, nil
+	}
+	entries, err := fs.ReadDir(fsys, ".")
+	if err != nil {
+		return "", "", fmt.Errorf("reading tree: %w", err)
+	}
+	var found []string
+	for _, e := range entries {
+		if isFile(fsys, path.Join(e.Name(), versionFile)) {
+			found = append(found, e.Name())
+		}
+	}
+	switch len(found) {
+	case 0:
+		return "", "", &NotWordPress{Missing: []string{versionFile}}
+	case 1:
+		return found[0], OwnDirectory, nil
+	default:
+		return "", "", &NotWordPress{Found: found}
+	}
+}
+
+func missingFrom(fsys fs.FS, core string) []string {
+	var missing []string
+	for _, name := range neededFiles {
+		if name = path.Join(core, name); !isFile(fsys, name) {
+			missing = append(missing, name)
+		}
+	}
+	for _, name := range neededDirs {
+		if name = path.Join(core, name); !isDir(fsys, name) {
+			missing = append(missing, name)
+		}
+	}
+	return missing
+}
+
+// contentDir is where plugins and themes are looked for. A tree with
+// WordPress in its own directory may keep them beside it.
+func contentDir(fsys fs.FS, core, layout string) string {
+	switch {
+	case layout == Bedrock:
+		return "web/app"
+	case layout == OwnDirectory && isDir(fsys, "wp-content"):
+		return "wp-content"
+	default:
+		return path.Join(core, "wp-content")
+	}
+}
+
+// isFile looks before anything is opened: opening a named pipe would wait for
+// somebody to write into it.
+func isFile(fsys fs.FS, name string) bool {
+	info, err := fs.Stat(fsys, name)
+	return err == nil && info.Mode().IsRegular()
+}
+
+func isDir(fsys fs.FS, name string) bool {
+	info, err := fs.Stat(fsys, name)
+	return err == nil && info.IsDir()
+}
+
+// readFile reads at most limit bytes of a file.
+func readFile(fsys fs.FS, name string, limit int64) ([]byte, error) {
+	f, err := fsys.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, limit))
+}
+
+// readDir lists a directory that need not exist.
+func readDir(fsys fs.FS, name string) ([]fs.DirEntry, error) {
+	entries, err := fs.ReadDir(fsys, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading tree: %w", err)
+	}
+	return entries, nil
+}
