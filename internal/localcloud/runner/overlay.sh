@@ -3,10 +3,8 @@
 # own, and goes over to the boot script as process 1 in it. The working
 # directory is the machine's own, with upper, work and root in it.
 #
-# arguments: BOOT-SCRIPT-TEXT {overlay PATH DIR | bind PATH}... -- SCRIPT...
+# arguments: {overlay PATH DIR | bind PATH}... -- BOOT-SCRIPT SCRIPT...
 set -eu
-boot=$1
-shift
 
 mount --make-rprivate / # from here on the host sees nothing of it
 mount -t overlay overlay -o lowerdir=/,upperdir=upper,workdir=work root
@@ -37,5 +35,4 @@ echo "ip-$(echo "$INSTANCE_ADDRESS" | tr . -)" >root/proc/sys/kernel/hostname
 cd root
 pivot_root . . # the old root lies over the new one now
 umount -l .
-exec chroot . /bin/sh -c "cd /
-$boot" boot "$@"
+exec chroot . /bin/sh "$@"

@@ -2,7 +2,7 @@ package runner
 
 import (
 	"context"
-	_ "embed" // the two scripts
+	_ "embed" // the script
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,9 +13,6 @@ import (
 
 	"github.com/wpbake/wpbake/internal/localcloud/ec2"
 )
-
-//go:embed boot.sh
-var bootScript string
 
 //go:embed overlay.sh
 var overlayScript string
@@ -78,11 +75,11 @@ func (r *Runner) prepareOverlay(dir string, user userData) ([]string, error) {
 	if err := keepResolver(filepath.Join(dir, "upper")); err != nil {
 		return nil, err
 	}
-	scripts, err := install(filepath.Join(dir, "upper"), user)
+	boot, err := install(filepath.Join(dir, "upper"), user)
 	if err != nil {
 		return nil, err
 	}
-	args := []string{"-c", overlayScript, "machine", bootScript}
+	args := []string{"-c", overlayScript, "machine"}
 	mounts, err := hostMounts()
 	if err != nil {
 		return nil, err
@@ -99,7 +96,7 @@ func (r *Runner) prepareOverlay(dir string, user userData) ([]string, error) {
 	for _, bind := range r.hidden() {
 		args = append(args, "bind", bind)
 	}
-	return append(append(args, "--"), scripts...), nil
+	return append(append(args, "--"), boot...), nil
 }
 
 // hidden are the directories of PATH that a machine would not see: those in

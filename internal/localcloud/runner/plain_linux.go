@@ -62,15 +62,14 @@ func (r *Runner) preparePlain(m ec2.Machine, dir string, user userData) (*proces
 			return nil, err
 		}
 	}
-	scripts, err := install(root, user)
+	boot, err := install(root, user)
 	if err != nil {
 		return nil, err
 	}
-	args := []string{"-c", bootScript, "boot"}
-	for _, script := range scripts {
-		args = append(args, filepath.Join(root, script))
+	for i := range boot {
+		boot[i] = filepath.Join(root, boot[i])
 	}
-	cmd := exec.Command("/bin/sh", args...)
+	cmd := exec.Command("/bin/sh", boot...)
 	cmd.Dir = root
 	cmd.Env = append(r.environ(m, root, filepath.Join(root, "root")), "TMPDIR="+filepath.Join(root, "tmp"))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}

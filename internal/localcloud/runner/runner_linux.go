@@ -2,6 +2,7 @@ package runner
 
 import (
 	"context"
+	_ "embed" // the script
 	"fmt"
 	"os"
 	"path/filepath"
@@ -83,10 +84,17 @@ func (r *Runner) environ(m ec2.Machine, root, home string) []string {
 	return append(env, m.Environ...)
 }
 
-// scriptDir is where cloud-init keeps the scripts of user data.
-const scriptDir = "/var/lib/cloud/instance/scripts"
+// Where cloud-init keeps the scripts of user data, and where ours is.
+const (
+	scriptDir = "/var/lib/cloud/instance/scripts"
+	bootFile  = "/var/lib/cloud/instance/boot.sh"
+)
 
-// install writes user data's scripts below root. It returns their paths there.
+//go:embed boot.sh
+var bootScript []byte
+
+// install writes the boot script and user data's scripts below root. It
+// returns their paths there: what the first process gets.
 func install(root string, u userData) ([]string, error) {
 	if err := os.RemoveAll(filepath.Join(root, scriptDir)); err != nil {
 		return nil, err
@@ -94,17 +102,19 @@ func install(root string, u userData) ([]string, error) {
 	if err := os.MkdirAll(filepath.Join(root, scriptDir), 0o755); err != nil {
 		return nil, err
 	}
-	var paths []string
+	paths := []string{bootFile}
+	bodies := [][]byte{bootScript}
 	for i, s := range u.scripts {
 		name := fmt.Sprintf("part-%03d", i+1)
 		if base := filepath.Base(filepath.Clean("/" + s.name)); base != "/" {
 			name += "-" + base
 		}
-		path := filepath.Join(scriptDir, name)
-		if err := os.WriteFile(filepath.Join(root, path), s.body, 0o700); err != nil {
+		paths, bodies = append(paths, filepath.Join(scriptDir, name)), append(bodies, s.body)
+	}
+	for i, path := range paths {
+		if err := os.WriteFile(filepath.Join(root, path), bodies[i], 0o700); err != nil {
 			return nil, err
 		}
-		paths = append(paths, path)
 	}
 	return paths, nil
 }
