@@ -41,7 +41,9 @@ func TestGate(t *testing.T) {
 	right := "/srv/wordpress/releases/" + want.Short() + "/wordpress"
 	const body = "<link href='/wp-content/x.css'>"
 	good := answer(200, right, body)
-	redirect := func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://www.example.com/", 301) }
+	redirect := func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "https://www.example.com/", http.StatusMovedPermanently)
+	}
 	for name, c := range map[string]struct {
 		pages []http.HandlerFunc
 		want  string // empty means it passes
@@ -58,7 +60,7 @@ func TestGate(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s, asked := answers(t, c.pages...)
-			g := Gate{URL: s.URL + "/", Status: 200, Body: "wp-content", Timeout: 2 * gatePause}
+			g := Gate{URL: s.URL + "/", Status: 200, Body: "wp-content", Timeout: 4 * gatePause}
 			if c.want == "" {
 				g.Timeout = time.Minute
 			}
@@ -91,7 +93,7 @@ func TestGateSendsWhatTheSiteExpects(t *testing.T) {
 // A request that the gate's clock cuts does not hide what the one before said.
 func TestGateRemembersTheLastAnswer(t *testing.T) {
 	s, _ := answers(t, answer(500, "", "x"), func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
-	err := newBrowser(Gate{URL: s.URL, Status: 200, Timeout: 2 * gatePause}).pass(t.Context(), artifact.DigestOf(nil))
+	err := newBrowser(Gate{URL: s.URL, Status: 200, Timeout: 4 * gatePause}).pass(t.Context(), artifact.DigestOf(nil))
 	if err == nil || !strings.Contains(err.Error(), "status 500") {
 		t.Errorf("got %v", err)
 	}
@@ -99,7 +101,7 @@ func TestGateRemembersTheLastAnswer(t *testing.T) {
 
 func TestGateEndsWithTheBoot(t *testing.T) {
 	s, _ := answers(t, answer(500, "", "x"))
-	ctx, cancel := context.WithTimeout(t.Context(), gatePause/2)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*gatePause)
 	defer cancel()
 	err := newBrowser(Gate{URL: s.URL, Status: 200, Timeout: time.Minute}).pass(ctx, artifact.DigestOf(nil))
 	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "status 500") {
@@ -112,7 +114,7 @@ func TestWarm(t *testing.T) {
 		switch r.URL.RequestURI() {
 		case "/":
 		case "/?s=x":
-			http.Redirect(w, r, "/", 302)
+			http.Redirect(w, r, "/", http.StatusFound)
 		default:
 			w.WriteHeader(503)
 		}
