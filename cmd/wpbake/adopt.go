@@ -75,6 +75,9 @@ func (c *cli) adopt(ctx context.Context, cfg Config, yes bool) error {
 func (c *cli) confirm(question string) error {
 	fmt.Fprintf(c.Stderr, "%s [y/N] ", printable(question))
 	answer, _ := bufio.NewReader(c.Stdin).ReadString('\n')
+	if !isTerminal(c.Stdin) { // nobody's Enter has ended the line
+		fmt.Fprintln(c.Stderr)
+	}
 	switch strings.ToLower(strings.TrimSpace(answer)) {
 	case "y", "yes":
 		return nil

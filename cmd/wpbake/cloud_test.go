@@ -73,31 +73,42 @@ func scriptCloud(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// scriptGroup makes a group that is not ready for a release, or makes it so:
-// group NAME latest|config
+// scriptGroup makes a group that is not ready for a release: it follows $Latest
+// and has no hook: group NAME
 func scriptGroup(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 2 {
-		ts.Fatalf("usage: group NAME latest|config")
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: group NAME")
 	}
 	a := testAWS(ts)
-	switch name := args[0]; args[1] {
-	case "latest":
-		a.template(name)
-		a.group(name, "$Latest")
-	case "config":
-		a.launchConfiguration(name)
-	default:
-		ts.Fatalf("unknown kind of group %q", args[1])
-	}
+	a.template(args[0])
+	a.group(args[0], "$Latest")
 }
 
-// scriptRefresh starts an instance refresh that is not wpbake's: refresh GROUP
+// scriptRefresh does what somebody else does to a group: refresh start|cancel GROUP
 func scriptRefresh(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 1 {
-		ts.Fatalf("usage: refresh GROUP")
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: refresh start|cancel GROUP")
 	}
 	a := testAWS(ts)
-	_, err := a.groups.StartInstanceRefresh(a.ctx, &autoscaling.StartInstanceRefreshInput{AutoScalingGroupName: &args[0]})
+	var err error
+	if args[0] == "cancel" {
+		_, err = a.groups.CancelInstanceRefresh(a.ctx, &autoscaling.CancelInstanceRefreshInput{AutoScalingGroupName: &args[1]})
+	} else {
+		_, err = a.groups.StartInstanceRefresh(a.ctx, &autoscaling.StartInstanceRefreshInput{AutoScalingGroupName: &args[1]})
+	}
+	ts.Check(err)
+}
+
+// scriptFault makes the script's cloud fail: fault KIND [TARGET]
+func scriptFault(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 1 || len(args) > 2 {
+		ts.Fatalf("usage: fault KIND [TARGET]")
+	}
+	f := fault{Kind: args[0]}
+	if len(args) > 1 {
+		f.Target = args[1]
+	}
+	_, err := new(local).call(context.Background(), localState{URL: ts.Getenv("AWS_ENDPOINT_URL")}, http.MethodPost, "/_local/fault", f)
 	ts.Check(err)
 }
 
@@ -192,14 +203,6 @@ func (a clients) hook(group, result string) {
 	_, err := a.groups.PutLifecycleHook(a.ctx, &autoscaling.PutLifecycleHookInput{
 		AutoScalingGroupName: &group, LifecycleHookName: aws.String("wpbake-boot"), DefaultResult: &result,
 		LifecycleTransition: aws.String("autoscaling:EC2_INSTANCE_LAUNCHING"), HeartbeatTimeout: aws.Int32(3600),
-	})
-	a.ts.Check(err)
-}
-
-func (a clients) launchConfiguration(name string) {
-	_, err := a.groups.CreateAutoScalingGroup(a.ctx, &autoscaling.CreateAutoScalingGroupInput{
-		AutoScalingGroupName: &name, MinSize: aws.Int32(0), MaxSize: aws.Int32(2), DesiredCapacity: aws.Int32(0),
-		AvailabilityZones: []string{"eu-central-1a"}, LaunchConfigurationName: &name,
 	})
 	a.ts.Check(err)
 }

@@ -67,9 +67,7 @@ func (c *cli) ended(r bake.Result, laps []lap) error {
 			serving = string(r.Serving)
 		}
 		c.say("rolled back: %s of %s proven on %s in %s", nodes(r.Nodes), r.Group, serving, spent(r.Seconds))
-		if r.BadNode != "" {
-			c.say("bad node %s: %s", r.BadNode, r.Cause)
-		}
+		c.say("cause: %s", r.Cause)
 	}
 	if len(laps) > 0 {
 		c.say("%s", lapLine(laps))

@@ -126,7 +126,12 @@ func (c *cli) live() bool {
 	if t, _ := c.Env("TERM"); t == "dumb" {
 		return false
 	}
-	f, ok := c.Stderr.(*os.File)
+	return isTerminal(c.Stderr)
+}
+
+// isTerminal reports whether a stream is a terminal's.
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
