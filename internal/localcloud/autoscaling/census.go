@@ -19,6 +19,7 @@ type census struct {
 	total   int     // nodes that the refresh is about
 	warming *node   // one that is well and not yet warm
 	booting *node   // one that is not in service yet
+	failing *node   // one that is in service and does not pass its checks
 	// last is the percentage at which the refresh stops for good.
 	last int32
 }
@@ -49,6 +50,8 @@ func (t *turn) takeCensus(r *refresh) *census {
 			c.warming = n
 		case fresh && !n.inService():
 			c.booting = n
+		case fresh && !n.well():
+			c.failing = n
 		}
 		switch {
 		case !stale(n) && fresh:
@@ -76,7 +79,7 @@ func (t *turn) countStandby(r *refresh, c *census, n *node, stale bool) {
 	case types.StandbyInstancesWait:
 		c.barred = append(c.barred, n)
 	case types.StandbyInstancesTerminate:
-		if !t.paused(r) {
+		if !t.paused() {
 			t.leave(n, byRequest)
 		}
 	}
@@ -160,6 +163,8 @@ func (c *census) waiting() string {
 		return fmt.Sprintf("Waiting for instances to warm up before continuing. For example: %s is warming up.", c.warming.ID)
 	case c.booting != nil && c.booting.ID != "":
 		return fmt.Sprintf("Waiting for instances to enter service before continuing. For example: %s is in %s.", c.booting.ID, c.booting.State)
+	case c.failing != nil:
+		return fmt.Sprintf("Waiting for instances to pass their health checks before continuing. For example: %s does not.", c.failing.ID)
 	case len(c.stale) == 0 && len(c.barred) > 0 && c.barred[0].Protected:
 		return fmt.Sprintf("Waiting for scale-in protection to be removed. For example: %s is protected from scale in.", c.barred[0].ID)
 	case len(c.stale) == 0 && len(c.barred) > 0:

@@ -3,6 +3,7 @@ package autoscaling
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
@@ -179,6 +180,62 @@ func TestDescribeGroups(t *testing.T) {
 		states := must(w.service.describeTargetGroups(w.Context(), &autoscaling.DescribeLoadBalancerTargetGroupsInput{AutoScalingGroupName: aws.String(shop)}))
 		if s := states.LoadBalancerTargetGroups; len(s) != 1 || *s[0].State != "InService" {
 			t.Errorf("target groups: %+v", s)
+		}
+	})
+}
+
+func TestLifecycleHooks(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.group(0)
+		put := func(in autoscaling.PutLifecycleHookInput) error {
+			in.AutoScalingGroupName, in.LifecycleHookName = aws.String(shop), aws.String("boot")
+			_, err := w.service.putLifecycleHook(w.Context(), &in)
+			return err
+		}
+		for name, in := range map[string]autoscaling.PutLifecycleHookInput{
+			"no transition":    {},
+			"wrong transition": {LifecycleTransition: aws.String("autoscaling:EC2_INSTANCE_BOOTING")},
+			"heartbeat":        {LifecycleTransition: aws.String(launching), HeartbeatTimeout: aws.Int32(29)},
+			"result":           {LifecycleTransition: aws.String(launching), DefaultResult: aws.String("RETRY")},
+		} {
+			if err := put(in); code(err) != "ValidationError" {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if err := put(autoscaling.PutLifecycleHookInput{LifecycleTransition: aws.String(launching)}); err != nil {
+			t.Fatal(err)
+		}
+		if err := put(autoscaling.PutLifecycleHookInput{HeartbeatTimeout: aws.Int32(7200)}); err != nil {
+			t.Fatal(err)
+		}
+		hooks := must(w.service.describeLifecycleHooks(w.Context(), &autoscaling.DescribeLifecycleHooksInput{AutoScalingGroupName: aws.String(shop)})).LifecycleHooks
+		if h := hooks[0]; len(hooks) != 1 || *h.HeartbeatTimeout != 7200 || *h.GlobalTimeout != 172800 || *h.DefaultResult != resultAbandon || *h.LifecycleTransition != launching {
+			t.Errorf("hook %+v", h)
+		}
+		w.desire(1)
+		id := w.inState(types.LifecycleStatePendingWait)
+		_, err := w.service.completeLifecycleAction(w.Context(), &autoscaling.CompleteLifecycleActionInput{
+			AutoScalingGroupName: aws.String(shop), LifecycleHookName: aws.String("boot"), LifecycleActionToken: aws.String(uuid()), LifecycleActionResult: aws.String(resultContinue),
+		})
+		if code(err) != "ValidationError" || !strings.Contains(err.Error(), "No active Lifecycle Action found with token") {
+			t.Errorf("wrong token: %v", err)
+		}
+		must(w.service.deleteLifecycleHook(w.Context(), &autoscaling.DeleteLifecycleHookInput{AutoScalingGroupName: aws.String(shop), LifecycleHookName: aws.String("boot")}))
+		w.until(time.Minute, "a node without its hook goes on", func() bool { return w.state(id) == types.LifecycleStateInService })
+	})
+}
+
+// Every clock of AWS's runs faster by the same factor.
+func TestSpeed(t *testing.T) {
+	inWorldAt(t, 60, func(w *world) {
+		w.group(1)
+		p := healthyRange(100, 200)
+		p.InstanceWarmup, p.BakeTime = aws.Int32(3600), aws.Int32(7200)
+		began := time.Now()
+		w.start(p, to("2"))
+		w.reaches(types.InstanceRefreshStatusSuccessful, time.Hour)
+		if took := time.Since(began); took < 3*time.Minute || took > 6*time.Minute {
+			t.Errorf("an hour of warm-up and two of baking took %s at 60 times the speed", took)
 		}
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 
 	"github.com/wpbake/wpbake/internal/localcloud/ec2"
@@ -125,6 +126,22 @@ func TestAlarmDuringRefresh(t *testing.T) {
 		w.reaches(types.InstanceRefreshStatusRollbackSuccessful, time.Hour)
 		if got := w.versions(); got["1"] != 4 || w.saved() != "1" {
 			t.Errorf("versions %v, saved %s", got, w.saved())
+		}
+	})
+}
+
+// A rollback needs the saved version; without it nothing can be launched and
+// the hour runs out a second time.
+func TestRollbackWithoutItsTemplateFails(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.group(2)
+		w.start(healthyRange(50, 100), to("2"))
+		w.until(time.Hour, "one moved", func() bool { return *w.refresh().PercentageComplete >= 50 })
+		w.fault(func() { w.deleted = 1 })
+		must(w.service.rollbackInstanceRefresh(w.Context(), &autoscaling.RollbackInstanceRefreshInput{AutoScalingGroupName: aws.String(shop)}))
+		w.reaches(types.InstanceRefreshStatusRollbackFailed, 2*time.Hour)
+		if w.saved() != "1" {
+			t.Errorf("saved version %s", w.saved())
 		}
 	})
 }

@@ -97,7 +97,7 @@ func (t *turn) replaceNodes(r *refresh) {
 		t.giveUp(r, fmt.Sprintf("CloudWatch alarm %s is in ALARM state.", alarm))
 		return
 	}
-	if t.paused(r) {
+	if t.paused() {
 		r.Progress = t.now
 		r.Reason = "Paused: the InstanceRefresh, Launch or Terminate process is suspended."
 		return
@@ -147,7 +147,7 @@ func (t *turn) ringingAlarm(r *refresh) string {
 	return ""
 }
 
-func (t *turn) paused(*refresh) bool {
+func (t *turn) paused() bool {
 	g := t.group
 	return g.suspended("InstanceRefresh") || g.suspended("Launch") || g.suspended("Terminate")
 }

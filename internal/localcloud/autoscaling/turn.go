@@ -58,16 +58,16 @@ func (s *Service) tick(ctx context.Context) bool {
 	s.mu.Lock()
 	groups := slices.Clone(s.groups)
 	s.mu.Unlock()
-	any := false
+	moved := false
 	for _, g := range groups {
 		for range maxSteps {
 			if !s.step(ctx, g) {
 				break
 			}
-			any = true
+			moved = true
 		}
 	}
-	return any
+	return moved
 }
 
 // step takes one turn and does what it asks for.

@@ -35,6 +35,7 @@ type world struct {
 
 	mu        sync.Mutex
 	latest    int64
+	deleted   int64 // a version
 	images    map[int64]string
 	instances map[string]*instance
 	alarms    map[string]string
@@ -58,6 +59,12 @@ type instance struct {
 // inWorld runs f in a bubble with virtual time and the service's loop.
 func inWorld(t *testing.T, f func(*world)) {
 	t.Helper()
+	inWorldAt(t, 1, f)
+}
+
+// inWorldAt is inWorld with AWS's clocks so many times faster.
+func inWorldAt(t *testing.T, speed float64, f func(*world)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{
 			T: t, latest: 3, images: map[int64]string{}, instances: map[string]*instance{}, alarms: map[string]string{},
@@ -65,7 +72,7 @@ func inWorld(t *testing.T, f func(*world)) {
 			refuse: func(ec2.LaunchSpec) error { return nil },
 			sick:   func(int64) bool { return false },
 		}
-		w.service = New(Options{Region: "eu-central-1", Account: "123456789012", Instances: w, Targets: w, Alarms: w})
+		w.service = New(Options{Region: "eu-central-1", Account: "123456789012", Instances: w, Targets: w, Alarms: w, Speed: speed})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- w.service.Run(ctx) }()
@@ -123,7 +130,7 @@ func (w *world) TemplateVersion(id, name, version string) (string, string, int64
 		number = w.latest
 	case version == "$Default":
 		number = 1
-	case err != nil || number < 1 || number > w.latest:
+	case err != nil || number < 1 || number > w.latest || number == w.deleted:
 		return "", "", 0, nil, wire.Errorf("InvalidLaunchTemplateId.VersionNotFound", "The specified launch template version %s does not exist.", version)
 	}
 	image := w.images[number]
