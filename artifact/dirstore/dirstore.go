@@ -103,7 +103,7 @@ func (s *Store) Put(ctx context.Context, name string, body artifact.Body, cond a
 }
 
 func (s *Store) put(ctx context.Context, name string, body artifact.Body, cond artifact.Condition) (artifact.Stat, error) {
-	if err := checkName(name); err != nil {
+	if err := errors.Join(ctx.Err(), checkName(name)); err != nil {
 		return artifact.Stat{}, err
 	}
 	temp, err := s.write(ctx, body)
@@ -242,7 +242,7 @@ func (s *Store) Delete(ctx context.Context, name string, cond artifact.Condition
 }
 
 func (s *Store) remove(ctx context.Context, name string, cond artifact.Condition) error {
-	if err := checkName(name); err != nil {
+	if err := errors.Join(ctx.Err(), checkName(name)); err != nil {
 		return err
 	}
 	unlock, err := s.lock(ctx)

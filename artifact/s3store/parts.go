@@ -22,12 +22,14 @@ const (
 )
 
 // sendParts uploads in parts under a checksum of the whole object, which S3
-// checks when the parts are put together. An upload that fails is aborted:
+// checks when the parts are put together. What is there already, it does not
+// send again. An upload that fails is aborted:
 // its parts would be paid for until somebody looked.
 func (s *Store) sendParts(ctx context.Context, name string, body artifact.Body, c artifact.Condition) (etag string, err error) {
 	if c.Absent {
-		if _, own := s.readBack(ctx, name, body); own {
-			return s.etag(ctx, name)
+		st, found, err := s.readBack(ctx, name, body)
+		if err != nil || found == ours {
+			return st.ETag, err
 		}
 	}
 	created, err := s.client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{
@@ -43,14 +45,6 @@ func (s *Store) sendParts(ctx context.Context, name string, body artifact.Body, 
 		u.abort(ctx)
 	}
 	return etag, err
-}
-
-func (s *Store) etag(ctx context.Context, name string) (string, error) {
-	o, err := s.head(ctx, name)
-	if err != nil {
-		return "", err
-	}
-	return o.ETag, nil
 }
 
 // upload is one multipart upload.

@@ -30,25 +30,26 @@ func (s *Store) Put(ctx context.Context, name string, body artifact.Body, c arti
 			return artifact.Stat{Name: name, Size: body.Size, ETag: etag}, nil
 		}
 		err = s.fail("putting", name, err)
-		if c == (artifact.Condition{}) && !errors.Is(err, errConflict) {
+		conflict := errors.Is(err, errConflict)
+		if !conflict && !settled(err) {
 			return artifact.Stat{}, err
 		}
-		if settled(err) || errors.Is(err, errConflict) {
-			if st, own := s.readBack(ctx, name, body); own {
-				return st, nil
-			}
-		}
+		st, found, rerr := s.readBack(ctx, name, body)
 		switch {
-		case errors.Is(err, errConflict) && attempt < conflicts:
-			if werr := pause(ctx, time.Duration(attempt+1)*100*time.Millisecond); werr != nil {
-				return artifact.Stat{}, werr
-			}
-		case settled(err) && c.Absent:
-			return artifact.Stat{}, fmt.Errorf("putting %q: %w", name, artifact.ErrExists)
-		case settled(err):
-			return artifact.Stat{}, fmt.Errorf("putting %q: %w", name, artifact.ErrChanged)
-		default:
+		case rerr != nil:
+			return artifact.Stat{}, rerr
+		case found == ours:
+			return st, nil
+		case c == artifact.Condition{} && !conflict, attempt >= conflicts:
 			return artifact.Stat{}, err
+		case conflict, c.Absent && found == nothing:
+			if err := pause(ctx, time.Duration(attempt+1)*100*time.Millisecond); err != nil {
+				return artifact.Stat{}, err
+			}
+		case c.Absent:
+			return artifact.Stat{}, fmt.Errorf("putting %q: %w", name, artifact.ErrExists)
+		default:
+			return artifact.Stat{}, fmt.Errorf("putting %q: %w", name, artifact.ErrChanged)
 		}
 	}
 }
@@ -86,21 +87,36 @@ func headers(c artifact.Condition) (ifNoneMatch, ifMatch *string) {
 	return ifNoneMatch, ifMatch
 }
 
-// readBack reports whether the stored bytes are body's.
-func (s *Store) readBack(ctx context.Context, name string, body artifact.Body) (artifact.Stat, bool) {
+// What a read-back found under a name.
+type finding int
+
+const (
+	nothing finding = iota
+	others
+	ours
+)
+
+// readBack tells whose bytes are stored.
+func (s *Store) readBack(ctx context.Context, name string, body artifact.Body) (artifact.Stat, finding, error) {
 	o, err := s.Get(ctx, name, 0, -1)
+	if errors.Is(err, artifact.ErrNotFound) {
+		return artifact.Stat{}, nothing, nil
+	}
 	if err != nil {
-		return artifact.Stat{}, false
+		return artifact.Stat{}, nothing, err
 	}
 	defer o.Close()
 	if o.Size != body.Size {
-		return artifact.Stat{}, false
+		return artifact.Stat{}, others, nil
 	}
 	h := sha256.New()
 	if _, err := io.Copy(h, o); err != nil {
-		return artifact.Stat{}, false
+		return artifact.Stat{}, nothing, s.fail("getting", name, err)
 	}
-	return o.Stat, artifact.DigestFromSum(h.Sum(nil)) == body.Digest
+	if artifact.DigestFromSum(h.Sum(nil)) != body.Digest {
+		return artifact.Stat{}, others, nil
+	}
+	return o.Stat, ours, nil
 }
 
 func pause(ctx context.Context, d time.Duration) error {

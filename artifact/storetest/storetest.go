@@ -30,6 +30,7 @@ func Run(t *testing.T, open func(t *testing.T) artifact.Store) {
 		{"sixteen writers of one name", raceAbsent},
 		{"sixteen writers of one counter", raceCounter},
 		{"large object", large},
+		{"a body that cannot be read", unreadable},
 		{"ended context", ended},
 	}
 	for _, tt := range tests {
@@ -143,7 +144,7 @@ func putIfUnchanged(t *testing.T, s artifact.Store) {
 }
 
 func list(t *testing.T, s artifact.Store) {
-	for _, name := range []string{"b/2", "a/1", "b/10", "b/1", "bb", "b/1/x"} {
+	for _, name := range []string{"b/2", "a/1", "b/10", "b/1", "bb", "b/1-x"} {
 		put(t, s, name, name, artifact.Condition{})
 	}
 	stats, err := s.List(t.Context(), "b/")
@@ -157,7 +158,7 @@ func list(t *testing.T, s artifact.Store) {
 			t.Errorf("%+v", st)
 		}
 	}
-	if got := strings.Join(names, " "); got != "b/1 b/1/x b/10 b/2" {
+	if got := strings.Join(names, " "); got != "b/1 b/1-x b/10 b/2" {
 		t.Errorf("got %s", got)
 	}
 	if stats, err := s.List(t.Context(), "b/1"); err != nil || len(stats) != 3 {
@@ -262,6 +263,25 @@ func large(t *testing.T, s artifact.Store) {
 	_, err := s.Put(t.Context(), "large", Body(other), artifact.Condition{Absent: true})
 	wants(t, err, artifact.ErrExists)
 }
+
+func unreadable(t *testing.T, s artifact.Store) {
+	first := put(t, s, "name", "one", artifact.Condition{})
+	body := Body([]byte("two"))
+	body.ReaderAt = noReader{}
+	if _, err := s.Put(t.Context(), "name", body, artifact.Condition{}); err == nil {
+		t.Error("a body that cannot be read was stored")
+	}
+	if got, st := get(t, s, "name", 0, -1); got != "one" || st.ETag != first.ETag {
+		t.Errorf("it changed the object to %q", got)
+	}
+	if stats, err := s.List(t.Context(), ""); err != nil || len(stats) != 1 {
+		t.Errorf("it left %v, %v", stats, err)
+	}
+}
+
+type noReader struct{}
+
+func (noReader) ReadAt([]byte, int64) (int, error) { return 0, errors.New("disk on fire") }
 
 func ended(t *testing.T, s artifact.Store) {
 	ctx, cancel := context.WithCancel(t.Context())
