@@ -20,9 +20,9 @@ import (
 // localState is what the running local cloud leaves in its directory for other
 // commands. Whether it still runs is asked of it, never read from here.
 type localState struct {
-	PID     int               `json:"pid"`
-	URL     string            `json:"url"`
-	Environ map[string]string `json:"environ"`
+	PID     int               `json:"pid,omitempty"`
+	URL     string            `json:"url,omitempty"`
+	Environ map[string]string `json:"environ,omitempty"`
 }
 
 func (l *local) stateFile() string { return filepath.Join(l.dir, "local.json") }
@@ -126,7 +126,18 @@ func (l *local) start(ctx context.Context, o localOptions) error {
 
 func (l *local) started(s *localState) error {
 	l.say("for any AWS client: eval \"$(wpbake local env)\"")
-	return l.object(s)
+	return l.answer(s)
+}
+
+// answer is what start and stop say to programs; nil does not run.
+func (l *local) answer(s *localState) error {
+	if s == nil {
+		s = &localState{}
+	}
+	return l.object(struct {
+		Running bool `json:"running"`
+		localState
+	}{s.PID != 0, *s})
 }
 
 // spawn runs this program again, in its own process group and without this
@@ -194,7 +205,7 @@ func (l *local) stop(ctx context.Context) error {
 	}
 	if s == nil {
 		l.say("the local cloud does not run")
-		return l.object(localState{})
+		return l.answer(nil)
 	}
 	if err := syscall.Kill(s.PID, syscall.SIGTERM); err != nil {
 		return fmt.Errorf("stopping the local cloud, process %d: %w", s.PID, err)
@@ -208,7 +219,7 @@ func (l *local) stop(ctx context.Context) error {
 		if err == nil {
 			lock.Close()
 			l.say("the local cloud has stopped; its state stays in %s", l.dir)
-			return l.object(s)
+			return l.answer(nil)
 		}
 		if !errors.Is(err, errLocalRuns) {
 			return err

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/charmbracelet/lipgloss"
@@ -86,4 +87,25 @@ func TestMeter(t *testing.T) {
 	if got, want := out.String(), "building: 3.0 MiB in 1.0s\n"; got != want {
 		t.Errorf("meter wrote %q, want %q", got, want)
 	}
+}
+
+// The painter replaces its own lines and lets others scroll away above them.
+func TestPainter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out strings.Builder
+		c := &cli{App: App{Stderr: &out, Env: func(string) (string, bool) { return "", false }, Now: time.Now}}
+		p := newPainter(c, "v2 → shop")
+		p.tell(bake.Event{Kind: "step", Text: "template version 5"})
+		time.Sleep(1500 * time.Millisecond)
+		synctest.Wait()
+		p.tell(bake.Event{Kind: "refresh", Text: "not a line of its own", Refresh: &bake.RefreshView{Status: "InProgress", Percent: 50}})
+		p.close()
+		want := "\r\x1b[J  0:00  template version 5\nv2 → shop  0:00\n" +
+			"\x1b[1A\r\x1b[Jv2 → shop  0:01\n" +
+			"\x1b[1A\r\x1b[Jv2 → shop  0:01\n██████████░░░░░░░░░░  50 %  InProgress\n" +
+			"\x1b[2A\r\x1b[Jv2 → shop  0:01\n██████████░░░░░░░░░░  50 %  InProgress\n"
+		if diff := cmp.Diff(want, out.String()); diff != "" {
+			t.Errorf("painted (-want +got):\n%s", diff)
+		}
+	})
 }

@@ -26,7 +26,7 @@ func (c *cli) releaseCommand() *cobra.Command {
 		Short: "Build, publish and roll a version through the group",
 		Long: `Looks at the group, builds the tree and publishes it, adds a template version
 that pins its digest, refreshes the group and proves every node. Without a
-tree it releases a published version. A bad first node, an alarm or a failed
+tree (--tree=) it releases a published version. A bad first node, an alarm or a failed
 proof rolls the group back.
 
 An interrupt ends the watching, not the refresh. The same command again takes
@@ -129,6 +129,9 @@ func (c *cli) published(ctx context.Context, cfg Config, store artifact.Store, v
 		return digest, err
 	}
 	p, err := c.buildAndPut(ctx, store, buildOptions{version: v, tree: cfg.Tree, exclude: cfg.Exclude})
+	if taken := (*artifact.VersionTaken)(nil); errors.As(err, &taken) && taken.Have != "" {
+		return "", &hintedError{err: err, hint: "release the tree under a new version; --tree= releases what is published"}
+	}
 	if err != nil {
 		return "", err
 	}
