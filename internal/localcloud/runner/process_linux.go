@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -205,7 +206,8 @@ func release(all []*os.Process) {
 }
 
 // alive reports whether a process still runs; one that ended and waits to be
-// collected does not.
+// collected does not. A process whose first thread has ended looks like that
+// too, while the others still hold its sockets.
 func alive(one *os.Process) bool {
 	if one.Signal(syscall.Signal(0)) != nil {
 		return false
@@ -215,24 +217,32 @@ func alive(one *os.Process) bool {
 		return false
 	}
 	// "pid (name) state …", where the name may have anything in it
-	_, rest, ok := bytes.Cut(stat[bytes.LastIndexByte(stat, ')')+1:], []byte(" "))
-	return ok && !bytes.HasPrefix(rest, []byte("Z"))
+	state := bytes.TrimSpace(stat[bytes.LastIndexByte(stat, ')')+1:])
+	if !bytes.HasPrefix(state, []byte("Z")) {
+		return true
+	}
+	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", one.Pid))
+	return err == nil && len(threads) > 1
 }
 
-// end kills processes until there are none.
+// end kills processes until there are none. Those it killed are waited for by
+// handle: a process shows no signs of whose it is any more some time before it
+// has closed its sockets.
 func end(belongs func(pid int) bool) error {
+	var dying []*os.Process
+	defer func() { release(dying) }()
 	deadline := time.Now().Add(killTimeout)
 	for {
-		left := members(belongs)
-		if len(left) == 0 {
-			return nil
-		}
-		for _, one := range left {
+		found := members(belongs)
+		for _, one := range found {
 			_ = one.Kill()
 		}
-		release(left)
+		dying = append(dying, found...)
+		if len(found) == 0 && !slices.ContainsFunc(dying, alive) {
+			return nil
+		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("killing %d processes: they do not end", len(left))
+			return fmt.Errorf("killing %d processes: they do not end", len(dying))
 		}
 		time.Sleep(pollInterval)
 	}
