@@ -76,17 +76,21 @@ func inCloud(t *testing.T, f func(*clients)) {
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- cloud.Run(ctx) }()
-		env := cloud.Environ()
-		config := aws.Config{
-			Region: env["AWS_REGION"], BaseEndpoint: aws.String("http://127.0.0.1:1"), HTTPClient: inProcess{cloud},
-			Credentials: credentials.NewStaticCredentialsProvider(env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"], ""),
-		}
-		f(&clients{T: t, scaling: autoscaling.NewFromConfig(config), compute: ec2api.NewFromConfig(config), elb: elbv2.NewFromConfig(config)})
+		f(newClients(t, cloud))
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
 	})
+}
+
+func newClients(t *testing.T, cloud *localcloud.Cloud) *clients {
+	env := cloud.Environ()
+	config := aws.Config{
+		Region: env["AWS_REGION"], BaseEndpoint: aws.String("http://127.0.0.1:1"), HTTPClient: inProcess{cloud},
+		Credentials: credentials.NewStaticCredentialsProvider(env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"], ""),
+	}
+	return &clients{T: t, scaling: autoscaling.NewFromConfig(config), compute: ec2api.NewFromConfig(config), elb: elbv2.NewFromConfig(config)}
 }
 
 func must[T any](v T, err error) T {

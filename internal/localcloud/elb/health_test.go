@@ -40,75 +40,99 @@ func (a *answers) Probe(ctx context.Context, url, _ string) (int, error) {
 	return status, err
 }
 
-func TestTargetHealth(t *testing.T) {
+// ward watches one target, i-1, in virtual time.
+type ward struct {
+	*testing.T
+	service *Service
+	arn     string
+	nodes   *fleet
+	answers *answers
+}
+
+func inWard(t *testing.T, f func(*ward)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		nodes := &fleet{hosts: map[string]string{"i-1": "127.77.0.1"}, stopped: map[string]bool{}}
-		a := &answers{status: 500, urls: map[string]int{}}
-		s := New(Options{Region: "eu-central-1", Account: "123456789012", Addresses: nodes, Prober: a, NoServe: true})
-		arn := setUp(t, s, elbv2.CreateTargetGroupInput{
+		w := &ward{
+			T: t, answers: &answers{status: 200, urls: map[string]int{}},
+			nodes: &fleet{hosts: map[string]string{"i-1": "127.77.0.1"}, stopped: map[string]bool{}},
+		}
+		w.service = New(Options{Region: "eu-central-1", Account: "123456789012", Addresses: w.nodes, Prober: w.answers, NoServe: true})
+		w.arn = setUp(t, w.service, elbv2.CreateTargetGroupInput{
 			HealthCheckIntervalSeconds: aws.Int32(10), HealthyThresholdCount: aws.Int32(3), HealthCheckPath: aws.String("/up"),
 			Matcher: &types.Matcher{HttpCode: aws.String("200-299,301")},
 		})
-		setDelay(t, s, arn, "60")
-		defer run(t, s)()
-		expect := func(when string, state types.TargetHealthStateEnum, reason types.TargetHealthReasonEnum, text string) {
-			t.Helper()
-			synctest.Wait()
-			out := must(s.describeTargetHealth(t.Context(), &elbv2.DescribeTargetHealthInput{TargetGroupArn: aws.String(arn), Targets: []types.TargetDescription{{Id: aws.String("i-1")}}}))
-			h := out.TargetHealthDescriptions[0].TargetHealth
-			if len(out.TargetHealthDescriptions) != 1 || h.State != state || h.Reason != reason || aws.ToString(h.Description) != text {
-				t.Errorf("%s: %s %s %q, want %s %s %q", when, h.State, h.Reason, aws.ToString(h.Description), state, reason, text)
-			}
-			if state == types.TargetHealthStateEnumHealthy && h.Description != nil {
-				t.Errorf("%s: a healthy target has a description", when)
-			}
-		}
-		pass := func(d time.Duration) { time.Sleep(d) }
+		setDelay(t, w.service, w.arn, "60")
+		defer run(t, w.service)()
+		f(w)
+	})
+}
 
-		expect("before", "unused", "Target.NotRegistered", "Target is not registered to the target group")
-		if err := s.Register(arn, "i-1"); err != nil {
-			t.Fatal(err)
-		}
-		pass(time.Second)
-		expect("registered", "initial", "Elb.InitialHealthChecking", "Initial health checks in progress")
-		pass(11 * time.Second)
-		expect("two failures", "unhealthy", "Target.ResponseCodeMismatch", "Health checks failed with these codes: [500]")
-		a.set(301, nil, false)
-		pass(20 * time.Second)
-		expect("two successes", "unhealthy", "Target.ResponseCodeMismatch", "Health checks failed with these codes: [500]")
-		pass(10 * time.Second)
-		expect("three successes", "healthy", "", "")
-		a.set(0, nil, true)
-		pass(27 * time.Second)
-		expect("time-outs", "unhealthy", "Target.Timeout", "Request timed out")
-		a.set(0, fmt.Errorf("connection refused"), false)
-		pass(20 * time.Second)
-		expect("refused", "unhealthy", "Target.FailedHealthChecks", "Health checks failed")
-		if err := s.Deregister(arn, "i-1"); err != nil {
-			t.Fatal(err)
-		}
-		expect("deregistered", "draining", "Target.DeregistrationInProgress", "Target deregistration is in progress")
-		pass(59 * time.Second)
-		expect("nearly drained", "draining", "Target.DeregistrationInProgress", "Target deregistration is in progress")
-		pass(2 * time.Second)
-		expect("drained", "unused", "Target.NotRegistered", "Target is not registered to the target group")
+// after lets virtual time pass and then checks what is said of the target.
+func (w *ward) after(d time.Duration, when string, state types.TargetHealthStateEnum, reason types.TargetHealthReasonEnum, text string) {
+	w.Helper()
+	time.Sleep(d)
+	synctest.Wait()
+	out := must(w.service.describeTargetHealth(w.Context(), &elbv2.DescribeTargetHealthInput{TargetGroupArn: aws.String(w.arn), Targets: []types.TargetDescription{{Id: aws.String("i-1")}}}))
+	h := out.TargetHealthDescriptions[0].TargetHealth
+	if len(out.TargetHealthDescriptions) != 1 || h.State != state || h.Reason != reason || aws.ToString(h.Description) != text {
+		w.Errorf("%s: %s %s %q, want %s %s %q", when, h.State, h.Reason, aws.ToString(h.Description), state, reason, text)
+	}
+	if state == types.TargetHealthStateEnumHealthy && h.Description != nil {
+		w.Errorf("%s: a healthy target has a description", when)
+	}
+}
 
-		a.set(200, nil, false)
-		_ = s.Register(arn, "i-1")
-		pass(2 * time.Second)
-		expect("a new target needs one success", "healthy", "", "")
-		_ = s.Deregister(arn, "i-1")
-		_ = s.Register(arn, "i-1")
-		pass(2 * time.Second)
-		expect("back from draining", "healthy", "", "")
-		nodes.stop("i-1")
-		pass(2 * time.Second)
-		expect("stopped", "unused", "Target.InvalidState", "Target is in the stopped or terminated state")
-		if err := s.Register(arn, "i-2"); code(err) != "InvalidTarget" {
+func (w *ward) register() {
+	w.Helper()
+	if err := w.service.Register(w.arn, "i-1"); err != nil {
+		w.Fatal(err)
+	}
+}
+
+func (w *ward) deregister() {
+	w.Helper()
+	if err := w.service.Deregister(w.arn, "i-1"); err != nil {
+		w.Fatal(err)
+	}
+}
+
+func TestHealthChecks(t *testing.T) {
+	inWard(t, func(w *ward) {
+		w.answers.set(500, nil, false)
+		w.register()
+		w.after(time.Second, "registered", "initial", "Elb.InitialHealthChecking", "Initial health checks in progress")
+		w.after(11*time.Second, "two failures", "unhealthy", "Target.ResponseCodeMismatch", "Health checks failed with these codes: [500]")
+		w.answers.set(301, nil, false)
+		w.after(20*time.Second, "two successes", "unhealthy", "Target.ResponseCodeMismatch", "Health checks failed with these codes: [500]")
+		w.after(10*time.Second, "three successes", "healthy", "", "")
+		w.answers.set(0, nil, true)
+		w.after(27*time.Second, "time-outs", "unhealthy", "Target.Timeout", "Request timed out")
+		w.answers.set(0, fmt.Errorf("connection refused"), false)
+		w.after(20*time.Second, "refused", "unhealthy", "Target.FailedHealthChecks", "Health checks failed")
+		if len(w.answers.urls) != 1 || w.answers.urls["http://127.77.0.1:80/up"] == 0 {
+			t.Errorf("asked %v", w.answers.urls)
+		}
+	})
+}
+
+func TestTargetComesAndGoes(t *testing.T) {
+	inWard(t, func(w *ward) {
+		w.after(0, "before", "unused", "Target.NotRegistered", "Target is not registered to the target group")
+		w.register()
+		w.after(2*time.Second, "a new target needs one success", "healthy", "", "")
+		w.deregister()
+		w.after(59*time.Second, "nearly drained", "draining", "Target.DeregistrationInProgress", "Target deregistration is in progress")
+		w.after(2*time.Second, "drained", "unused", "Target.NotRegistered", "Target is not registered to the target group")
+		w.deregister() // something unknown is no error
+		w.register()
+		w.after(2*time.Second, "registered again", "healthy", "", "")
+		w.deregister()
+		w.register()
+		w.after(2*time.Second, "back from draining", "healthy", "", "")
+		w.nodes.stop("i-1")
+		w.after(2*time.Second, "stopped", "unused", "Target.InvalidState", "Target is in the stopped or terminated state")
+		if err := w.service.Register(w.arn, "i-2"); code(err) != "InvalidTarget" {
 			t.Errorf("registering an unknown instance: %v", err)
-		}
-		if len(a.urls) != 1 || a.urls["http://127.77.0.1:80/up"] == 0 {
-			t.Errorf("asked %v", a.urls)
 		}
 	})
 }
