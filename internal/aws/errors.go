@@ -112,7 +112,7 @@ func kindOfValidation(operation, message string) error {
 
 const (
 	credentialsHint = `AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY name credentials; eval "$(wpbake local env)" those of the local cloud`
-	renewHint       = "renew the credentials, then wpbake resume goes on where this stopped"
+	renewHint       = "renew the credentials, then the same command again; wpbake resume takes up a rollout under way"
 )
 
 // Hint says what to do about it; empty when the error says it all.
@@ -126,8 +126,6 @@ func (e *Error) Hint() string {
 		return credentialsHint
 	case e.kind == bake.ErrDenied:
 		return e.allow()
-	case e.kind == bake.ErrNoGroup:
-		return "check the name, the region and the account"
 	}
 	return ""
 }

@@ -43,7 +43,7 @@ func TestErrors(t *testing.T) {
 			bake.ErrCredentials, "does not match. Check your key (request", "AWS_PROFILE"},
 		"signature in one line": {refusal(403, "SignatureDoesNotMatch", "No match. The Canonical String for this request: x-amz-security-token:SECRET"), bake.ErrCredentials, "No match (request", ""},
 		"clock":                 {refusal(403, "RequestTimeTooSkewed", "…"), nil, "", "clock"},
-		"no group":              {refusal(400, "ValidationError", "AutoScalingGroup name not found - null"), bake.ErrNoGroup, "", "region"},
+		"no group":              {refusal(400, "ValidationError", "AutoScalingGroup name not found - null"), bake.ErrNoGroup, "AutoScalingGroup name not found - null", ""},
 		"encoded":               {refusal(403, "UnauthorizedOperation", "You are not authorized. Encoded authorization failure message: SECRET"), bake.ErrDenied, "You are not authorized (request", ""},
 	} {
 		t.Run(name, func(t *testing.T) {

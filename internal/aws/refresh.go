@@ -15,7 +15,9 @@ import (
 type refreshes struct{ client *autoscaling.Client }
 
 func (r refreshes) Refreshes(ctx context.Context, group string) ([]bake.Refresh, error) {
-	pages := autoscaling.NewDescribeInstanceRefreshesPaginator(r.client, &autoscaling.DescribeInstanceRefreshesInput{AutoScalingGroupName: &group})
+	pages := autoscaling.NewDescribeInstanceRefreshesPaginator(r.client, &autoscaling.DescribeInstanceRefreshesInput{
+		AutoScalingGroupName: &group, MaxRecords: sdk.Int32(100),
+	})
 	var found []bake.Refresh
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
