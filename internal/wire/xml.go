@@ -31,8 +31,17 @@ type xmlWriter struct {
 	names xmlNames
 }
 
-func (w *xmlWriter) open(name string)  { w.WriteString("<" + name + ">") }
-func (w *xmlWriter) close(name string) { w.WriteString("</" + name + ">") }
+func (w *xmlWriter) open(name string) {
+	w.WriteByte('<')
+	w.WriteString(name)
+	w.WriteByte('>')
+}
+
+func (w *xmlWriter) close(name string) {
+	w.WriteString("</")
+	w.WriteString(name)
+	w.WriteByte('>')
+}
 
 func (w *xmlWriter) text(name, value string) {
 	w.open(name)

@@ -95,7 +95,8 @@ type Service struct {
 
 	mu       sync.Mutex
 	state    state
-	machines map[string]*machine // by instance id; those that have a process, or soon will
+	byID     map[string]*instance // of all in state
+	machines map[string]*machine  // by instance id; those that have a process, or soon will
 	shortage *shortage
 	lag      time.Duration
 }
@@ -118,7 +119,7 @@ func New(o Options) *Service {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Service{options: o, machines: map[string]*machine{}, lag: o.Lag}
+	s := &Service{options: o, byID: map[string]*instance{}, machines: map[string]*machine{}, lag: o.Lag}
 	s.state = state{Tokens: map[string]token{}, Tags: map[string]map[string]string{}, Images: seededImages()}
 	return s
 }
@@ -176,7 +177,10 @@ func (s *Service) Restore(snapshot []byte) error {
 	if restored.Tags == nil {
 		restored.Tags = map[string]map[string]string{}
 	}
-	s.state = restored
+	s.state, s.byID = restored, map[string]*instance{}
+	for _, i := range restored.Instances {
+		s.byID[i.ID] = i
+	}
 	return nil
 }
 

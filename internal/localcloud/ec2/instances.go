@@ -53,22 +53,15 @@ func (s *Service) instance(id string) (*instance, error) {
 	if !isID("i", id) {
 		return nil, wire.Errorf("InvalidInstanceID.Malformed", "Invalid id: \"%s\"", id)
 	}
-	for _, i := range s.state.Instances {
-		if i.ID == id && s.visible(i.Launched) {
-			return i, nil
-		}
+	if i := s.known(id); i != nil && s.visible(i.Launched) {
+		return i, nil
 	}
 	return nil, wire.Errorf("InvalidInstanceID.NotFound", "The instance ID '%s' does not exist", id)
 }
 
 // known finds an instance as the cloud's own services do, without the lag.
-func (s *Service) known(id string) *instance {
-	n := slices.IndexFunc(s.state.Instances, func(i *instance) bool { return i.ID == id })
-	if n < 0 {
-		return nil
-	}
-	return s.state.Instances[n]
-}
+// It needs the mutex and gives nil when there is none.
+func (s *Service) known(id string) *instance { return s.byID[id] }
 
 // State is an instance's EC2 state and address.
 func (s *Service) State(id string) (state, address string, ok bool) {
@@ -128,6 +121,7 @@ func (s *Service) prune() {
 		old := i.State == types.InstanceStateNameTerminated && time.Since(i.Ended) > s.scaled(remembrance)
 		if old {
 			delete(s.state.Tags, i.ID)
+			delete(s.byID, i.ID)
 		}
 		return old
 	})

@@ -203,6 +203,7 @@ func (s *Service) launch(ctx context.Context, p plan, count int) ([]*instance, e
 			State: types.InstanceStateNamePending, Launched: time.Now().UTC(),
 		}
 		s.state.Instances = append(s.state.Instances, i)
+		s.byID[i.ID] = i
 		s.addTags(i.ID, p.tags)
 		launched = append(launched, i)
 		s.boot(ctx, i)
