@@ -147,10 +147,15 @@ func store(tb testing.TB, dir string) *dirstore.Store {
 	return s
 }
 
-// published builds a tree and publishes it.
+// published builds a tree and publishes it as v1.
 func published(tb testing.TB, t tree) (artifact.Store, artifact.Built) {
 	tb.Helper()
-	b := build(tb, artifact.BuildOptions{Tree: t.write(tb, tb.TempDir())})
+	return publishedAs(tb, artifact.BuildOptions{Tree: t.write(tb, tb.TempDir())})
+}
+
+func publishedAs(tb testing.TB, o artifact.BuildOptions) (artifact.Store, artifact.Built) {
+	tb.Helper()
+	b := build(tb, o)
 	s := store(tb, tb.TempDir())
 	_, err := artifact.Publish(context.Background(), s, b.Dir, nil)
 	check(tb, err)

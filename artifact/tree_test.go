@@ -1,0 +1,243 @@
+package artifact_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/wpbake/wpbake/artifact"
+)
+
+func mkfifo(t *testing.T, name string) { check(t, syscall.Mkfifo(name, 0o644)) }
+
+func TestRefusedTrees(t *testing.T) {
+	chain := tree{"l0": "-> index.php"}
+	for i := range 9 {
+		chain[fmt.Sprintf("l%d", i+1)] = fmt.Sprintf("-> l%d", i)
+	}
+	for _, tt := range []struct {
+		name string
+		tree tree
+		make func(t *testing.T, dir string) // what tree cannot say
+		rule string
+		path string
+	}{
+		{"absolute link", tree{"a/l": "-> /etc/passwd"}, nil, artifact.RuleLinkAbsolute, "a/l"},
+		{"escaping link", tree{"a/l": "-> ../../x"}, nil, artifact.RuleLinkEscape, "a/l"},
+		{"link out and in again", tree{"a/l": "-> ../../site/index.php"}, nil, artifact.RuleLinkEscape, "a/l"},
+		{"link through a link", tree{"d/e/f": "x", "l": "-> d/e", "m": "-> l/../../../x"}, nil, artifact.RuleLinkEscape, "m"},
+		{"loop", tree{"a": "-> b", "b": "-> a"}, nil, artifact.RuleLinkLoop, "a"},
+		{"self", tree{"a": "-> a"}, nil, artifact.RuleLinkLoop, "a"},
+		{"directory above", tree{"a/b/l": "-> .."}, nil, artifact.RuleLinkLoop, "a/b/l"},
+		{"root", tree{"a/l": "-> .."}, nil, artifact.RuleLinkLoop, "a/l"},
+		{"long chain", chain, nil, artifact.RuleLinkDepth, "l8"},
+		{"dangling", tree{"l": "-> nothing"}, nil, artifact.RuleLinkDangling, "l"},
+		{"link to what is left out", tree{"wp-content/uploads/x": "x", "l": "-> wp-content/uploads/x"}, nil, artifact.RuleLinkDangling, "l"},
+		{"link through a file", tree{"f": "x", "l": "-> f/x"}, nil, artifact.RuleLinkDangling, "l"},
+		{"backslash", tree{"x\\": "x"}, nil, artifact.RuleName, `x\`},
+		{"pipe", tree{}, func(t *testing.T, d string) { mkfifo(t, d+"/p") }, artifact.RuleSpecial, "p"},
+		{"socket", tree{}, func(t *testing.T, d string) {
+			l, err := net.Listen("unix", d+"/s")
+			check(t, err)
+			t.Cleanup(func() { l.Close() })
+		}, artifact.RuleSpecial, "s"},
+		{"setuid", tree{"f": "x"}, func(t *testing.T, d string) { check(t, os.Chmod(d+"/f", 0o755|os.ModeSetuid)) }, artifact.RuleMode, "f"},
+		{"control character", tree{"a\nb": "x"}, nil, artifact.RuleName, "a\nb"},
+		{"not UTF-8", tree{"a\xff": "x"}, nil, artifact.RuleName, "a\xff"},
+		{"whiteout", tree{"a/.wh.b": "x"}, nil, artifact.RuleName, "a/.wh.b"},
+		{"case", tree{"Foo.php": "x", "foo.php": "y"}, nil, artifact.RuleCollision, "foo.php"},
+		{"accents", tree{"caf\u00e9": "x", "cafe\u0301": "y"}, nil, artifact.RuleCollision, "caf\u00e9"},
+		{"sharp s", tree{"STRASSE": "x", "stra\u00dfe": "y"}, nil, artifact.RuleCollision, "stra\u00dfe"},
+		{"nesting", tree{strings.Repeat("d/", 70) + "f": "x"}, nil, artifact.RuleDepth, strings.Repeat("d/", 63) + "d"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir, out := filepath.Join(t.TempDir(), "site"), filepath.Join(t.TempDir(), "out")
+			check(t, os.Mkdir(dir, 0o755))
+			tt.tree["index.php"] = "<?php"
+			tt.tree.write(t, dir)
+			if tt.make != nil {
+				tt.make(t, dir)
+			}
+			_, err := artifact.Build(t.Context(), artifact.BuildOptions{Tree: dir, Out: out, Version: "v1"})
+			var te *artifact.TreeError
+			if !errors.As(err, &te) || te.Rule != tt.rule || te.Path != tt.path || te.Hint() == "" {
+				t.Fatalf("got %v", err)
+			}
+			if strings.ContainsFunc(err.Error(), func(r rune) bool { return r < ' ' }) {
+				t.Errorf("%q has control characters", err)
+			}
+			if _, err := os.Lstat(out); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("a refused build left %v", err)
+			}
+		})
+	}
+}
+
+func TestRefusalCountsTheOthers(t *testing.T) {
+	dir := tree{"a": "-> /x", "b": "-> /x", "c": "-> /x"}.write(t, t.TempDir())
+	_, err := artifact.Build(t.Context(), artifact.BuildOptions{Tree: dir, Out: t.TempDir(), Version: "v1"})
+	var te *artifact.TreeError
+	if !errors.As(err, &te) || te.More != 2 || te.Path != "a" {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestLeftOut(t *testing.T) {
+	all := tree{
+		"index.php": "x", ".git/config": "x", "a/.git": "x", "a/node_modules/m/x.js": "x", ".DS_Store": "x",
+		"wp-content/uploads/2026/a.jpg": "x", "wp-content/uploads-old/a": "x", "wp-content/cache": "-> /var/cache",
+		"wp-content/plugins/p/uploads/keep": "x", "web/app/uploads/a": "x", "app/uploads/keep": "x",
+	}
+	for _, tt := range []struct {
+		name    string
+		exclude []string
+		gone    []string
+	}{
+		{"defaults", nil, []string{".git/config", "a/.git", "a/node_modules/m/x.js", ".DS_Store", "wp-content/uploads/2026/a.jpg", "wp-content/cache", "web/app/uploads/a"}},
+		{"patterns", []string{"wp-content/c*", "/app", "*.js", "uploads/"}, []string{"wp-content/cache", "app/uploads/keep", "a/node_modules/m/x.js",
+			"wp-content/uploads/2026/a.jpg", "wp-content/plugins/p/uploads/keep", "web/app/uploads/a"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s, _ := publishedAs(t, artifact.BuildOptions{Tree: all.write(t, t.TempDir()), Exclude: tt.exclude})
+			dest := filepath.Join(t.TempDir(), "d")
+			_, err := artifact.Fetch(t.Context(), s, artifact.FetchOptions{Version: "v1", Dest: dest})
+			check(t, err)
+			got := read(t, filepath.Join(dest, "wordpress"))
+			for _, name := range tt.gone {
+				if _, ok := got[name]; ok {
+					t.Errorf("%s is in the artifact", name)
+				}
+			}
+			kept := 0
+			for name := range got {
+				if !strings.HasSuffix(name, "/") {
+					kept++
+				}
+			}
+			if kept != len(all)-len(tt.gone) {
+				t.Errorf("%d files are in the artifact, want %d", kept, len(all)-len(tt.gone))
+			}
+		})
+	}
+	if _, err := artifact.Build(t.Context(), artifact.BuildOptions{Tree: t.TempDir(), Out: t.TempDir(), Version: "v1", Exclude: []string{"["}}); err == nil {
+		t.Error("a pattern that is none was accepted")
+	}
+}
+
+// The default output directory lies in the tree that people stand in.
+func TestOutputInsideTree(t *testing.T) {
+	dir := tree{"index.php": "x"}.write(t, t.TempDir())
+	first := build(t, artifact.BuildOptions{Tree: dir, Out: filepath.Join(dir, "dist[1]")})
+	again := build(t, artifact.BuildOptions{Tree: dir, Out: filepath.Join(dir, "dist[1]")})
+	if first.Digest != again.Digest {
+		t.Error("a build holds the one before it")
+	}
+	if _, err := artifact.Build(t.Context(), artifact.BuildOptions{Tree: dir, Out: dir, Version: "v1"}); err == nil {
+		t.Error("the output may be the tree")
+	}
+}
+
+// A tree that changes in every read is refused; the progress callback changes
+// it while files are read.
+func TestChangingTree(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(t *testing.T, dir string, n int)
+		path   string
+	}{
+		{"grows", func(t *testing.T, d string, n int) {
+			check(t, os.WriteFile(d+"/z.php", bytes.Repeat([]byte("z"), n+1), 0o644))
+		}, "z.php"},
+		{"same size", func(t *testing.T, d string, n int) {
+			check(t, os.WriteFile(d+"/a.php", fmt.Appendf(nil, "%06d", n), 0o644))
+		}, "a.php"},
+		{"appears", func(t *testing.T, d string, n int) {
+			check(t, os.WriteFile(fmt.Sprintf("%s/new%d", d, n), nil, 0o644))
+		}, ""},
+		{"replaced", func(t *testing.T, d string, n int) {
+			check(t, os.WriteFile(d+"/tmp", []byte("123456"), 0o644))
+			check(t, os.Rename(d+"/tmp", d+"/a.php"))
+		}, "a.php"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := tree{"a.php": "123456", "z.php": "z"}.write(t, t.TempDir())
+			out := filepath.Join(t.TempDir(), "out")
+			n := 0
+			_, err := artifact.Build(t.Context(), artifact.BuildOptions{Tree: dir, Out: out, Version: "v1",
+				Progress: func(artifact.Progress) { n++; tt.change(t, dir, n) }})
+			var changed *artifact.TreeChanged
+			if !errors.As(err, &changed) || changed.Hint() == "" || tt.path != "" && changed.Path != tt.path {
+				t.Fatalf("got %v", err)
+			}
+			if _, err := os.Lstat(out); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("it left %v", err)
+			}
+		})
+	}
+}
+
+// A tree that changed once is read again.
+func TestTreeSettles(t *testing.T) {
+	dir := tree{"a.php": "123456"}.write(t, t.TempDir())
+	n := 0
+	b := build(t, artifact.BuildOptions{Tree: dir, Progress: func(artifact.Progress) {
+		if n++; n == 1 {
+			check(t, os.WriteFile(dir+"/a.php", []byte("654321"), 0o644))
+		}
+	}})
+	clean := build(t, artifact.BuildOptions{Tree: dir})
+	if b.Digest != clean.Digest {
+		t.Error("the artifact is not of the tree as it is now")
+	}
+}
+
+func TestCancelledBuildLeavesNothing(t *testing.T) {
+	dir := sample().write(t, t.TempDir())
+	out := filepath.Join(t.TempDir(), "out")
+	ctx, cancel := context.WithCancel(t.Context())
+	_, err := artifact.Build(ctx, artifact.BuildOptions{Tree: dir, Out: out, Version: "v1", Progress: func(p artifact.Progress) {
+		if p.Done > 0 {
+			cancel()
+		}
+	}})
+	if !errors.Is(err, context.Canceled) {
+		t.Fatalf("got %v", err)
+	}
+	if _, err := os.Lstat(out); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("it left %v", err)
+	}
+}
+
+// A pipe that takes a file's place between the walk and the read must not
+// hang the build.
+func TestPipeInPlaceOfFile(t *testing.T) {
+	dir := tree{"a.php": "123456"}.write(t, t.TempDir())
+	n := 0
+	done := make(chan error, 1)
+	go func() {
+		_, err := artifact.Build(t.Context(), artifact.BuildOptions{Tree: dir, Out: t.TempDir(), Version: "v1", Progress: func(artifact.Progress) {
+			if n++; n == 1 {
+				os.Remove(dir + "/a.php")
+				syscall.Mkfifo(dir+"/a.php", 0o644)
+			}
+		}})
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		var te *artifact.TreeError
+		if !errors.As(err, &te) || te.Rule != artifact.RuleSpecial {
+			t.Errorf("got %v", err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("the build hangs")
+	}
+}
