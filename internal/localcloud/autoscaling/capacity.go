@@ -23,6 +23,7 @@ func (t *turn) reconcile() {
 	}
 	if missing <= 0 {
 		clear(g.Owed)
+		g.Request = "" // answered
 	}
 }
 

@@ -27,7 +27,8 @@ type group struct {
 	// Failures in a row of launches, and when the next one may be tried.
 	Failures int
 	RetryAt  time.Time
-	// Request is the latest change of capacity by a user, for activities.
+	// Request is a user's change of capacity that is being carried out, in
+	// the words of activities.
 	Request  string
 	Deleting bool
 
