@@ -25,8 +25,9 @@ verified first; DEST appears whole or not at all. DEST then holds wordpress/
 and, in .wpbake/, the list of files.`,
 		Example: `  eval "$(wpbake local env)"
   wpbake fetch v1 ./v1 --store s3://releases/shop`,
-		GroupID: groupArtifact,
-		Args:    words("VERSION", "DEST"),
+		GroupID:           groupArtifact,
+		Args:              words("VERSION", "DEST"),
+		ValidArgsFunction: c.completeVersions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg, err := c.config()
 			if err != nil {

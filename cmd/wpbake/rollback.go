@@ -18,8 +18,9 @@ run now. A release under way is turned back instead. It builds nothing, ignores
 alarms and takes the lock over; the record says so.`,
 		Example: `  eval "$(wpbake local env)"
   wpbake rollback --store s3://releases/shop --group shop`,
-		GroupID: groupRelease,
-		Args:    words("[VERSION]"),
+		GroupID:           groupRelease,
+		Args:              words("[VERSION]"),
+		ValidArgsFunction: c.completeVersions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg, err := c.config()
 			if err != nil {

@@ -15,8 +15,9 @@ func (c *cli) showCommand() *cobra.Command {
 		Short: "What a published version holds; without VERSION, all of them",
 		Example: `  eval "$(wpbake local env)"
   wpbake show v1 --store s3://releases/shop`,
-		GroupID: groupLook,
-		Args:    words("[VERSION]"),
+		GroupID:           groupLook,
+		Args:              words("[VERSION]"),
+		ValidArgsFunction: c.completeVersions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg, err := c.config()
 			if err != nil {

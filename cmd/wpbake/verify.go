@@ -25,8 +25,9 @@ func (c *cli) verifyCommand() *cobra.Command {
 		Short: "Read a published version whole and check every byte",
 		Example: `  eval "$(wpbake local env)"
   wpbake verify v1 --store s3://releases/shop`,
-		GroupID: groupLook,
-		Args:    words("VERSION"),
+		GroupID:           groupLook,
+		Args:              words("VERSION"),
+		ValidArgsFunction: c.completeVersions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg, err := c.config()
 			if err != nil {
