@@ -77,7 +77,8 @@ type Cloud struct {
 }
 
 // New makes a cloud and takes back the state in its directory. Instances that
-// ran are started again by Run.
+// ran are started again by Run, which also gives back what New reserves: the
+// loopback addresses of instances.
 func New(o Options) (*Cloud, error) {
 	if err := o.Validate(); err != nil {
 		return nil, fmt.Errorf("starting the local cloud: %w", err)
