@@ -70,7 +70,7 @@ func (e *endedError) Error() string {
 	what := string(r.Kind) + " of " + string(r.Version)
 	switch r.Outcome {
 	case bake.RolledBack:
-		what += " was bad and is rolled back"
+		what += " is rolled back"
 	case bake.Abandoned:
 		what += " ended before it touched the group"
 	default:

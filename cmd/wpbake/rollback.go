@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 
 	"github.com/spf13/cobra"
 
@@ -40,7 +41,18 @@ alarms and takes the lock over; the record says so.`,
 }
 
 func (c *cli) rollback(ctx context.Context, cfg Config, v artifact.Version) error {
-	return c.follow(ctx, cfg, func(r rollout, ctx context.Context) (bake.Result, error) {
+	err := c.follow(ctx, cfg, func(r rollout, ctx context.Context) (bake.Result, error) {
 		return r.Rollback(ctx, v)
 	})
+	ended := (*endedError)(nil)
+	if errors.As(err, &ended) && asked(ended.result, v) {
+		return nil
+	}
+	return err
+}
+
+// asked reports whether a run that was rolled back is what a rollback asks for:
+// a release under way, turned back to the version that was named, if any.
+func asked(r bake.Result, v artifact.Version) bool {
+	return r.Outcome == bake.RolledBack && r.Kind == bake.Release && (v == "" || v == r.Serving)
 }
