@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	_ "embed" // user-data.sh
 	"encoding/base64"
@@ -46,14 +47,18 @@ func (s *Stack) makeGroup(ctx context.Context, nodes int, vars settings) error {
 	if err := s.putParameters(ctx, vars); err != nil {
 		return err
 	}
-	targets, err := s.makeLoadBalancer(ctx)
+	net, err := s.network(ctx)
+	if err != nil {
+		return err
+	}
+	targets, err := s.makeLoadBalancer(ctx, net)
 	if err != nil {
 		return err
 	}
 	if err := s.makeTemplate(ctx); err != nil {
 		return err
 	}
-	if err := s.makeAutoScaling(ctx, int32(nodes), targets); err != nil {
+	if err := s.makeAutoScaling(ctx, int32(nodes), net, targets); err != nil {
 		return err
 	}
 	if err := s.awaitHealthy(ctx, nodes, targets); err != nil {
@@ -90,10 +95,16 @@ func (s *Stack) makeTemplate(ctx context.Context) error {
 		return err
 	}
 	script := strings.NewReplacer("@SITE@", site.Host, "@SESSIONS@", s.sessions).Replace(userData)
-	_, err = ec2.NewFromConfig(s.AWS()).CreateLaunchTemplate(ctx, &ec2.CreateLaunchTemplateInput{
+	client := ec2.NewFromConfig(s.AWS())
+	image, err := client.RegisterImage(ctx, &ec2.RegisterImageInput{Name: aws.String(Group), RootDeviceName: aws.String("/dev/xvda"),
+		BlockDeviceMappings: []ec2types.BlockDeviceMapping{{DeviceName: aws.String("/dev/xvda"), Ebs: &ec2types.EbsBlockDevice{SnapshotId: aws.String("snap-0123456789abcdef0")}}}})
+	if err != nil {
+		return err
+	}
+	_, err = client.CreateLaunchTemplate(ctx, &ec2.CreateLaunchTemplateInput{
 		LaunchTemplateName: aws.String(Group),
 		LaunchTemplateData: &ec2types.RequestLaunchTemplateData{
-			ImageId:      aws.String("ami-0a1b2c3d4e5f60718"),
+			ImageId:      image.ImageId,
 			InstanceType: ec2types.InstanceTypeT3Small,
 			UserData:     aws.String(base64.StdEncoding.EncodeToString([]byte(script))),
 		},
@@ -101,9 +112,28 @@ func (s *Stack) makeTemplate(ctx context.Context) error {
 	return err
 }
 
+// network is the account's own.
+type network struct {
+	vpc     string
+	subnets []string
+}
+
+func (s *Stack) network(ctx context.Context) (network, error) {
+	out, err := ec2.NewFromConfig(s.AWS()).DescribeSubnets(ctx, &ec2.DescribeSubnetsInput{})
+	if err != nil {
+		return network{}, err
+	}
+	var n network
+	for _, subnet := range out.Subnets {
+		n.vpc = *subnet.VpcId
+		n.subnets = append(n.subnets, *subnet.SubnetId)
+	}
+	return n, nil
+}
+
 // makeLoadBalancer makes load balancer, listener and target group and returns
 // the target group.
-func (s *Stack) makeLoadBalancer(ctx context.Context) (targets string, err error) {
+func (s *Stack) makeLoadBalancer(ctx context.Context, net network) (targets string, err error) {
 	site, err := url.Parse(s.Site)
 	if err != nil {
 		return "", err
@@ -114,12 +144,12 @@ func (s *Stack) makeLoadBalancer(ctx context.Context) (targets string, err error
 	}
 	client := elb.NewFromConfig(s.AWS())
 	balancer, err := client.CreateLoadBalancer(ctx, &elb.CreateLoadBalancerInput{
-		Name: aws.String(Group), Subnets: []string{"subnet-0a", "subnet-0b"}})
+		Name: aws.String(Group), Subnets: net.subnets})
 	if err != nil {
 		return "", err
 	}
 	group, err := client.CreateTargetGroup(ctx, &elb.CreateTargetGroupInput{
-		Name: aws.String(Group), Protocol: elbtypes.ProtocolEnumHttp, Port: aws.Int32(8080), VpcId: aws.String("vpc-0a"),
+		Name: aws.String(Group), Protocol: elbtypes.ProtocolEnumHttp, Port: aws.Int32(8080), VpcId: &net.vpc,
 		HealthCheckPath: aws.String("/wpb-health"), HealthCheckIntervalSeconds: aws.Int32(5), HealthCheckTimeoutSeconds: aws.Int32(4),
 		HealthyThresholdCount: aws.Int32(2), UnhealthyThresholdCount: aws.Int32(2),
 	})
@@ -141,11 +171,11 @@ func (s *Stack) makeLoadBalancer(ctx context.Context) (targets string, err error
 
 // makeAutoScaling makes the group as many owners have it: on $Latest, which
 // wpbake adopt pins.
-func (s *Stack) makeAutoScaling(ctx context.Context, nodes int32, targets string) error {
+func (s *Stack) makeAutoScaling(ctx context.Context, nodes int32, net network, targets string) error {
 	_, err := autoscaling.NewFromConfig(s.AWS()).CreateAutoScalingGroup(ctx, &autoscaling.CreateAutoScalingGroupInput{
 		AutoScalingGroupName: aws.String(Group), LaunchTemplate: &astypes.LaunchTemplateSpecification{LaunchTemplateName: aws.String(Group), Version: aws.String("$Latest")},
 		MinSize: aws.Int32(nodes), DesiredCapacity: aws.Int32(nodes), MaxSize: aws.Int32(nodes + 2),
-		VPCZoneIdentifier: aws.String("subnet-0a,subnet-0b"), TargetGroupARNs: []string{targets},
+		VPCZoneIdentifier: aws.String(strings.Join(net.subnets, ",")), TargetGroupARNs: []string{targets},
 		HealthCheckType: aws.String("ELB"), HealthCheckGracePeriod: aws.Int32(120), DefaultInstanceWarmup: aws.Int32(20),
 	})
 	return err
@@ -155,9 +185,9 @@ func (s *Stack) makeAutoScaling(ctx context.Context, nodes int32, targets string
 // group wants.
 func (s *Stack) awaitHealthy(ctx context.Context, nodes int, targets string) error {
 	client := elb.NewFromConfig(s.AWS())
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	limited, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
-	err := poll(ctx, 100*time.Millisecond, func() error {
+	err := poll(limited, 100*time.Millisecond, func() error {
 		out, err := client.DescribeTargetHealth(ctx, &elb.DescribeTargetHealthInput{TargetGroupArn: &targets})
 		if err != nil {
 			return final{err}
@@ -175,7 +205,21 @@ func (s *Stack) awaitHealthy(ctx context.Context, nodes int, targets string) err
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("waiting for the first nodes: %w", err)
+		return fmt.Errorf("waiting for the first nodes: %w%s", err, s.lastActivity())
 	}
 	return nil
+}
+
+// lastActivity is what Auto Scaling last wrote about the group, such as why it
+// could not launch a node.
+func (s *Stack) lastActivity() string {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	out, err := autoscaling.NewFromConfig(s.AWS()).DescribeScalingActivities(ctx,
+		&autoscaling.DescribeScalingActivitiesInput{AutoScalingGroupName: aws.String(Group), MaxRecords: aws.Int32(1)})
+	if err != nil || len(out.Activities) == 0 {
+		return ""
+	}
+	a := out.Activities[0]
+	return fmt.Sprintf("; last activity: %s", aws.ToString(cmp.Or(a.StatusMessage, a.Description)))
 }

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/wpbake/wpbake/ci/e2e"
 )
@@ -32,11 +31,10 @@ func (d *demo) table(w io.Writer) {
 	if len(d.rows) == 0 {
 		return
 	}
-	fmt.Fprintln(w)
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "step\tseconds\trequests\tfailed\tlost sessions\t release seen by clients")
+	const line = "%-20s  %7s  %8s  %6s  %13s  %s\n"
+	fmt.Fprintf(w, "\n"+line, "step", "seconds", "requests", "failed", "lost sessions", "release seen by clients")
 	for _, r := range d.rows {
-		fmt.Fprintf(t, "%-20s\t%.1f\t%d\t%d\t%d\t %s\n", r.name, r.seconds, r.tally.Requests, r.tally.Failed, r.tally.Lost, r.seen)
+		fmt.Fprintf(w, line, r.name, fmt.Sprintf("%.1f", r.seconds), fmt.Sprint(r.tally.Requests),
+			fmt.Sprint(r.tally.Failed), fmt.Sprint(r.tally.Lost), r.seen)
 	}
-	t.Flush()
 }
