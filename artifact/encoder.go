@@ -23,11 +23,16 @@ func newEncoder() (*zstd.Encoder, error) {
 	)
 }
 
-// newDecoder returns a decoder that gives up above limit plain bytes.
+// maxWindow is the largest window that a frame may ask for, as zstd's own
+// specification advises every reader to allow.
+const maxWindow = 8 << 20
+
+// newDecoder returns a decoder that gives up above limit plain bytes, or
+// above a window's worth of them.
 func newDecoder(limit uint64) (*zstd.Decoder, error) {
 	return zstd.NewReader(nil,
 		zstd.WithDecoderConcurrency(1),
-		zstd.WithDecoderMaxMemory(limit),
-		zstd.WithDecoderMaxWindow(max(limit, zstd.MinWindowSize)),
+		zstd.WithDecoderMaxMemory(max(limit, maxWindow)),
+		zstd.WithDecoderMaxWindow(maxWindow),
 	)
 }

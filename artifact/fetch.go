@@ -70,6 +70,9 @@ func Fetch(ctx context.Context, store Store, o FetchOptions) (Manifest, error) {
 	if err := stage.finish(f.u.index.entries); err != nil {
 		return Manifest{}, err
 	}
+	if err := ctx.Err(); err != nil {
+		return Manifest{}, err
+	}
 	if err := stage.commit(); err != nil {
 		return Manifest{}, err
 	}
@@ -176,6 +179,9 @@ func (f *fetcher) span(ctx context.Context, s span, plain *plainReader, sink sin
 	body := newRangeReader(ctx, f.store, f.m, s.sections[0].offset, end)
 	defer body.Close()
 	for _, p := range s.sections {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		plain.reset(body, p.frame, p.frame+p.frames)
 		if err := f.u.section(plain, p, sink); err != nil {
 			return err

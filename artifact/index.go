@@ -34,7 +34,10 @@ const (
 	skipHeader   = 8         // magic and length of a skippable frame
 )
 
-var errIndex = errors.New("index is not in its one form")
+// errIndex is what every refusal of an index wraps.
+var errIndex = errors.New("the index is wrong")
+
+var errForm = fmt.Errorf("%w: not in its one form", errIndex)
 
 // marshal returns the plain text of an index. FORMAT.md describes it.
 func (x *index) marshal() []byte {
@@ -78,7 +81,7 @@ func packIndex(x *index) ([]byte, error) {
 func unpackIndex(b []byte, prefix string) (*index, error) {
 	if len(b) < skipHeader || binary.LittleEndian.Uint32(b) != indexMagic ||
 		int64(binary.LittleEndian.Uint32(b[4:])) != int64(len(b)-skipHeader) {
-		return nil, errIndex
+		return nil, errForm
 	}
 	dec, err := newDecoder(maxIndex)
 	if err != nil {
@@ -87,7 +90,7 @@ func unpackIndex(b []byte, prefix string) (*index, error) {
 	defer dec.Close()
 	text, err := dec.DecodeAll(b[skipHeader:], nil)
 	if err != nil {
-		return nil, fmt.Errorf("decoding index: %w", err)
+		return nil, fmt.Errorf("%w: %v", errIndex, err)
 	}
 	return parseIndex(text, prefix)
 }
@@ -110,7 +113,7 @@ func parseIndex(text []byte, prefix string) (*index, error) {
 		p.entry(x)
 	}
 	if p.bad || !bytes.Equal(x.marshal(), text) {
-		return nil, errIndex
+		return nil, errForm
 	}
 	return x, x.check(prefix)
 }

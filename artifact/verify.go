@@ -48,6 +48,9 @@ func verifyArtifact(ctx context.Context, store Store, m Manifest) error {
 	blob := sha256.New()
 	hashed := io.TeeReader(body, blob)
 	for _, s := range sections {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		plain.reset(hashed, s.frame, s.frame+s.frames)
 		if err := u.section(plain, s, discard{}); err != nil {
 			return err

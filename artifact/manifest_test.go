@@ -1,0 +1,155 @@
+package artifact
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func sampleManifest() Manifest {
+	d := DigestOf(nil)
+	return Manifest{
+		Format: Format, Version: "v42",
+		Artifact: Blob{Digest: d, Size: 1000},
+		Index:    Section{Digest: d, Offset: 700, Size: 200},
+		Tree:     Tree{Digest: d, List: d, Prefix: "wordpress", Files: 3, Bytes: 4096},
+		WordPress: &WordPress{Core: "7.0.3", DBVersion: 60717, Layout: "classic",
+			Plugins: []Component{{Slug: "cart", Name: "Cart & <Till> \u2028 é", Version: "2.1"}}},
+	}
+}
+
+func TestManifestHasOneForm(t *testing.T) {
+	m := sampleManifest()
+	got, err := ParseManifest(m.Marshal())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(m, got); d != "" {
+		t.Error(d)
+	}
+	text := string(m.Marshal())
+	replace := func(old, new string) string {
+		if !strings.Contains(text, old) {
+			t.Fatalf("%q is not in the manifest", old)
+		}
+		return strings.Replace(text, old, new, 1)
+	}
+	for name, bad := range map[string]string{
+		"empty":              "",
+		"null":               "null",
+		"list":               "[]",
+		"page":               "<html></html>",
+		"trailing data":      text + "{}",
+		"trailing space":     text + " ",
+		"no last newline":    strings.TrimSuffix(text, "\n"),
+		"compact":            strings.Join(strings.Fields(text), ""),
+		"duplicate key":      replace(`"size": 1000`, `"size": 1, "size": 1000`),
+		"case variant":       replace(`"size": 1000`, `"Size": 1000`),
+		"long s":             replace(`"size": 1000`, `"`+"\u017f"+`ize": 1000`),
+		"unknown key":        replace(`"version"`, `"clock": 1, "version"`),
+		"other order":        replace("\"format\": 1,\n  \"version\": \"v42\"", "\"version\": \"v42\",\n  \"format\": 1"),
+		"escaped letter":     replace(`"v42"`, `"\u007642"`),
+		"number in exponent": replace("1000", "1e3"),
+		"number as float":    replace("1000", "1000.0"),
+		"number as text":     replace("1000", `"1000"`),
+		"number too large":   replace("1000", "9223372036854775808"),
+		"negative size":      replace("1000", "-1"),
+		"upper-case digest":  replace("sha256:e3", "sha256:E3"),
+		"short digest":       replace("sha256:e3", "sha256:e"),
+		"other algorithm":    replace("sha256:e3", "md5:e3"),
+		"version latest":     replace(`"v42"`, `"latest"`),
+		"prefix above":       replace(`"prefix": "wordpress"`, `"prefix": "../x"`),
+		"prefix is ours":     replace(`"prefix": "wordpress"`, `"prefix": ".wpbake/x"`),
+		"index outside":      replace(`"offset": 700`, `"offset": 900`),
+		"index overflow":     replace(`"offset": 700`, `"offset": 9223372036854775807`),
+		"too many files":     replace(`"files": 3`, `"files": 500001`),
+		"format 0":           replace(`"format": 1`, `"format": 0`),
+		"not UTF-8":          replace("Cart", "\xff"),
+		"control character":  replace("Cart", `\u0007`),
+		"deep":               strings.Repeat("[", 100_000),
+		"too long":           text + strings.Repeat(" ", maxManifest),
+		"long text":          replace("Cart", strings.Repeat("x", maxText+1)),
+	} {
+		if _, err := ParseManifest([]byte(bad)); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+	var newer *NewerFormat
+	if _, err := ParseManifest([]byte(replace(`"format": 1`, `"format": 2, "new": {}`))); !errors.As(err, &newer) || newer.Hint() == "" {
+		t.Errorf("format 2: %v", err)
+	}
+}
+
+func FuzzParseManifest(f *testing.F) {
+	f.Add(sampleManifest().Marshal())
+	m := sampleManifest()
+	m.WordPress = nil
+	f.Add(m.Marshal())
+	f.Add([]byte(`{"format":1,"Format":1}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m, err := ParseManifest(b)
+		if err == nil && !bytes.Equal(m.Marshal(), b) {
+			t.Errorf("accepted another form of\n%s", m.Marshal())
+		}
+	})
+}
+
+func FuzzIndex(f *testing.F) {
+	entries := membersOf("wordpress", []entry{
+		{path: "a", kind: kindDir}, {path: "a/b c.php", kind: kindFile, size: 600}, {path: "l", kind: kindLink, target: "a/b c.php"},
+	})
+	x := &index{encoder: encoderName, planner: planner, entries: entries, starts: make([]int, len(entries))}
+	plain := int64(0)
+	for i := range entries {
+		n, err := tarSize(&entries[i])
+		if err != nil {
+			f.Fatal(err)
+		}
+		plain += n
+	}
+	x.frames = []frame{{stored: 100, plain: plain}, {stored: 20, plain: trailerSize}}
+	f.Add(string(x.marshal()))
+	f.Add("wpbake index 1\nencoder x\nplanner y\nframes 0\nentries 0\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		x, err := parseIndex([]byte(text), "wordpress")
+		if err != nil {
+			return
+		}
+		if string(x.marshal()) != text {
+			t.Error("accepted another form")
+		}
+		sections, err := x.sections()
+		if err != nil || len(sections) == 0 {
+			t.Fatalf("%d sections, %v", len(sections), err)
+		}
+		for i := range x.entries {
+			if e := &x.entries[i]; strings.HasPrefix(e.path, "/") || strings.Contains("/"+e.path+"/", "/../") {
+				t.Errorf("accepted %q", e.path)
+			}
+		}
+	})
+}
+
+func TestVersionsCountAsPeopleDo(t *testing.T) {
+	for _, tt := range []struct{ less, more Version }{
+		{"v9", "v10"}, {"v1", "v1.1"}, {"v1.2", "v1.10"}, {"a", "b"}, {"v09", "v10"}, {"1", "a"}, {"v01", "v1"},
+	} {
+		if compareVersions(tt.less, tt.more) >= 0 || compareVersions(tt.more, tt.less) <= 0 || compareVersions(tt.less, tt.less) != 0 {
+			t.Errorf("%s is not before %s", tt.less, tt.more)
+		}
+	}
+}
+
+func TestComparePaths(t *testing.T) {
+	sorted := []string{"a", "a/b", "a/b/c", "a/b-c", "a-b", "a.b", "ab"}
+	for i := range sorted {
+		for j := range sorted {
+			if c := comparePaths(sorted[i], sorted[j]); c < 0 != (i < j) || c > 0 != (i > j) {
+				t.Errorf("%s against %s: %d", sorted[i], sorted[j], c)
+			}
+		}
+	}
+}
