@@ -19,21 +19,43 @@ import (
 // *Interrupted and *LeaseLost afterwards.
 func (b *Bake) Release(ctx context.Context, v artifact.Version, manifest artifact.Digest) (Result, error) {
 	c := claim{kind: Release, version: v, manifest: manifest}
+	if err := b.MayRelease(ctx, v); err != nil {
+		return Result{}, err
+	}
 	open, err := b.unfinished(ctx)
 	if err != nil {
 		return Result{}, err
 	}
-	if open == nil || !c.same(*open) {
-		if err := b.Preflight(ctx); err != nil {
+	if b.o.OnBusy == Supersede && open != nil && !c.same(*open) {
+		if c.takeover, err = b.supersede(ctx, *open, c); err != nil {
 			return Result{}, err
-		}
-		if b.o.OnBusy == Supersede && open != nil {
-			if c.takeover, err = b.supersede(ctx, *open, c); err != nil {
-				return Result{}, err
-			}
 		}
 	}
 	return b.perform(ctx, c, func(l Lock) (Record, error) { return b.newRecord(ctx, l) })
+}
+
+// MayRelease refuses what Release would refuse, and changes nothing: callers
+// ask it before they build and publish. A run of the same version that died
+// may always be continued, whatever the group looks like by now.
+func (b *Bake) MayRelease(ctx context.Context, v artifact.Version) error {
+	open, err := b.unfinished(ctx)
+	if err != nil {
+		return err
+	}
+	if open != nil && open.Kind == Release && open.Version == v {
+		return nil
+	}
+	if err := b.Preflight(ctx); err != nil {
+		return err
+	}
+	if open == nil || b.o.OnBusy != Fail {
+		return nil
+	}
+	if b.held(*open) {
+		return &Busy{Group: b.o.Group, Lock: *open}
+	}
+	_, err = b.runFor(ctx, *open, claim{kind: Release, version: v})
+	return err
 }
 
 // perform takes the lock for a claim and executes its run, unless there is

@@ -60,7 +60,10 @@ func TestReleaseThousandNodes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 1000)
 		began := time.Now()
-		res := w.released("v1")
+		res, err := w.bake(bake.Options{Poll: 30 * time.Second}).Release(w.ctx, "v1", w.publish("v1"))
+		if err != nil || res.Outcome != bake.Released {
+			t.Fatalf("%+v, %v", res, err)
+		}
 		if res.Nodes != 1000 {
 			t.Errorf("%d nodes proven", res.Nodes)
 		}

@@ -33,7 +33,7 @@ func (c *cli) dryRelease(ctx context.Context, cfg Config, o releaseOptions) erro
 	if c.findings(p.Findings) > 0 {
 		return r.Preflight(ctx)
 	}
-	if err := c.begins(ctx, r, o); err != nil {
+	if err := r.MayRelease(ctx, o.version); err != nil {
 		return err
 	}
 	step, digest, err := c.wouldPublish(ctx, cfg, r.store, o.version)

@@ -75,7 +75,7 @@ func (c *cli) release(ctx context.Context, cfg Config, o releaseOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := c.begins(ctx, r, o); err != nil {
+	if err := r.MayRelease(ctx, o.version); err != nil {
 		return err
 	}
 	show.laps.lap("preflight")
@@ -90,32 +90,6 @@ func (c *cli) release(ctx context.Context, cfg Config, o releaseOptions) error {
 		return err
 	}
 	return c.ended(result, show.laps.laps)
-}
-
-// begins refuses what Release would refuse, before anything is published.
-func (c *cli) begins(ctx context.Context, r rollout, o releaseOptions) error {
-	var refused *bake.Refused
-	err := r.Preflight(ctx)
-	if err != nil && !errors.As(err, &refused) {
-		return err
-	}
-	st, serr := r.Status(ctx)
-	if serr != nil {
-		if err != nil {
-			return err
-		}
-		return serr
-	}
-	if l := st.Lock; l != nil && l.Kind == bake.Release && l.Version == o.version {
-		return nil // this run is taken up where it stopped, whatever the group looks like
-	}
-	if err != nil || st.Lock == nil || o.onBusy != bake.Fail {
-		return err
-	}
-	if c.Now().Before(st.Lock.Expires) && alive(st.Lock.Holder) {
-		return &bake.Busy{Group: st.Group, Lock: *st.Lock}
-	}
-	return &bake.Unfinished{Group: st.Group, Lock: *st.Lock}
 }
 
 // published makes sure that the store holds the version, from the tree when

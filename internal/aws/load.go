@@ -19,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go/logging"
 
 	"github.com/wpbake/wpbake/bake"
 	"github.com/wpbake/wpbake/node"
@@ -63,7 +64,10 @@ func Load(ctx context.Context, o Options) (*Clients, error) {
 	})
 	cfg, err := config.LoadDefaultConfig(ctx,
 		config.WithHTTPClient(client), config.WithRetryer(retryer),
-		config.WithRegion(o.Region), config.WithBaseEndpoint(o.Endpoint))
+		config.WithRegion(o.Region), config.WithBaseEndpoint(o.Endpoint),
+		// The SDK warns on stderr about connections it gives up, which only
+		// its own retries care about.
+		config.WithLogger(logging.Nop{}))
 	if err != nil {
 		return nil, &setupError{text: "loading the AWS configuration: " + plainText(err), err: err}
 	}

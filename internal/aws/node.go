@@ -2,13 +2,17 @@ package aws
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"strings"
 
 	sdk "github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/wpbake/wpbake/node"
 )
@@ -22,6 +26,27 @@ func (m metadata) Instance(ctx context.Context) (node.Identity, error) {
 	}
 	return node.Identity{Instance: out.InstanceID, Region: out.Region}, nil
 }
+
+// UserData returns this instance's user data, nil when it has none.
+func (c *Clients) UserData(ctx context.Context) ([]byte, error) {
+	out, err := c.imds.GetUserData(ctx, nil)
+	var answer *smithyhttp.ResponseError
+	if errors.As(err, &answer) && answer.HTTPStatusCode() == http.StatusNotFound {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("asking the instance metadata service for user data: %w", err)
+	}
+	defer out.Content.Close()
+	data, err := io.ReadAll(io.LimitReader(out.Content, userDataLimit))
+	if err != nil {
+		return nil, fmt.Errorf("reading user data: %w", err)
+	}
+	return data, nil
+}
+
+// userDataLimit is more than EC2 stores, in bytes.
+const userDataLimit = 64 << 10
 
 type lifecycle struct{ client *autoscaling.Client }
 
