@@ -39,4 +39,4 @@ want $'a/large\ta/one' "$(aws s3api list-objects-v2 --bucket "$bucket" --prefix 
 refused 404 aws s3api head-object --bucket "$bucket" --key a/none
 aws s3 rm --quiet --recursive "s3://$bucket/"
 aws s3api delete-bucket --bucket "$bucket"
-say "objects: put once, refused twice, got whole and in part, listed, deleted"
+say "objects: put once, refused the second time, got whole and in part, listed, deleted"

@@ -7,7 +7,12 @@ group() { aws autoscaling describe-auto-scaling-groups --auto-scaling-group-name
 state() { aws autoscaling describe-instance-refreshes --auto-scaling-group-name "$GROUP" --instance-refresh-ids "$1" --query 'InstanceRefreshes[0].Status'; }
 
 template=$(group LaunchTemplate.LaunchTemplateId)
-version=$(group LaunchTemplate.Version)
+# A group on $Latest has no version to go back to: AWS rolls none back.
+version=$(aws ec2 describe-launch-template-versions --launch-template-id "$template" --versions "\$Latest" \
+	--query 'LaunchTemplateVersions[0].VersionNumber')
+aws autoscaling update-auto-scaling-group --auto-scaling-group-name "$GROUP" \
+	--launch-template "LaunchTemplateId=$template,Version=$version"
+want "$version" "$(group LaunchTemplate.Version)" "saved version after it was pinned"
 desired=$(group DesiredCapacity)
 targets=$(group 'TargetGroupARNs[0]')
 want "$desired" "$(group "length(Instances[?LifecycleState=='InService'])")" "nodes in service"
