@@ -38,6 +38,10 @@ func (s *Service) getAttributes(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
+	wanted, err := wantedAttributes(r.Header)
+	if err != nil {
+		return err
+	}
 	o, err := s.versions(b, r.key).selected(r)
 	if err != nil {
 		return err
@@ -45,7 +49,6 @@ func (s *Service) getAttributes(w http.ResponseWriter, r *request) error {
 	if err := (readCondition{header: r.Header}).check(o); err != nil {
 		return err
 	}
-	wanted := strings.Split(strings.ReplaceAll(strings.Join(r.Header.Values("X-Amz-Object-Attributes"), ","), " ", ""), ",")
 	answer := attributes{}
 	for _, name := range wanted {
 		switch name {
@@ -62,13 +65,25 @@ func (s *Service) getAttributes(w http.ResponseWriter, r *request) error {
 			answer.StorageClass = o.storageClass()
 		case "ObjectSize":
 			answer.ObjectSize = &o.Size
-		default:
-			return invalidArgument("x-amz-object-attributes", name, "Invalid attribute name specified.")
 		}
 	}
 	s.tellVersion(w.Header(), b, o)
 	w.Header().Set("Last-Modified", httpTime(o.Modified))
 	return writeXML(w, answer)
+}
+
+func wantedAttributes(h http.Header) ([]string, error) {
+	text := strings.ReplaceAll(strings.Join(h.Values("X-Amz-Object-Attributes"), ","), " ", "")
+	if text == "" {
+		return nil, invalidRequest("The x-amz-object-attributes header specifying the attributes to be retrieved is either missing or empty")
+	}
+	wanted := strings.Split(text, ",")
+	for _, name := range wanted {
+		if !slices.Contains([]string{"ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"}, name) {
+			return nil, invalidArgument("x-amz-object-attributes", name, "Invalid attribute name specified.")
+		}
+	}
+	return wanted, nil
 }
 
 // attributeParts is a page of an uploaded object's parts; an object made by
@@ -88,9 +103,8 @@ func (o *object) attributeParts(h http.Header) (*objectParts, error) {
 	page := &objectParts{PartsCount: len(o.Parts), PartNumberMarker: marker, MaxParts: min(most, maxPage)}
 	rest := partsBehind(o.Parts, marker)
 	page.IsTruncated = len(rest) > page.MaxParts
-	for _, p := range slices.Clone(rest[:min(len(rest), page.MaxParts)]) {
-		sum := checksum{Algorithm: o.Checksum.Algorithm, Value: p.Sums[o.Checksum.Algorithm]}
-		page.Parts = append(page.Parts, attributePart{p.Number, p.Size, elementsOf(sum)})
+	for _, p := range rest[:min(len(rest), page.MaxParts)] {
+		page.Parts = append(page.Parts, attributePart{p.Number, p.Size, elementsOf(o.partChecksum(p))})
 		page.NextPartNumberMarker = p.Number
 	}
 	return page, nil

@@ -36,8 +36,13 @@ func openBody(r *request) (*body, error) {
 	if b.claim, err = claimOf(r.Request); err != nil {
 		return nil, err
 	}
-	if text := r.Header.Get("Content-Md5"); text != "" {
-		sum, err := base64.StdEncoding.DecodeString(text)
+	if b.claim.algorithm != "" && !b.claim.trailer {
+		if err := b.claim.checkValue(); err != nil {
+			return nil, err
+		}
+	}
+	if text, ok := r.Header["Content-Md5"]; ok {
+		sum, err := base64.StdEncoding.DecodeString(text[0])
 		if err != nil || len(sum) != md5.Size {
 			return nil, newError(http.StatusBadRequest, "InvalidDigest", "The Content-MD5 you specified was invalid.")
 		}
@@ -146,6 +151,9 @@ func (b *body) copyTo(w io.Writer, algorithms ...string) (sums, error) {
 	case errors.As(err, &api):
 		return sums{}, err
 	case errors.Is(err, io.ErrUnexpectedEOF) || err == nil && h.size != b.size:
+		if b.chunks != nil {
+			return sums{}, errIncompleteChunks
+		}
 		return sums{}, errIncompleteBody
 	case err != nil:
 		return sums{}, err
@@ -167,8 +175,10 @@ func (b *body) check(s sums) error {
 		if b.chunks == nil {
 			return errMalformedTrailer
 		}
-		b.claim.value = b.chunks.trailers.Get(checksumHeader(b.claim.algorithm))
-		if err := checkSumValue(b.claim.algorithm, b.claim.value); err != nil {
+		if b.claim.value = b.chunks.trailers.Get(checksumHeader(b.claim.algorithm)); b.claim.value == "" {
+			return errMalformedTrailer
+		}
+		if err := b.claim.checkValue(); err != nil {
 			return err
 		}
 	}

@@ -73,6 +73,7 @@ func (s *Service) createBucket(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	w.Header().Set("Location", "/"+r.bucket)
+	w.Header().Set("X-Amz-Bucket-Arn", "arn:aws:s3:::"+r.bucket)
 	w.WriteHeader(http.StatusOK)
 	return nil
 }
@@ -103,6 +104,7 @@ func (s *Service) addBucket(name string) error {
 			"Your previous request to create the named bucket succeeded and you already own it.").with("BucketName", name)
 	}
 	b := newBucket(name)
+	b.Settings["publicAccessBlock"], b.Settings["ownershipControls"] = newAccessBlock, newOwnership
 	if err := s.papers.saveBucket(b); err != nil {
 		return err
 	}
@@ -128,6 +130,7 @@ func (s *Service) headBucket(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	w.Header().Set("X-Amz-Access-Point-Alias", "false")
+	w.Header().Set("X-Amz-Bucket-Arn", "arn:aws:s3:::"+r.bucket)
 	w.WriteHeader(http.StatusOK)
 	return nil
 }
@@ -145,7 +148,11 @@ func (s *Service) deleteBucket(w http.ResponseWriter, r *request) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(b.keys) > 0 {
-		return newError(http.StatusConflict, "BucketNotEmpty", "The bucket you tried to delete is not empty").with("BucketName", r.bucket)
+		message := "The bucket you tried to delete is not empty"
+		if b.Settings["versioning"] != "" {
+			message += ". You must delete all versions in the bucket."
+		}
+		return newError(http.StatusConflict, "BucketNotEmpty", message).with("BucketName", r.bucket)
 	}
 	if err := s.papers.removeBucket(b.Name); err != nil {
 		return err

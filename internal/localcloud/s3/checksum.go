@@ -82,24 +82,25 @@ func claimOf(r *http.Request) (claimed, error) {
 	}
 	c := found[0]
 	if newHash(c.algorithm) == nil {
-		return claimed{}, notImplemented("header", "x-amz-checksum-"+strings.ToLower(c.algorithm))
+		return claimed{}, invalidRequest("The algorithm type you specified in x-amz-checksum- header is invalid.")
 	}
 	if announced != "" && announced != c.algorithm {
 		return claimed{}, invalidRequest("Value for x-amz-sdk-checksum-algorithm header is invalid.")
 	}
-	if !c.trailer {
-		return c, checkSumValue(c.algorithm, c.value)
-	}
 	return c, nil
 }
 
-// checkSumValue refuses what can not be the algorithm's value.
-func checkSumValue(algorithm, value string) error {
-	sum, err := base64.StdEncoding.DecodeString(value)
-	if err != nil || len(sum) != newHash(algorithm).Size() {
-		return invalidRequest(fmt.Sprintf("Value for x-amz-checksum-%s header is invalid.", strings.ToLower(algorithm)))
+// checkValue refuses what can not be the algorithm's value.
+func (c claimed) checkValue() error {
+	sum, err := base64.StdEncoding.DecodeString(c.value)
+	if err == nil && len(sum) == newHash(c.algorithm).Size() {
+		return nil
 	}
-	return nil
+	place := "header"
+	if c.trailer {
+		place = "trailing header"
+	}
+	return invalidRequest(fmt.Sprintf("Value for x-amz-checksum-%s %s is invalid.", strings.ToLower(c.algorithm), place))
 }
 
 func badDigest(name string) *apiError {

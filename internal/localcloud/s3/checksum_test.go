@@ -5,11 +5,15 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -40,7 +44,7 @@ func TestChecksumsOfPuts(t *testing.T) {
 		{name: "wrong", header: map[string]string{"X-Amz-Checksum-Crc32": "AAAAAA=="}, code: "BadDigest"},
 		{name: "no sum", header: map[string]string{"X-Amz-Checksum-Crc32": "hello"}, code: "InvalidRequest"},
 		{name: "two", header: map[string]string{"X-Amz-Checksum-Crc32": "NhCmhg==", "X-Amz-Checksum-Crc32c": "mnG7TA=="}, code: "InvalidRequest"},
-		{name: "unknown", header: map[string]string{"X-Amz-Checksum-Xxhash3": "AAAAAAAAAAA="}, code: "NotImplemented"},
+		{name: "unknown", header: map[string]string{"X-Amz-Checksum-Xxhash3": "AAAAAAAAAAA="}, code: "InvalidRequest"},
 		{name: "only announced", header: map[string]string{"X-Amz-Sdk-Checksum-Algorithm": "CRC32"}, code: "InvalidRequest"},
 		{name: "md5", header: map[string]string{"Content-Md5": "XUFAKrxLKna5cZ2REBfFkg=="}, told: "X-Amz-Checksum-Crc64nvme"},
 		{name: "wrong md5", header: map[string]string{"Content-Md5": "XUFAKrxLKna5cZ2REBfFkQ=="}, code: "BadDigest"},
@@ -73,7 +77,8 @@ func TestChunkedPuts(t *testing.T) {
 	for _, test := range []struct{ name, body, trailer, length, code string }{
 		{"right", "5\r\nhello\r\n0\r\nx-amz-checksum-crc32:NhCmhg==\r\n\r\n", "x-amz-checksum-crc32", "5", ""},
 		{"wrong sum", "5\r\nhello\r\n0\r\nx-amz-checksum-crc32:AAAAAA==\r\n\r\n", "x-amz-checksum-crc32", "5", "BadDigest"},
-		{"sum missing", "5\r\nhello\r\n0\r\n\r\n", "x-amz-checksum-crc32", "5", "InvalidRequest"},
+		{"sum missing", "5\r\nhello\r\n0\r\n\r\n", "x-amz-checksum-crc32", "5", "MalformedTrailerError"},
+		{"no sum", "5\r\nhello\r\n0\r\nx-amz-checksum-crc32:hello\r\n\r\n", "x-amz-checksum-crc32", "5", "InvalidRequest"},
 		{"too short", "5\r\nhello\r\n0\r\n\r\n", "", "6", "IncompleteBody"},
 		{"too long", "5\r\nhello\r\n0\r\n\r\n", "", "4", "IncompleteBody"},
 		{"cut", "5\r\nhel", "", "5", "IncompleteBody"},
@@ -193,6 +198,11 @@ func hexSum(text string) string {
 	return hex.EncodeToString(sum[:])
 }
 
+func crc32c(text string) string {
+	sum := crc32.Checksum([]byte(text), crc32.MakeTable(crc32.Castagnoli))
+	return base64.StdEncoding.EncodeToString(binary.BigEndian.AppendUint32(nil, sum))
+}
+
 func (s *signer) chunk(data string) string {
 	signature := s.sign("AWS4-HMAC-SHA256-PAYLOAD", s.at.Format("20060102T150405Z"), s.scope(), s.previous, hexSum(""), hexSum(data))
 	head := fmt.Sprintf("%x;chunk-signature=%s\r\n", len(data), signature)
@@ -207,13 +217,18 @@ func (s *signer) trailer(name, value string) string {
 	return name + ":" + value + "\r\nx-amz-trailer-signature:" + signature + "\r\n\r\n"
 }
 
+var (
+	firstChunk  = strings.Repeat("hello ", 2000)
+	secondChunk = strings.Repeat("world ", 2000)
+)
+
 // putChunks puts chunks with signatures, spoiling some of the body first.
 func putChunks(t *testing.T, server *httptest.Server, spoil func(string) string) (int, string) {
 	t.Helper()
 	s := &signer{at: time.Now().UTC()}
 	header := map[string]string{
 		"host": strings.TrimPrefix(server.URL, "http://"), "x-amz-content-sha256": "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER",
-		"x-amz-date": s.at.Format("20060102T150405Z"), "x-amz-decoded-content-length": "11", "x-amz-trailer": "x-amz-checksum-crc32c",
+		"x-amz-date": s.at.Format("20060102T150405Z"), "x-amz-decoded-content-length": strconv.Itoa(len(firstChunk + secondChunk)), "x-amz-trailer": "x-amz-checksum-crc32c",
 	}
 	names := []string{"host", "x-amz-content-sha256", "x-amz-date", "x-amz-decoded-content-length", "x-amz-trailer"}
 	canonical := "PUT\n/" + bucket + "/key\n\n"
@@ -222,7 +237,7 @@ func putChunks(t *testing.T, server *httptest.Server, spoil func(string) string)
 	}
 	canonical += "\n" + strings.Join(names, ";") + "\n" + header["x-amz-content-sha256"]
 	seed := s.sign("AWS4-HMAC-SHA256", header["x-amz-date"], s.scope(), hexSum(canonical))
-	body := s.chunk("hello ") + s.chunk("world") + s.chunk("") + s.trailer("x-amz-checksum-crc32c", "yZRlqg==")
+	body := s.chunk(firstChunk) + s.chunk(secondChunk) + s.chunk("") + s.trailer("x-amz-checksum-crc32c", crc32c(firstChunk+secondChunk))
 	req, err := http.NewRequest("PUT", server.URL+"/"+bucket+"/key", strings.NewReader(spoil(body)))
 	if err != nil {
 		t.Fatal(err)
@@ -249,10 +264,10 @@ func TestSignedChunks(t *testing.T) {
 	}
 	for name, spoil := range map[string]func(string) string{
 		"data":    func(s string) string { return strings.Replace(s, "world", "w0rld", 1) },
-		"trailer": func(s string) string { return strings.Replace(s, "yZRlqg==", "yZRlqQ==", 1) },
+		"trailer": func(s string) string { return strings.Replace(s, crc32c(firstChunk+secondChunk), "yZRlqQ==", 1) },
 		"order": func(s string) string {
-			at := strings.Index(s, "5;")
-			return s[at:strings.Index(s, "0;")] + s[:at] + s[strings.Index(s, "0;"):]
+			second, last := strings.Index(s, "\r\n2ee0;")+2, strings.Index(s, "\r\n0;")+2
+			return s[second:last] + s[:second] + s[last:]
 		},
 	} {
 		if status, text := putChunks(t, server, spoil); status != 403 || !strings.Contains(text, "SignatureDoesNotMatch") {

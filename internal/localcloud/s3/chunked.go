@@ -23,6 +23,9 @@ type chunkFormat struct {
 	signature *wire.Signature // what the chunks' signatures go on from; nil trusts them
 }
 
+// minChunk is how many bytes all chunks but the last must have.
+const minChunk = 8 << 10
+
 // maxTrailers bounds how many trailers a body may have.
 const maxTrailers = 16
 
@@ -38,6 +41,7 @@ type chunkReader struct {
 
 	left     uint64    // of the chunk's data
 	inside   bool      // a chunk's data or its end comes next
+	small    bool      // the chunk may only be the last
 	sum      hash.Hash // of the chunk's data
 	claimed  string    // the chunk's signature
 	previous string    // the signature before it
@@ -89,18 +93,22 @@ func (c *chunkReader) nextChunk() error {
 	}
 	size, extension, _ := strings.Cut(line, ";")
 	if c.left, err = strconv.ParseUint(size, 16, 63); err != nil {
-		return errIncompleteBody
+		return errIncompleteChunks
 	}
 	c.claimed = ""
 	if c.format.signed {
 		signature, ok := strings.CutPrefix(extension, "chunk-signature=")
 		if !ok {
-			return errIncompleteBody
+			return errIncompleteChunks
 		}
 		c.claimed = signature
 	}
 	c.sum.Reset()
 	if c.left > 0 {
+		if c.small {
+			return errChunkSize
+		}
+		c.small = c.left < minChunk
 		c.inside = true
 		return nil
 	}
@@ -113,7 +121,7 @@ func (c *chunkReader) nextChunk() error {
 func (c *chunkReader) endChunk() error {
 	c.inside = false
 	if line, err := c.line(); err != nil || line != "" {
-		return errors.Join(err, errIncompleteBody)
+		return errors.Join(err, errIncompleteChunks)
 	}
 	return c.checkChunk()
 }
@@ -122,7 +130,7 @@ func (c *chunkReader) endChunk() error {
 func (c *chunkReader) line() (string, error) {
 	line, err := c.in.ReadSlice('\n')
 	if errors.Is(err, bufio.ErrBufferFull) {
-		return "", errIncompleteBody
+		return "", errIncompleteChunks
 	}
 	if err == io.EOF {
 		return "", io.ErrUnexpectedEOF
@@ -132,7 +140,7 @@ func (c *chunkReader) line() (string, error) {
 	}
 	text, ok := bytes.CutSuffix(line, []byte("\r\n"))
 	if !ok {
-		return "", errIncompleteBody
+		return "", errIncompleteChunks
 	}
 	return string(text), nil
 }

@@ -106,6 +106,11 @@ func (s *Service) readCompletion(r *request, list *completeRequest) (wholeClaim,
 	if len(list.Parts) == 0 {
 		return whole, errMalformedXML
 	}
+	for _, p := range list.Parts {
+		if p.PartNumber < 1 || p.ETag == "" {
+			return whole, errMalformedXML
+		}
+	}
 	return whole, nil
 }
 
@@ -117,7 +122,7 @@ func (c wholeClaim) check(u *upload, o *object) error {
 	if c.kind != "" && !strings.EqualFold(c.kind, u.Type) {
 		return invalidRequest(fmt.Sprintf("The upload was created using the %s checksum mode. The complete request must use the same checksum mode.", u.Type))
 	}
-	if c.algorithm == "" || u.Type == composite {
+	if c.algorithm == "" {
 		return nil
 	}
 	if c.algorithm != o.Checksum.Algorithm {

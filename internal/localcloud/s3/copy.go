@@ -68,7 +68,10 @@ func (s *Service) openSource(w http.ResponseWriter, r *request) (source, error) 
 	name, err := url.PathUnescape(path)
 	values, queryErr := url.ParseQuery(query)
 	bucketName, key, ok := strings.Cut(strings.TrimPrefix(name, "/"), "/")
-	if err != nil || queryErr != nil || !ok || key == "" {
+	if err != nil || queryErr != nil {
+		return source{}, invalidArgument("x-amz-copy-source", text, "Invalid copy source encoding")
+	}
+	if !ok || key == "" {
 		return source{}, invalidArgument("x-amz-copy-source", text, "Copy Source must mention the source bucket and key: sourcebucket/sourcekey")
 	}
 	b, err := s.bucketNamed(bucketName)
@@ -189,6 +192,6 @@ func directive(h http.Header, name string) (replace bool, err error) {
 	case "REPLACE":
 		return true, nil
 	default:
-		return false, invalidArgument(strings.ToLower(name), value, "Unknown metadata directive.")
+		return false, invalidArgument(strings.ToLower(name), value, "Unknown "+strings.ToLower(strings.Split(name, "-")[2])+" directive.")
 	}
 }

@@ -49,6 +49,8 @@ var (
 	errSlowDown         = newError(http.StatusServiceUnavailable, "SlowDown", "Please reduce your request rate.")
 	errMalformedXML     = newError(http.StatusBadRequest, "MalformedXML", "The XML you provided was not well-formed or did not validate against our published schema")
 	errIncompleteBody   = newError(http.StatusBadRequest, "IncompleteBody", "You did not provide the number of bytes specified by the Content-Length HTTP header")
+	errIncompleteChunks = newError(http.StatusBadRequest, "IncompleteBody", "The request body terminated unexpectedly")
+	errChunkSize        = newError(http.StatusForbidden, "InvalidChunkSizeError", "Only the last chunk is allowed to have a size less than 8192 bytes")
 	errNoLength         = newError(http.StatusLengthRequired, "MissingContentLength", "You must provide the Content-Length HTTP header.")
 	errTooLarge         = newError(http.StatusBadRequest, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed size")
 	errMalformedTrailer = newError(http.StatusBadRequest, "MalformedTrailerError", "The request contained trailing data that was not well-formed or did not conform to our published schema.")

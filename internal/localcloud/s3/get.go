@@ -14,6 +14,11 @@ func (s *Service) getObject(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
+	if r.query.Has("partNumber") {
+		if _, err := partNumberOf(r); err != nil {
+			return err
+		}
+	}
 	o, content, err := s.open(b, r)
 	if err != nil {
 		return err
@@ -125,10 +130,9 @@ func parseRange(text string, size int64) (first, last int64, ok bool) {
 }
 
 func partSpan(r *request, o *object) (span, error) {
-	n, err := strconv.Atoi(r.query.Get("partNumber"))
-	if err != nil || n < 1 || n > maxParts {
-		return span{}, invalidArgument("partNumber", r.query.Get("partNumber"),
-			"Part number must be an integer between 1 and 10000, inclusive")
+	n, err := partNumberOf(r)
+	if err != nil {
+		return span{}, err
 	}
 	var off int64
 	for i, p := range o.Parts {
@@ -145,9 +149,9 @@ func partSpan(r *request, o *object) (span, error) {
 func (s span) tellChecksum(h http.Header, o *object) {
 	switch {
 	case s.part > 0 && o.Multiple:
-		if value := o.Parts[s.part-1].Sums[o.Checksum.Algorithm]; value != "" {
-			h.Set(checksumHeader(o.Checksum.Algorithm), value)
-			h.Set("X-Amz-Checksum-Type", o.Checksum.Type)
+		if sum := o.partChecksum(o.Parts[s.part-1]); sum.Value != "" {
+			sum.Type = composite
+			setChecksum(h, sum)
 		}
 	case !s.partial || s.part > 0:
 		setChecksum(h, o.Checksum)

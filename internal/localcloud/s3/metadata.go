@@ -50,6 +50,11 @@ func (o *object) describe(h http.Header) error {
 			return invalidRequest("Bucket is missing Object Lock Configuration")
 		}
 	}
+	if at := o.Header["X-Amz-Website-Redirect-Location"]; at != "" && !strings.HasPrefix(at, "/") &&
+		!strings.HasPrefix(at, "http://") && !strings.HasPrefix(at, "https://") {
+		return newError(http.StatusBadRequest, "InvalidRedirectLocation",
+			"The website redirect location must have a prefix of 'http://' or 'https://' or '/'.")
+	}
 	var err error
 	o.Tags, err = tagsOf(h.Get("X-Amz-Tagging"))
 	return err

@@ -48,6 +48,15 @@ const (
 
 func (o *object) quotedETag() string { return `"` + o.ETag + `"` }
 
+// partChecksum is what S3 still knows of a part's sum once the upload has
+// ended: nothing, when the object's checksum is one of the whole.
+func (o *object) partChecksum(p part) checksum {
+	if o.Checksum.Type != composite {
+		return checksum{}
+	}
+	return checksum{Algorithm: o.Checksum.Algorithm, Value: p.Sums[o.Checksum.Algorithm]}
+}
+
 // tag is a key and a value that somebody gave.
 type tag struct{ Key, Value string }
 

@@ -62,6 +62,9 @@ func (s *Service) putVersioning(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	if document.Status != versioningEnabled && document.Status != versioningSuspended {
+		if document.Status != "" {
+			return errMalformedXML
+		}
 		return newError(http.StatusBadRequest, "IllegalVersioningConfigurationException",
 			"The Versioning element must be specified")
 	}
@@ -75,7 +78,7 @@ func (s *Service) putVersioning(w http.ResponseWriter, r *request) error {
 // documentKind is what S3 says about one kind of setting.
 type documentKind struct {
 	root      string // element
-	fallback  string // what new buckets have
+	fallback  string // what stands for having none
 	code, msg string // of having none
 }
 
@@ -86,18 +89,27 @@ func kindOf(resource string) documentKind {
 	case "lifecycle":
 		return documentKind{root: "LifecycleConfiguration", code: "NoSuchLifecycleConfiguration",
 			msg: "The lifecycle configuration does not exist"}
-	case "encryption":
-		return documentKind{root: "ServerSideEncryptionConfiguration", fallback: `<ServerSideEncryptionConfiguration xmlns="` + namespace + `"><Rule>` +
+	case "encryption": // which can be changed, but not be taken away
+		return documentKind{root: "ServerSideEncryptionConfiguration", fallback: xmlHeader +
+			`<ServerSideEncryptionConfiguration xmlns="` + namespace + `"><Rule>` +
 			`<ApplyServerSideEncryptionByDefault><SSEAlgorithm>AES256</SSEAlgorithm></ApplyServerSideEncryptionByDefault>` +
 			`<BucketKeyEnabled>false</BucketKeyEnabled></Rule></ServerSideEncryptionConfiguration>`}
 	case "ownershipControls":
-		return documentKind{root: "OwnershipControls", fallback: `<OwnershipControls xmlns="` + namespace + `"><Rule>` +
-			`<ObjectOwnership>BucketOwnerEnforced</ObjectOwnership></Rule></OwnershipControls>`}
+		return documentKind{root: "OwnershipControls", code: "OwnershipControlsNotFoundError",
+			msg: "The bucket ownership controls were not found"}
 	}
-	return documentKind{root: "PublicAccessBlockConfiguration", fallback: `<PublicAccessBlockConfiguration xmlns="` + namespace + `">` +
-		`<BlockPublicAcls>true</BlockPublicAcls><IgnorePublicAcls>true</IgnorePublicAcls><BlockPublicPolicy>true</BlockPublicPolicy>` +
-		`<RestrictPublicBuckets>true</RestrictPublicBuckets></PublicAccessBlockConfiguration>`}
+	return documentKind{root: "PublicAccessBlockConfiguration", code: "NoSuchPublicAccessBlockConfiguration",
+		msg: "The public access block configuration was not found"}
 }
+
+// What every new bucket has.
+const (
+	newOwnership = xmlHeader + `<OwnershipControls xmlns="` + namespace + `"><Rule>` +
+		`<ObjectOwnership>BucketOwnerEnforced</ObjectOwnership></Rule></OwnershipControls>`
+	newAccessBlock = xmlHeader + `<PublicAccessBlockConfiguration xmlns="` + namespace + `">` +
+		`<BlockPublicAcls>true</BlockPublicAcls><IgnorePublicAcls>true</IgnorePublicAcls><BlockPublicPolicy>true</BlockPublicPolicy>` +
+		`<RestrictPublicBuckets>true</RestrictPublicBuckets></PublicAccessBlockConfiguration>`
+)
 
 // getSetting gives a document back as it came.
 func (s *Service) getSetting(w http.ResponseWriter, r *request) error {
@@ -111,7 +123,7 @@ func (s *Service) getSetting(w http.ResponseWriter, r *request) error {
 		return newError(http.StatusNotFound, kind.code, kind.msg).with("BucketName", b.Name)
 	}
 	if document == "" {
-		document = xmlHeader + kind.fallback
+		document = kind.fallback
 	}
 	return writeDocument(w, "application/xml", []byte(document))
 }
@@ -131,6 +143,11 @@ func (s *Service) putSetting(w http.ResponseWriter, r *request) error {
 	}
 	if root.XMLName.Local != kindOf(r.resource).root {
 		return errMalformedXML
+	}
+	if r.resource == "tagging" {
+		if err := checkBucketTags(body); err != nil {
+			return err
+		}
 	}
 	if err := s.set(b, r.resource, string(body)); err != nil {
 		return err

@@ -2,6 +2,7 @@ package s3
 
 import (
 	"encoding/xml"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -14,7 +15,10 @@ type tagging struct {
 	Tags    []tag    `xml:"TagSet>Tag"`
 }
 
-const maxTags = 10
+const (
+	maxTags       = 10
+	maxBucketTags = 50
+)
 
 func invalidTag(message string) *apiError {
 	return newError(http.StatusBadRequest, "InvalidTag", message)
@@ -38,7 +42,7 @@ func tagsOf(text string) ([]tag, error) {
 // checkTags sorts tags and refuses what S3 would not take.
 func checkTags(tags []tag, most int) ([]tag, error) {
 	if len(tags) > most {
-		return nil, newError(http.StatusBadRequest, "BadRequest", "Object tags cannot be greater than 10")
+		return nil, newError(http.StatusBadRequest, "BadRequest", fmt.Sprintf("Object tags cannot be greater than %d", most))
 	}
 	slices.SortFunc(tags, func(a, b tag) int { return strings.Compare(a.Key, b.Key) })
 	for i, t := range tags {
@@ -54,6 +58,15 @@ func checkTags(tags []tag, most int) ([]tag, error) {
 		}
 	}
 	return tags, nil
+}
+
+func checkBucketTags(body []byte) error {
+	var document tagging
+	if err := decodeXML(body, &document); err != nil {
+		return err
+	}
+	_, err := checkTags(document.Tags, maxBucketTags)
+	return err
 }
 
 func (s *Service) getTagging(w http.ResponseWriter, r *request) error {

@@ -169,9 +169,9 @@ func (s *Service) uploadPart(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	sent := content.claim.algorithm
-	if u.Algorithm != "" && sent != "" && sent != u.Algorithm {
+	if u.Algorithm != "" && sent != u.Algorithm && (sent != "" || u.Type == composite) {
 		return invalidRequest(fmt.Sprintf("Checksum Type mismatch occurred, expected checksum Type: %s, actual checksum Type: %s",
-			strings.ToLower(u.Algorithm), strings.ToLower(sent)))
+			strings.ToLower(u.Algorithm), cmp.Or(strings.ToLower(sent), "null")))
 	}
 	found, err := s.receive(content, u.algorithm())
 	if err != nil {
