@@ -11,8 +11,9 @@ aws() { command aws --endpoint-url "$AWS_ENDPOINT_URL" --output text "$@"; }
 
 # knows COMMAND... WORD: whether the CLI's own model of the call has the word.
 knows() {
-	local word=${*: -1}
-	aws "${@:1:$#-1}" --generate-cli-skeleton 2>/dev/null | grep -q "$word"
+	local skeleton
+	skeleton=$(aws "${@:1:$#-1}" --generate-cli-skeleton 2>/dev/null) || return
+	case $skeleton in *"${*: -1}"*) ;; *) return 1 ;; esac
 }
 
 # signed SERVICE CURL-ARGS...: one call signed by curl, for what this CLI is
