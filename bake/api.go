@@ -142,6 +142,9 @@ type RefreshView struct {
 	Reason    string `json:"reason,omitempty"`
 }
 
+// Gone is the lifecycle state, in a picture, of a node that has left the group.
+const Gone = "Gone"
+
 // NodeView is one node in a picture of the group.
 type NodeView struct {
 	ID        string           `json:"id"`

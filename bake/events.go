@@ -2,6 +2,7 @@ package bake
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -23,29 +24,37 @@ type picture struct {
 // show tells what changed in the group since the last look.
 func (r *run) show(s State) {
 	views := nodeViews(s)
-	seen := map[string]NodeView{}
-	var changed []NodeView
-	for _, v := range views {
-		seen[v.ID] = v
-		if r.picture.nodes[v.ID] != v {
-			changed = append(changed, v)
-		}
-	}
 	refresh := RefreshView{}
 	if s.Refresh != nil {
 		refresh = RefreshView{ID: s.Refresh.ID, Status: s.Refresh.Status, Percent: s.Refresh.Percent, Remaining: s.Refresh.Remaining, Reason: s.Refresh.Reason}
 	}
-	first := r.picture.nodes == nil
-	moved := refresh.Status != r.picture.refresh.Status || refresh.Percent != r.picture.refresh.Percent || len(seen) != len(r.picture.nodes)
-	r.picture.refresh, r.picture.nodes = refresh, seen
-	for _, v := range changed {
-		if !first {
-			r.b.tell(Event{Kind: "node", Run: r.rec.Run, Text: v.String(), Node: &v, Nodes: views})
-		}
-	}
-	if moved && s.Refresh != nil || first {
+	before := r.picture
+	r.picture = picture{refresh: refresh, nodes: byID(views), waits: before.waits}
+	if before.nodes == nil || refresh.String() != before.refresh.String() {
 		r.b.tell(Event{Kind: "refresh", Run: r.rec.Run, Version: r.rec.Version, Text: refresh.String(), Refresh: &refresh, Nodes: views})
 	}
+	if before.nodes == nil {
+		return
+	}
+	for _, v := range views {
+		if before.nodes[v.ID] != v {
+			r.b.tell(Event{Kind: "node", Run: r.rec.Run, Text: v.String(), Node: &v})
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(before.nodes)) {
+		if _, there := r.picture.nodes[id]; !there {
+			gone := NodeView{ID: id, Lifecycle: Gone}
+			r.b.tell(Event{Kind: "node", Run: r.rec.Run, Text: gone.String(), Node: &gone})
+		}
+	}
+}
+
+func byID(views []NodeView) map[string]NodeView {
+	m := make(map[string]NodeView, len(views))
+	for _, v := range views {
+		m[v.ID] = v
+	}
+	return m
 }
 
 // wait tells what is awaited, once.
@@ -62,7 +71,7 @@ func (v RefreshView) String() string {
 	if v.ID == "" {
 		return "no instance refresh yet"
 	}
-	return fmt.Sprintf("refresh %s, %d%% done, %d nodes to go", v.Status, v.Percent, v.Remaining)
+	return fmt.Sprintf("refresh %s, %d%% done, %d not begun", v.Status, v.Percent, v.Remaining)
 }
 
 // String is one line for people.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,13 +35,15 @@ func (p *picture) see(e bake.Event) bool {
 }
 
 func (p *picture) put(n bake.NodeView) {
-	for i := range p.nodes {
-		if p.nodes[i].ID == n.ID {
-			p.nodes[i] = n
-			return
-		}
+	i := slices.IndexFunc(p.nodes, func(known bake.NodeView) bool { return known.ID == n.ID })
+	switch {
+	case n.Lifecycle == bake.Gone && i >= 0:
+		p.nodes = slices.Delete(slices.Clone(p.nodes), i, i+1)
+	case i >= 0:
+		p.nodes[i] = n
+	case n.Lifecycle != bake.Gone:
+		p.nodes = append(p.nodes, n)
 	}
-	p.nodes = append(p.nodes, n)
 }
 
 // styles color the words of a picture.
