@@ -32,6 +32,9 @@ type body struct {
 // openBody reads what a request's header says about its body.
 func openBody(r *request) (*body, error) {
 	b := &body{reader: r.Body, size: r.ContentLength}
+	if r.Body == nil { // a client's request, handed over without a network between
+		b.reader = http.NoBody
+	}
 	var err error
 	if b.claim, err = claimOf(r.Request); err != nil {
 		return nil, err

@@ -91,6 +91,13 @@ func (s *Service) readCompletion(r *request, list *completeRequest) (wholeClaim,
 	if whole.claimed, err = claimOf(r.Request); err != nil {
 		return whole, err
 	}
+	if whole.algorithm != "" {
+		sum := whole.claimed
+		sum.value, _, _ = strings.Cut(sum.value, "-") // of a composite one
+		if err := sum.checkValue(); err != nil {
+			return whole, err
+		}
+	}
 	if text := r.Header.Get("X-Amz-Mp-Object-Size"); text != "" {
 		if whole.size, err = strconv.ParseInt(text, 10, 64); err != nil || whole.size < 0 {
 			return whole, invalidRequest("Value for x-amz-mp-object-size header is invalid.")

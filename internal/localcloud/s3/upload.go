@@ -275,7 +275,7 @@ func copyRange(text string, size int64) (off, n int64, err error) {
 		return 0, 0, invalidArgument("x-amz-copy-source-range", text,
 			fmt.Sprintf("Range specified is not valid for source object of size: %d", size))
 	}
-	if size <= minPartSize {
+	if size < minPartSize {
 		return 0, 0, invalidRequest("The specified copy source is not supported as a byte-range copy source")
 	}
 	return int64(first), int64(last-first) + 1, nil

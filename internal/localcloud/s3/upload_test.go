@@ -3,6 +3,8 @@ package s3_test
 import (
 	"bytes"
 	"crypto/md5"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"strings"
@@ -200,6 +202,9 @@ func TestMultipartRefusals(t *testing.T) {
 		{"sum", func(_ *testUpload, in *sdk.CompleteMultipartUploadInput) {
 			in.ChecksumCRC64NVME = aws.String("AAAAAAAAAAA=")
 		}, "BadDigest", 400},
+		{"sum's form", func(_ *testUpload, in *sdk.CompleteMultipartUploadInput) {
+			in.ChecksumCRC64NVME = aws.String("short")
+		}, "InvalidRequest", 400},
 		{"sum's kind", func(_ *testUpload, in *sdk.CompleteMultipartUploadInput) {
 			in.ChecksumType = types.ChecksumTypeComposite
 		}, "InvalidRequest", 400},
@@ -243,6 +248,23 @@ func TestCompositeNeedsEachSum(t *testing.T) {
 		Bucket: aws.String(bucket), Key: aws.String("key"), ChecksumAlgorithm: "SHA256", ChecksumType: "FULL_OBJECT",
 	})
 	wantCode(t, err, "InvalidRequest", 400)
+}
+
+func TestCompositeSumOnCompletion(t *testing.T) {
+	f := newFixture(t, s3.Options{})
+	u := f.startUpload("key", "SHA256", "COMPOSITE")
+	u.part(1, []byte("one"))
+	_, err := u.complete(func(in *sdk.CompleteMultipartUploadInput) {
+		in.ChecksumSHA256 = aws.String("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=-1")
+	})
+	wantCode(t, err, "BadDigest", 400)
+	part := sha256.Sum256([]byte("one"))
+	whole := sha256.Sum256(part[:])
+	if _, err := u.complete(func(in *sdk.CompleteMultipartUploadInput) {
+		in.ChecksumSHA256 = aws.String(base64.StdEncoding.EncodeToString(whole[:]) + "-1")
+	}); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestPartsAndUploadsAreListed(t *testing.T) {
