@@ -74,9 +74,7 @@ func TestRefusedTrees(t *testing.T) {
 			if strings.ContainsFunc(err.Error(), func(r rune) bool { return r < ' ' }) {
 				t.Errorf("%q has control characters", err)
 			}
-			if _, err := os.Lstat(out); !errors.Is(err, os.ErrNotExist) {
-				t.Errorf("a refused build left %v", err)
-			}
+			gone(t, out)
 		})
 	}
 }
