@@ -3,10 +3,17 @@ package bake_test
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	awssdk "github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	astypes "github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	cwtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 
 	"github.com/wpbake/wpbake/artifact"
 	"github.com/wpbake/wpbake/bake"
@@ -69,6 +76,129 @@ func TestReleaseThousandNodes(t *testing.T) {
 		}
 		t.Logf("1000 nodes in %s of virtual time", time.Since(began))
 	})
+}
+
+// A group of one is refreshed by launching first: it always has a node.
+func TestReleaseGroupOfOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1)
+		go func() {
+			for w.ctx.Err() == nil {
+				if g, err := w.clients.Cloud().Groups.Group(w.ctx, w.group); err == nil && countInService(g) == 0 {
+					t.Error("the group had no node in service")
+					return
+				}
+				wait(w.ctx, time.Second)
+			}
+		}()
+		w.released("v1")
+	})
+}
+
+// mixed gives the group a policy whose second override has a template of its
+// own.
+func mixed(in *autoscaling.CreateAutoScalingGroupInput) {
+	spec := func(name string) *astypes.LaunchTemplateSpecification {
+		return &astypes.LaunchTemplateSpecification{LaunchTemplateName: &name, Version: awssdk.String("1")}
+	}
+	in.LaunchTemplate = nil
+	in.MixedInstancesPolicy = &astypes.MixedInstancesPolicy{
+		LaunchTemplate: &astypes.LaunchTemplate{
+			LaunchTemplateSpecification: spec("shop"),
+			Overrides: []astypes.LaunchTemplateOverrides{
+				{InstanceType: awssdk.String("t3.small")},
+				{InstanceType: awssdk.String("t4g.small"), LaunchTemplateSpecification: spec("shop-arm")},
+			},
+		},
+		InstancesDistribution: &astypes.InstancesDistribution{OnDemandBaseCapacity: awssdk.Int32(1), OnDemandPercentageAboveBaseCapacity: awssdk.Int32(50)},
+	}
+}
+
+func TestReleaseMixedInstances(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 4, mixed)
+		if res := w.released("v1"); len(res.Templates) != 2 {
+			t.Errorf("template versions %+v", res.Templates)
+		}
+		w.provenOn("v1")
+		before := w.state().Templates
+		w.fleet.bad = map[artifact.Version]string{"v2": "boom"}
+		if res, err := w.bake(bake.Options{}).Release(w.ctx, "v2", w.publish("v2")); err != nil || res.Outcome != bake.RolledBack {
+			t.Fatalf("v2: %+v, %v", res, err)
+		}
+		w.provenOn("v1")
+		if after := w.state(); !after.Mixed || !reflect.DeepEqual(after.Templates, before) {
+			t.Errorf("the policy was %+v, is %+v", before, after.Templates)
+		}
+		out, err := w.clients.AutoScaling().DescribeAutoScalingGroups(w.ctx, &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: []string{w.group}})
+		w.must(out, err)
+		if d := out.AutoScalingGroups[0].MixedInstancesPolicy.InstancesDistribution; awssdk.ToInt32(d.OnDemandPercentageAboveBaseCapacity) != 50 {
+			t.Errorf("instances distribution is %+v", d)
+		}
+	})
+}
+
+// The first release of a group goes back to what ran before wpbake.
+func TestFirstReleaseRolledBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 3)
+		w.fleet.sick = map[artifact.Version]bool{"v1": true}
+		before := w.saved()
+		res, err := w.bake(bake.Options{}).Release(w.ctx, "v1", w.publish("v1"))
+		if err != nil || res.Outcome != bake.RolledBack || res.Serving != "" {
+			t.Fatalf("%+v, %v", res, err)
+		}
+		if w.saved() != before || w.inService() != 3 {
+			t.Errorf("saved version %s, was %s, %d nodes in service", w.saved(), before, w.inService())
+		}
+	})
+}
+
+// An alarm that rings during the refresh rolls it back, and a rollback does
+// not ask for it.
+func TestAlarmRings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 3)
+		w.alarm("OK")
+		w.released("v1")
+		w.released("v2")
+		watched := bake.Options{Refresh: bake.RefreshOptions{Alarms: []string{"errors"}}}
+		go func() {
+			for w.ctx.Err() == nil {
+				if rs, err := w.clients.Cloud().Refreshes.Refreshes(w.ctx, w.group); err == nil && rs[0].Active() && rs[0].Percent > 0 {
+					w.alarm("ALARM")
+					return
+				}
+				wait(w.ctx, 5*time.Second)
+			}
+		}()
+		res, err := w.bake(watched).Release(w.ctx, "v3", w.publish("v3"))
+		if err != nil || res.Outcome != bake.RolledBack {
+			t.Fatalf("%+v, %v", res, err)
+		}
+		w.provenOn("v2")
+		var refused *bake.Refused
+		if _, err := w.bake(watched).Release(w.ctx, "v4", w.publish("v4")); !errors.As(err, &refused) {
+			t.Errorf("releasing while the alarm rings: %v", err)
+		}
+		if res, err := w.bake(watched).Rollback(w.ctx, ""); err != nil || res.Version != "v1" {
+			t.Errorf("rolling back while the alarm rings: %+v, %v", res, err)
+		}
+	})
+}
+
+func (w *world) alarm(state cwtypes.StateValue) {
+	name := "errors"
+	_, err := w.clients.CloudWatch().PutMetricAlarm(w.ctx, &cloudwatch.PutMetricAlarmInput{
+		AlarmName: &name, ComparisonOperator: cwtypes.ComparisonOperatorGreaterThanThreshold, EvaluationPeriods: awssdk.Int32(1),
+		MetricName: awssdk.String("5xx"), Namespace: awssdk.String("shop"), Period: awssdk.Int32(60), Threshold: awssdk.Float64(1), Statistic: cwtypes.StatisticSum,
+	})
+	if err == nil {
+		_, err = w.clients.CloudWatch().SetAlarmState(w.ctx, &cloudwatch.SetAlarmStateInput{AlarmName: &name, StateValue: state, StateReason: awssdk.String("the test says so")})
+	}
+	if err != nil {
+		w.t.Error(err)
+	}
 }
 
 func TestReleaseTwiceDoesNothing(t *testing.T) {

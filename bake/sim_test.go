@@ -45,7 +45,9 @@ type world struct {
 
 const storeURL = "s3://releases/shop"
 
-func newWorld(t *testing.T, size int) *world {
+// newWorld is a world whose adopted group of the given size runs no release
+// yet; change alters how the group is made.
+func newWorld(t *testing.T, size int, change ...func(*autoscaling.CreateAutoScalingGroupInput)) *world {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	w := &world{t: t, ctx: ctx, group: "shop", fleet: &fleet{machines: map[string]*machine{}}}
@@ -64,59 +66,81 @@ func newWorld(t *testing.T, size int) *world {
 			t.Error(err)
 		}
 	})
-	w.createGroup(size)
-	return w
-}
-
-// createGroup makes the bucket, the template, the target group and a group
-// of the given size whose nodes run no release yet.
-func (w *world) createGroup(size int) {
-	w.t.Helper()
-	must := func(_ any, err error) {
-		w.t.Helper()
-		if err != nil {
-			w.t.Fatal(err)
-		}
-	}
-	must(w.clients.S3().CreateBucket(w.ctx, &s3.CreateBucketInput{Bucket: awssdk.String("releases")}))
-	must(w.clients.EC2().CreateLaunchTemplate(w.ctx, &awsec2.CreateLaunchTemplateInput{
-		LaunchTemplateName: awssdk.String("shop"),
-		LaunchTemplateData: &ec2types.RequestLaunchTemplateData{InstanceType: ec2types.InstanceTypeT3Small, ImageId: awssdk.String(ec2.DefaultImage)},
-	}))
-	tg, err := w.clients.ELB().CreateTargetGroup(w.ctx, &elbv2.CreateTargetGroupInput{
-		Name: awssdk.String("shop"), Port: awssdk.Int32(80), Protocol: elbtypes.ProtocolEnumHttp, VpcId: awssdk.String("vpc-1"),
-		HealthCheckIntervalSeconds: awssdk.Int32(10),
-	})
-	must(tg, err)
-	lb, err := w.clients.ELB().CreateLoadBalancer(w.ctx, &elbv2.CreateLoadBalancerInput{Name: awssdk.String("shop")})
-	must(lb, err)
-	must(w.clients.ELB().CreateListener(w.ctx, &elbv2.CreateListenerInput{
-		LoadBalancerArn: lb.LoadBalancers[0].LoadBalancerArn, Port: awssdk.Int32(80), Protocol: elbtypes.ProtocolEnumHttp,
-		DefaultActions: []elbtypes.Action{{Type: elbtypes.ActionTypeEnumForward, TargetGroupArn: tg.TargetGroups[0].TargetGroupArn}},
-	}))
-	must(w.clients.AutoScaling().CreateAutoScalingGroup(w.ctx, &autoscaling.CreateAutoScalingGroupInput{
+	w.must(w.clients.S3().CreateBucket(w.ctx, &s3.CreateBucketInput{Bucket: awssdk.String("releases")}))
+	w.createTemplate("shop", ec2types.InstanceTypeT3Small)
+	w.createTemplate("shop-arm", ec2types.InstanceTypeT4gSmall)
+	in := &autoscaling.CreateAutoScalingGroupInput{
 		AutoScalingGroupName: &w.group,
 		MinSize:              awssdk.Int32(int32(size)), MaxSize: awssdk.Int32(int32(size + max(1, size/5))), DesiredCapacity: awssdk.Int32(int32(size)),
 		LaunchTemplate:         &astypes.LaunchTemplateSpecification{LaunchTemplateName: awssdk.String("shop"), Version: awssdk.String("1")},
 		AvailabilityZones:      []string{"eu-central-1a", "eu-central-1b"},
-		TargetGroupARNs:        []string{*tg.TargetGroups[0].TargetGroupArn},
+		TargetGroupARNs:        []string{w.createBalancer()},
 		HealthCheckType:        awssdk.String("ELB"),
 		HealthCheckGracePeriod: awssdk.Int32(30),
 		DefaultInstanceWarmup:  awssdk.Int32(20),
+	}
+	for _, c := range change {
+		c(in)
+	}
+	w.must(w.clients.AutoScaling().CreateAutoScalingGroup(w.ctx, in))
+	w.adopt()
+	w.until("the group is in service", func() bool { return w.inService() == size })
+	return w
+}
+
+func (w *world) must(_ any, err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) createTemplate(name string, kind ec2types.InstanceType) {
+	w.t.Helper()
+	w.must(w.clients.EC2().CreateLaunchTemplate(w.ctx, &awsec2.CreateLaunchTemplateInput{
+		LaunchTemplateName: &name,
+		LaunchTemplateData: &ec2types.RequestLaunchTemplateData{InstanceType: kind, ImageId: awssdk.String(ec2.DefaultImage)},
 	}))
-	w.until("the group is in service", func() bool {
-		in := 0
-		for _, n := range w.state().Nodes {
-			if n.Lifecycle == "InService" {
-				in++
-			}
-		}
-		return in == size
+}
+
+// createBalancer makes a load balancer and answers with its target group.
+func (w *world) createBalancer() (targetGroup string) {
+	w.t.Helper()
+	tg, err := w.clients.ELB().CreateTargetGroup(w.ctx, &elbv2.CreateTargetGroupInput{
+		Name: awssdk.String("shop"), Port: awssdk.Int32(80), Protocol: elbtypes.ProtocolEnumHttp, VpcId: awssdk.String("vpc-1"),
+		HealthCheckIntervalSeconds: awssdk.Int32(10),
 	})
+	w.must(tg, err)
+	lb, err := w.clients.ELB().CreateLoadBalancer(w.ctx, &elbv2.CreateLoadBalancerInput{Name: awssdk.String("shop")})
+	w.must(lb, err)
+	w.must(w.clients.ELB().CreateListener(w.ctx, &elbv2.CreateListenerInput{
+		LoadBalancerArn: lb.LoadBalancers[0].LoadBalancerArn, Port: awssdk.Int32(80), Protocol: elbtypes.ProtocolEnumHttp,
+		DefaultActions: []elbtypes.Action{{Type: elbtypes.ActionTypeEnumForward, TargetGroupArn: tg.TargetGroups[0].TargetGroupArn}},
+	}))
+	return *tg.TargetGroups[0].TargetGroupArn
+}
+
+func (w *world) adopt() {
+	w.t.Helper()
 	b := w.bake(bake.Options{})
 	changes, err := b.PlanAdopt(w.ctx)
-	must(changes, err)
-	must(nil, b.Adopt(w.ctx, changes))
+	w.must(changes, err)
+	w.must(nil, b.Adopt(w.ctx, changes))
+}
+
+func (w *world) inService() int {
+	w.t.Helper()
+	return countInService(w.state())
+}
+
+func countInService(g bake.Group) int {
+	count := 0
+	for _, n := range g.Nodes {
+		if n.Lifecycle == "InService" {
+			count++
+		}
+	}
+	return count
 }
 
 func (w *world) state() bake.Group {
@@ -232,7 +256,14 @@ func (f *fleet) run(m *machine, id string) {
 	cause, bad := f.bad[m.boot.Version]
 	silent := f.silent[m.boot.Version]
 	f.mu.Unlock()
-	if m.boot.Manifest == "" || silent {
+	if silent {
+		return
+	}
+	if m.boot.Manifest == "" {
+		_, err := node.Ready(ctx, identity(id), f.world.clients.Lifecycle(), f.world.group, bake.HookName)
+		if err != nil && ctx.Err() == nil {
+			f.world.t.Errorf("readying %s: %v", id, err)
+		}
 		return
 	}
 	r := node.Report{Instance: id, Group: m.boot.Group, Run: m.boot.Run, Version: m.boot.Version, Manifest: m.boot.Manifest,
@@ -252,6 +283,13 @@ func (f *fleet) run(m *machine, id string) {
 	if err != nil && ctx.Err() == nil {
 		f.world.t.Errorf("booting %s: %v", id, err)
 	}
+}
+
+// identity is the metadata of a simulated machine.
+type identity string
+
+func (i identity) Instance(context.Context) (node.Identity, error) {
+	return node.Identity{Instance: string(i)}, nil
 }
 
 // Probe answers health checks in place of the machine.
