@@ -16,6 +16,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+
 	"github.com/wpbake/wpbake/internal/wire"
 )
 
@@ -80,11 +82,12 @@ type Options struct {
 	Log             *slog.Logger
 }
 
-// LaunchSpec is what Auto Scaling launches: a template version, and what the
-// group says differently.
+// LaunchSpec is what Auto Scaling launches: a template version, or data that
+// stands in no template, and what the group says differently.
 type LaunchSpec struct {
 	TemplateID                            string
 	Version                               int64
+	Data                                  *types.ResponseLaunchTemplateData // of a launch configuration; nil means the template
 	InstanceType, ImageID, Zone, SubnetID string
 	Tags                                  map[string]string
 }

@@ -69,7 +69,7 @@ func (s *Service) Launch(ctx context.Context, spec LaunchSpec) (string, error) {
 }
 
 func (s *Service) launchSpec(ctx context.Context, spec LaunchSpec) (string, error) {
-	p, err := s.planFrom(templateRef{id: spec.TemplateID}, strconv.FormatInt(spec.Version, 10))
+	p, err := s.planOf(spec)
 	if err != nil {
 		return "", err
 	}
@@ -89,6 +89,16 @@ func (s *Service) launchSpec(ctx context.Context, spec LaunchSpec) (string, erro
 		return "", err
 	}
 	return launched[0].ID, nil
+}
+
+// planOf starts a plan with what the spec launches from; it needs the mutex.
+func (s *Service) planOf(spec LaunchSpec) (plan, error) {
+	if spec.Data == nil {
+		return s.planFrom(templateRef{id: spec.TemplateID}, strconv.FormatInt(spec.Version, 10))
+	}
+	p := plan{data: *copied(spec.Data), tags: map[string]string{}}
+	p.readPlace()
+	return p, nil
 }
 
 // planFrom starts a plan with a template version; it needs the mutex.

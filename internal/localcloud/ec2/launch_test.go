@@ -2,6 +2,7 @@ package ec2
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -87,4 +88,43 @@ func TestClientTokensLaunchOnce(t *testing.T) {
 			t.Errorf("a day later %v, %v", aws.ToString(later.InstanceId), err)
 		}
 	})
+}
+
+func TestLaunchWithoutATemplate(t *testing.T) {
+	cloud(t, nil, func(t *testing.T, s *Service, f *fleet, client *ec2.Client) {
+		spec := LaunchSpec{Data: &types.ResponseLaunchTemplateData{
+			ImageId: aws.String("ami-0123456789abcdef0"), InstanceType: types.InstanceTypeT3Small, UserData: aws.String("IyEvYmluL3NoCg=="),
+		}, SubnetID: "subnet-0000000000000000c", Tags: map[string]string{"Role": "shop"}}
+		id, err := s.Launch(t.Context(), spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		out, err := client.DescribeInstances(t.Context(), &ec2.DescribeInstancesInput{InstanceIds: []string{id}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := out.Reservations[0].Instances[0]
+		if i.InstanceType != types.InstanceTypeT3Small || *i.ImageId != *spec.Data.ImageId || *i.Placement.AvailabilityZone != s.SubnetZone(spec.SubnetID) {
+			t.Errorf("instance %+v", i)
+		}
+		if len(i.Tags) != 1 || *i.Tags[0].Value != "shop" {
+			t.Errorf("tags %+v", i.Tags)
+		}
+		if got := string(f.of(id).machine.UserData); got != "#!/bin/sh\n" {
+			t.Errorf("user data %q", got)
+		}
+		spec.Data.ImageId = aws.String("ami-00000000")
+		_, err = s.Launch(t.Context(), spec)
+		wantCode(t, err, "InvalidAMIID.NotFound: The image id '[ami-00000000]' does not exist")
+	})
+}
+
+func TestSubnetZone(t *testing.T) {
+	s := New(Options{Region: "eu-central-1", Account: "123456789012"})
+	for subnet, want := range map[string]string{"subnet-0000000000000000b": "eu-central-1b", "subnet-1": "", "": ""} {
+		if got := s.SubnetZone(subnet); got != want {
+			t.Errorf("%q lies in %q, want %q", subnet, got, want)
+		}
+	}
 }

@@ -44,6 +44,16 @@ func (s *Service) place(zone, subnet string) (string, string, error) {
 	return "", "", wire.Errorf("InvalidParameterValue", "Invalid availability zone: [%s]", zone)
 }
 
+// SubnetZone names the zone that a subnet lies in, "" for an unknown one.
+func (s *Service) SubnetZone(id string) string {
+	for _, letter := range zones {
+		if subnetID(letter) == id {
+			return s.zoneName(letter)
+		}
+	}
+	return ""
+}
+
 // checkNetwork finds one of the fixed resources.
 func (s *Service) checkNetwork(id string) error {
 	known := []string{vpcID, groupID}
