@@ -126,7 +126,7 @@ func (c *Cloud) build() error {
 	})
 	c.autoscaling = autoscaling.New(autoscaling.Options{
 		Region: o.Region, Account: o.Account, Instances: c.ec2, Targets: c.elb, Alarms: c.cloudwatch,
-		Speed: o.Speed, Changed: touch, Log: o.Log,
+		SubnetZone: c.ec2.SubnetZone, Speed: o.Speed, Changed: touch, Log: o.Log,
 	})
 	objects := s3.Options{Region: o.Region, Account: o.Account, Changed: touch}
 	if o.Dir != "" {

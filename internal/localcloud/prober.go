@@ -17,10 +17,7 @@ type sickProber struct {
 func (c *Cloud) prober() elb.Prober {
 	next := c.options.Prober
 	if next == nil {
-		next = webProber{&http.Client{
-			Transport:     &http.Transport{DisableKeepAlives: true}, // a kept connection hides a target that takes no more
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		}}
+		next = elb.HTTPProber()
 	}
 	return sickProber{next, func(host string) bool {
 		return c.faults.armed(faultUnhealthy) && c.faults.strikes(faultUnhealthy, c.ec2.InstanceAt(host))
@@ -33,22 +30,4 @@ func (p sickProber) Probe(ctx context.Context, target, host string) (int, error)
 		return http.StatusServiceUnavailable, nil
 	}
 	return p.next.Probe(ctx, target, host)
-}
-
-// webProber asks targets by HTTP.
-type webProber struct{ client *http.Client }
-
-// Probe implements elb.Prober.
-func (p webProber) Probe(ctx context.Context, target, host string) (int, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
-	if err != nil {
-		return 0, err
-	}
-	request.Host = host
-	request.Header.Set("User-Agent", "ELB-HealthChecker/2.0")
-	response, err := p.client.Do(request)
-	if err != nil {
-		return 0, err
-	}
-	return response.StatusCode, response.Body.Close()
 }
