@@ -1,7 +1,6 @@
 package autoscaling
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 
@@ -58,16 +57,19 @@ func (t *turn) scaleOut(count int) {
 		}
 		// After a failed launch the policy's next override has its turn.
 		n.Choice = from.All[g.Failures%len(from.All)]
-		t.launches = append(t.launches, launch{n, n.spec(g)})
+		t.launches = append(t.launches, launch{n, t.spec(n)})
 	}
 }
 
 // spec is what the node is launched from. A subnet decides the zone by itself.
-func (n *node) spec(g *group) ec2.LaunchSpec {
+func (t *turn) spec(n *node) ec2.LaunchSpec {
 	spec := ec2.LaunchSpec{
 		TemplateID: n.Choice.TemplateID, Version: n.Choice.Version,
 		InstanceType: n.Choice.InstanceType, ImageID: n.Choice.ImageID,
-		SubnetID: n.Place.Subnet, Tags: g.nodeTags(),
+		SubnetID: n.Place.Subnet, Tags: t.group.nodeTags(),
+	}
+	if c, err := t.configuration(n.Choice.Configuration); err == nil {
+		spec.Data = launchData(c)
 	}
 	if spec.SubnetID == "" {
 		spec.Zone = n.Place.Zone
@@ -187,9 +189,7 @@ func better(a, b *node, fuller int) bool {
 // termination policies, most expendable first.
 func (g *group) terminationOrder() func(a, b *node) int {
 	byAge := func(a, b *node) int { return a.Launched.Compare(b.Launched) }
-	byTemplate := func(a, b *node) int {
-		return cmp.Or(strings.Compare(a.Choice.TemplateID, b.Choice.TemplateID), cmp.Compare(a.Choice.Version, b.Choice.Version))
-	}
+	bySource := func(a, b *node) int { return a.Choice.older(b.Choice) }
 	policies := []func(a, b *node) int{func(a, b *node) int { return rank(a) - rank(b) }}
 	for _, name := range g.Settings.TerminationPolicies {
 		switch name {
@@ -198,9 +198,9 @@ func (g *group) terminationOrder() func(a, b *node) int {
 		case "NewestInstance":
 			policies = append(policies, func(a, b *node) int { return byAge(b, a) })
 		case "OldestLaunchTemplate", "OldestLaunchConfiguration":
-			policies = append(policies, byTemplate)
+			policies = append(policies, bySource)
 		case "Default":
-			policies = append(policies, byTemplate, byAge)
+			policies = append(policies, bySource, byAge)
 		}
 	}
 	return func(a, b *node) int {

@@ -2,8 +2,10 @@ package autoscaling_test
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -189,4 +191,38 @@ func TestRefreshThroughClients(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestLaunchConfigurationThroughClients(t *testing.T) {
+	inCloud(t, func(c *clients) {
+		ctx, name := c.Context(), aws.String("shop-2019")
+		image := must(c.compute.DescribeImages(ctx, &ec2api.DescribeImagesInput{})).Images[0].ImageId
+		must(c.scaling.CreateLaunchConfiguration(ctx, &autoscaling.CreateLaunchConfigurationInput{
+			LaunchConfigurationName: name, ImageId: image, InstanceType: aws.String("t3.small"), UserData: aws.String("IyEvYmluL3NoCg=="),
+		}))
+		must(c.scaling.CreateAutoScalingGroup(ctx, &autoscaling.CreateAutoScalingGroupInput{
+			AutoScalingGroupName: aws.String("shop"), MinSize: aws.Int32(2), MaxSize: aws.Int32(2), LaunchConfigurationName: name,
+			VPCZoneIdentifier: aws.String("subnet-0000000000000000c,subnet-0000000000000000b"),
+		}))
+		c.until(time.Hour, func() bool { return len(c.group().Instances) == 2 })
+		g := c.group()
+		if *g.LaunchConfigurationName != *name || g.LaunchTemplate != nil || !slices.Equal(g.AvailabilityZones, []string{"eu-central-1c", "eu-central-1b"}) {
+			t.Errorf("group %+v", g)
+		}
+		for _, node := range g.Instances {
+			out := must(c.compute.DescribeInstances(ctx, &ec2api.DescribeInstancesInput{InstanceIds: []string{*node.InstanceId}}))
+			i := out.Reservations[0].Instances[0]
+			if *node.LaunchConfigurationName != *name || *i.ImageId != *image || i.InstanceType != ec2types.InstanceTypeT3Small || *i.Placement.AvailabilityZone != *node.AvailabilityZone {
+				t.Errorf("node %+v is instance %+v", node, i)
+			}
+		}
+		all := must(c.scaling.DescribeLaunchConfigurations(ctx, &autoscaling.DescribeLaunchConfigurationsInput{})).LaunchConfigurations
+		if len(all) != 1 || *all[0].UserData != "IyEvYmluL3NoCg==" {
+			t.Errorf("configurations %+v", all)
+		}
+		var used *types.ResourceInUseFault
+		if _, err := c.scaling.DeleteLaunchConfiguration(ctx, &autoscaling.DeleteLaunchConfigurationInput{LaunchConfigurationName: name}); !errors.As(err, &used) {
+			t.Errorf("deleting one in use: %v", err)
+		}
+	})
 }

@@ -90,7 +90,7 @@ func (g *group) active() *refresh {
 
 // source is what the group launches from by its own configuration.
 func (g *group) source() source {
-	return source{Template: g.Settings.LaunchTemplate, Policy: g.Settings.MixedInstancesPolicy}
+	return source{g.Settings.LaunchTemplate, g.Settings.MixedInstancesPolicy, aws.ToString(g.Settings.LaunchConfigurationName)}
 }
 
 // launchSource is what the group launches from now: a refresh with a desired

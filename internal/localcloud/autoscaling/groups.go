@@ -45,10 +45,7 @@ func (s *Service) newGroup(in *autoscaling.CreateAutoScalingGroupInput, now time
 	if in.MinSize == nil || in.MaxSize == nil {
 		return nil, invalid("MinSize and MaxSize are required.")
 	}
-	if err := s.checkLaunch(in); err != nil {
-		return nil, err
-	}
-	from, err := s.settled(source{Template: in.LaunchTemplate, Policy: in.MixedInstancesPolicy})
+	from, err := s.checkedSource(source{in.LaunchTemplate, in.MixedInstancesPolicy, aws.ToString(in.LaunchConfigurationName)})
 	if err != nil {
 		return nil, err
 	}
@@ -67,12 +64,10 @@ func (s *Service) newGroup(in *autoscaling.CreateAutoScalingGroupInput, now time
 		HealthCheckType:                  cmp.Or(in.HealthCheckType, aws.String("EC2")),
 		InstanceLifecyclePolicy:          in.InstanceLifecyclePolicy,
 		InstanceMaintenancePolicy:        in.InstanceMaintenancePolicy,
-		LaunchTemplate:                   from.Template,
 		LoadBalancerNames:                in.LoadBalancerNames,
 		MaxInstanceLifetime:              in.MaxInstanceLifetime,
 		MaxSize:                          in.MaxSize,
 		MinSize:                          in.MinSize,
-		MixedInstancesPolicy:             from.Policy,
 		NewInstancesProtectedFromScaleIn: aws.Bool(aws.ToBool(in.NewInstancesProtectedFromScaleIn)),
 		PlacementGroup:                   in.PlacementGroup,
 		ServiceLinkedRoleARN:             cmp.Or(in.ServiceLinkedRoleARN, aws.String(fmt.Sprintf("arn:aws:iam::%s:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling", s.options.Account))),
@@ -80,6 +75,7 @@ func (s *Service) newGroup(in *autoscaling.CreateAutoScalingGroupInput, now time
 		TerminationPolicies:              in.TerminationPolicies,
 		VPCZoneIdentifier:                in.VPCZoneIdentifier,
 	}
+	from.give(&settings)
 	g := &group{Settings: settings, Passed: map[string]bool{}, Owed: map[reason]int{}}
 	return g, s.completeGroup(g, in, now)
 }
@@ -123,13 +119,6 @@ func (s *Service) zonesOf(subnets []string) []string {
 		}
 	}
 	return zones
-}
-
-func (s *Service) checkLaunch(in *autoscaling.CreateAutoScalingGroupInput) error {
-	if name := aws.ToString(in.LaunchConfigurationName); name != "" {
-		return invalid("Launch configuration name not found - Launch configuration %s not found", name)
-	}
-	return checkSource(source{Template: in.LaunchTemplate, Policy: in.MixedInstancesPolicy})
 }
 
 func targetGroups(in *autoscaling.CreateAutoScalingGroupInput) []string {
@@ -209,6 +198,9 @@ func (s *Service) updated(g *group, in *autoscaling.UpdateAutoScalingGroupInput)
 	set.PlacementGroup = cmp.Or(in.PlacementGroup, set.PlacementGroup)
 	set.ServiceLinkedRoleARN = cmp.Or(in.ServiceLinkedRoleARN, set.ServiceLinkedRoleARN)
 	set.VPCZoneIdentifier = cmp.Or(in.VPCZoneIdentifier, set.VPCZoneIdentifier)
+	if subnets := splitList(aws.ToString(in.VPCZoneIdentifier)); len(subnets) > 0 {
+		set.AvailabilityZones = s.zonesOf(subnets)
+	}
 	if len(in.AvailabilityZones) > 0 {
 		set.AvailabilityZones = in.AvailabilityZones
 	}
@@ -239,18 +231,11 @@ func (s *Service) updateSource(g *group, in *autoscaling.UpdateAutoScalingGroupI
 	if r := g.active(); r != nil && r.Desired != nil {
 		return invalid("An active instance refresh with a desired configuration exists. All configuration options derived from the desired configuration are not available for update while the instance refresh is active.")
 	}
-	if name := aws.ToString(in.LaunchConfigurationName); name != "" {
-		return invalid("Launch configuration name not found - Launch configuration %s not found", name)
-	}
-	from := source{Template: in.LaunchTemplate, Policy: in.MixedInstancesPolicy}
-	if err := checkSource(from); err != nil {
-		return err
-	}
-	from, err := s.settled(from)
+	from, err := s.checkedSource(source{in.LaunchTemplate, in.MixedInstancesPolicy, aws.ToString(in.LaunchConfigurationName)})
 	if err != nil {
 		return err
 	}
-	set.LaunchTemplate, set.MixedInstancesPolicy = from.Template, from.Policy
+	from.give(set)
 	return nil
 }
 

@@ -5,21 +5,31 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 )
 
-// source is what nodes are launched from: a template, or a mixed instances
-// policy carried whole.
+// source is what nodes are launched from: a template, a mixed instances
+// policy carried whole, or a launch configuration by its name.
 type source struct {
-	Template *types.LaunchTemplateSpecification
-	Policy   *types.MixedInstancesPolicy
+	Template      *types.LaunchTemplateSpecification
+	Policy        *types.MixedInstancesPolicy
+	Configuration string
+}
+
+// give makes the source the one of a group's settings.
+func (from source) give(set *types.AutoScalingGroup) {
+	set.LaunchTemplate, set.MixedInstancesPolicy = from.Template, from.Policy
+	set.LaunchConfigurationName = given(&from.Configuration)
 }
 
 // choice is one way a source can be launched, with its version resolved.
 type choice struct {
+	Configuration            string    // "" for one from a template
+	Made                     time.Time // when its configuration was
 	TemplateID, TemplateName string
 	Version                  int64
 	InstanceType             string
@@ -30,12 +40,21 @@ type choice struct {
 // same tells whether two choices launch alike, as skip matching compares:
 // template, version and what an override lays over it, never content.
 func (c choice) same(other choice) bool {
-	return c.TemplateID == other.TemplateID && c.Version == other.Version &&
+	return c.Configuration == other.Configuration && c.TemplateID == other.TemplateID && c.Version == other.Version &&
 		c.InstanceType == other.InstanceType && c.ImageID == other.ImageID
+}
+
+// older puts what a group launched from earlier first: launch configurations
+// before templates, as termination policies do.
+func (c choice) older(other choice) int {
+	return cmp.Or(strings.Compare(c.TemplateID, other.TemplateID), cmp.Compare(c.Version, other.Version), c.Made.Compare(other.Made))
 }
 
 // specification is the template as an instance's description shows it.
 func (c choice) specification() *types.LaunchTemplateSpecification {
+	if c.Configuration != "" {
+		return nil
+	}
 	return &types.LaunchTemplateSpecification{
 		LaunchTemplateId:   aws.String(c.TemplateID),
 		LaunchTemplateName: aws.String(c.TemplateName),
@@ -52,9 +71,13 @@ type choices struct {
 
 func (c choices) match(n *node) bool { return slices.ContainsFunc(c.All, n.Choice.same) }
 
-// resolve looks up every template version that a source names.
+// resolve looks up every template version that a source names, or its launch
+// configuration.
 func (s *Service) resolve(from source) (choices, error) {
-	if from.Policy == nil {
+	switch {
+	case from.Configuration != "":
+		return s.resolveConfiguration(from.Configuration)
+	case from.Policy == nil:
 		return s.resolveTemplate(from.Template, types.LaunchTemplateOverrides{})
 	}
 	base := from.Policy.LaunchTemplate
@@ -107,7 +130,10 @@ func (s *Service) templateVersion(spec *types.LaunchTemplateSpecification) (id, 
 
 // specifications are all the templates that a source names.
 func (from source) specifications() []*types.LaunchTemplateSpecification {
-	if from.Policy == nil {
+	switch {
+	case from.Configuration != "":
+		return nil
+	case from.Policy == nil:
 		return []*types.LaunchTemplateSpecification{from.Template}
 	}
 	out := []*types.LaunchTemplateSpecification{from.Policy.LaunchTemplate.LaunchTemplateSpecification}
@@ -139,10 +165,16 @@ func isNumber(version string) bool {
 	return err == nil
 }
 
-// checkSource refuses what no source may be: none, two, or a template that
-// names neither or both of id and name.
+// checkSource refuses what no source may be: none, several, or a template
+// that names neither or both of id and name.
 func checkSource(from source) error {
-	if (from.Template == nil) == (from.Policy == nil) {
+	count := 0
+	for _, named := range []bool{from.Template != nil, from.Policy != nil, from.Configuration != ""} {
+		if named {
+			count++
+		}
+	}
+	if count != 1 {
 		return invalid("Valid requests must contain either LaunchTemplate, LaunchConfigurationName, InstanceId or MixedInstancesPolicy parameter.")
 	}
 	if from.Policy != nil && (from.Policy.LaunchTemplate == nil || from.Policy.LaunchTemplate.LaunchTemplateSpecification == nil) {
@@ -156,10 +188,22 @@ func checkSource(from source) error {
 	return nil
 }
 
+// checkedSource is a source from a request, checked and settled.
+func (s *Service) checkedSource(from source) (source, error) {
+	if err := checkSource(from); err != nil {
+		return source{}, err
+	}
+	return s.settled(from)
+}
+
 // settled is the source with every template's id and name filled in and its
 // version as it was sent, the way descriptions echo it.
 func (s *Service) settled(from source) (source, error) {
-	if from.Policy == nil {
+	switch {
+	case from.Configuration != "":
+		_, err := s.configuration(from.Configuration)
+		return from, err
+	case from.Policy == nil:
 		spec, err := s.settledTemplate(from.Template)
 		return source{Template: spec}, err
 	}

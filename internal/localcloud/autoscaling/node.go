@@ -83,6 +83,7 @@ func (n *node) describe() types.Instance {
 		ProtectedFromScaleIn: aws.Bool(n.Protected),
 		LaunchTemplate:       n.Choice.specification(),
 	}
+	out.LaunchConfigurationName = given(&n.Choice.Configuration)
 	if n.Choice.InstanceType != "" {
 		out.InstanceType = aws.String(n.Choice.InstanceType)
 	}
@@ -97,15 +98,16 @@ func (n *node) describe() types.Instance {
 func (n *node) details(group string) types.AutoScalingInstanceDetails {
 	d := n.describe()
 	return types.AutoScalingInstanceDetails{
-		AutoScalingGroupName: aws.String(group),
-		AvailabilityZone:     d.AvailabilityZone,
-		HealthStatus:         aws.String(strings.ToUpper(n.Health)),
-		InstanceId:           d.InstanceId,
-		InstanceType:         d.InstanceType,
-		LaunchTemplate:       d.LaunchTemplate,
-		LifecycleState:       aws.String(string(n.State)),
-		ProtectedFromScaleIn: d.ProtectedFromScaleIn,
-		WeightedCapacity:     d.WeightedCapacity,
+		AutoScalingGroupName:    aws.String(group),
+		AvailabilityZone:        d.AvailabilityZone,
+		HealthStatus:            aws.String(strings.ToUpper(n.Health)),
+		InstanceId:              d.InstanceId,
+		InstanceType:            d.InstanceType,
+		LaunchConfigurationName: d.LaunchConfigurationName,
+		LaunchTemplate:          d.LaunchTemplate,
+		LifecycleState:          aws.String(string(n.State)),
+		ProtectedFromScaleIn:    d.ProtectedFromScaleIn,
+		WeightedCapacity:        d.WeightedCapacity,
 	}
 }
 

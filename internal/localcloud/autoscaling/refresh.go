@@ -244,8 +244,7 @@ func (t *turn) bake(r *refresh) {
 // where a refresh changes the group.
 func (t *turn) succeed(r *refresh) {
 	if r.Desired != nil {
-		t.group.Settings.LaunchTemplate = r.Desired.LaunchTemplate
-		t.group.Settings.MixedInstancesPolicy = r.Desired.MixedInstancesPolicy
+		r.source(t.group).give(&t.group.Settings)
 	}
 	t.finishRefresh(r, types.InstanceRefreshStatusSuccessful, "")
 }

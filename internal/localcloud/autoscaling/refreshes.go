@@ -65,10 +65,7 @@ func (s *Service) desiredConfiguration(in *types.DesiredConfiguration) (*types.D
 	if from.Template != nil && from.Policy != nil {
 		return nil, invalid("The desired configuration must contain either a launch template or a mixed instances policy, not both.")
 	}
-	if err := checkSource(from); err != nil {
-		return nil, err
-	}
-	from, err := s.settled(from)
+	from, err := s.checkedSource(from)
 	if err != nil {
 		return nil, err
 	}
@@ -83,6 +80,12 @@ func (s *Service) checkStart(g *group, r *refresh) error {
 	}
 	if r.Desired == nil && !skip {
 		return nil
+	}
+	switch byConfiguration := g.source().Configuration != ""; {
+	case byConfiguration && auto:
+		return invalid("The request isn't valid. AutoRollback cannot be set to true when the Auto Scaling group uses a launch configuration.")
+	case byConfiguration && r.Desired == nil:
+		return invalid("An instance refresh with skip matching is not supported for an Auto Scaling group that uses a launch configuration.")
 	}
 	if g.source().byRequirements() || r.source(g).byRequirements() {
 		return invalid("An instance refresh with skip matching or a desired configuration is not supported for an Auto Scaling group that uses attribute-based instance type selection.")
@@ -164,6 +167,9 @@ func (s *Service) checkReversible(g *group, r *refresh) error {
 	}
 	if r.Desired == nil {
 		return irreversible("it has no desired configuration.")
+	}
+	if g.source().Configuration != "" {
+		return irreversible("the Auto Scaling group uses a launch configuration.")
 	}
 	if g.source().floating() {
 		return irreversible("the launch template of the Auto Scaling group uses the $Latest or $Default version.")

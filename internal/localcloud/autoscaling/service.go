@@ -69,9 +69,10 @@ type Service struct {
 	options Options
 	wake    chan struct{}
 
-	mu     sync.Mutex
-	groups []*group // by name
-	buried []*types.Activity
+	mu             sync.Mutex
+	groups         []*group                     // by name
+	configurations []*types.LaunchConfiguration // by name
+	buried         []*types.Activity
 }
 
 // New makes a service without groups.
@@ -113,14 +114,17 @@ func (s *Service) Actions() wire.Actions {
 		"AttachLoadBalancerTargetGroups":      wire.Handle(s.attachTargetGroups),
 		"CancelInstanceRefresh":               wire.Handle(s.cancelInstanceRefresh),
 		"CompleteLifecycleAction":             wire.Handle(s.completeLifecycleAction),
+		"CreateLaunchConfiguration":           wire.Handle(s.createConfiguration),
 		"CreateAutoScalingGroup":              wire.Handle(s.createGroup),
 		"CreateOrUpdateTags":                  wire.Handle(s.createOrUpdateTags),
 		"DeleteAutoScalingGroup":              wire.Handle(s.deleteGroup),
+		"DeleteLaunchConfiguration":           wire.Handle(s.deleteConfiguration),
 		"DeleteLifecycleHook":                 wire.Handle(s.deleteLifecycleHook),
 		"DeleteTags":                          wire.Handle(s.deleteTags),
 		"DescribeAutoScalingGroups":           wire.Handle(s.describeGroups),
 		"DescribeAutoScalingInstances":        wire.Handle(s.describeInstances),
 		"DescribeInstanceRefreshes":           wire.Handle(s.describeInstanceRefreshes),
+		"DescribeLaunchConfigurations":        wire.Handle(s.describeConfigurations),
 		"DescribeLifecycleHooks":              wire.Handle(s.describeLifecycleHooks),
 		"DescribeLoadBalancerTargetGroups":    wire.Handle(s.describeTargetGroups),
 		"DescribeScalingActivities":           wire.Handle(s.describeScalingActivities),
@@ -225,15 +229,16 @@ func (s *Service) node(id string) (*group, *node) {
 }
 
 type saved struct {
-	Groups []*group
-	Buried []*types.Activity
+	Groups         []*group
+	Configurations []*types.LaunchConfiguration
+	Buried         []*types.Activity
 }
 
 // Snapshot is the service's state as JSON.
 func (s *Service) Snapshot() ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return json.Marshal(saved{Groups: s.groups, Buried: s.buried})
+	return json.Marshal(saved{Groups: s.groups, Configurations: s.configurations, Buried: s.buried})
 }
 
 // Restore replaces the state by a snapshot's. Nodes whose launch had no
@@ -248,7 +253,7 @@ func (s *Service) Restore(snapshot []byte) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.groups, s.buried = from.Groups, from.Buried
+	s.groups, s.configurations, s.buried = from.Groups, from.Configurations, from.Buried
 	return nil
 }
 

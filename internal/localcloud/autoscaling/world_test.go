@@ -257,13 +257,21 @@ func (w *world) inService() []types.Instance {
 	return slices.DeleteFunc(w.describe().Instances, func(i types.Instance) bool { return i.LifecycleState != types.LifecycleStateInService })
 }
 
-// versions counts the nodes in service by template version.
+// versions counts the nodes in service by template version or configuration.
 func (w *world) versions() map[string]int {
 	out := map[string]int{}
 	for _, i := range w.inService() {
-		out[*i.LaunchTemplate.Version]++
+		out[origin(i)]++
 	}
 	return out
+}
+
+// origin is the template version or the launch configuration that a node is from.
+func origin(i types.Instance) string {
+	if i.LaunchTemplate == nil {
+		return aws.ToString(i.LaunchConfigurationName)
+	}
+	return *i.LaunchTemplate.Version
 }
 
 func (w *world) saved() string { return *w.describe().LaunchTemplate.Version }
@@ -338,7 +346,7 @@ func (w *world) activities() []types.Activity {
 func (w *world) picture() string {
 	var out string
 	for _, i := range w.describe().Instances {
-		out += fmt.Sprintf("  %s v%s %s %s\n", *i.InstanceId, *i.LaunchTemplate.Version, i.LifecycleState, *i.HealthStatus)
+		out += fmt.Sprintf("  %s v%s %s %s\n", *i.InstanceId, origin(i), i.LifecycleState, *i.HealthStatus)
 	}
 	for _, r := range must(w.service.describeInstanceRefreshes(w.Context(), &autoscaling.DescribeInstanceRefreshesInput{AutoScalingGroupName: aws.String(shop)})).InstanceRefreshes {
 		out += fmt.Sprintf("  refresh %s %d%% %d to update: %s\n", r.Status, *r.PercentageComplete, *r.InstancesToUpdate, aws.ToString(r.StatusReason))
