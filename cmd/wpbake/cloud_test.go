@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -74,14 +75,48 @@ func scriptCloud(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // scriptGroup makes a group that is not ready for a release: it follows $Latest
-// and has no hook: group NAME
+// and has no hook, or is on a launch configuration: group NAME [configuration]
 func scriptGroup(ts *testscript.TestScript, neg bool, args []string) {
+	a := testAWS(ts)
+	switch {
+	case !neg && len(args) == 1:
+		a.template(args[0])
+		a.group(args[0], "$Latest")
+	case !neg && len(args) == 2 && args[1] == "configuration":
+		a.configuration(args[0])
+		a.configuredGroup(args[0])
+		a.inService(args[0], 2)
+		a.hook(args[0], "ABANDON")
+	default:
+		ts.Fatalf("usage: group NAME [configuration]")
+	}
+}
+
+// scriptUntouched wants a group without a trace of a release: still on its
+// launch configuration and its first two nodes, no template anywhere, no
+// refresh, nothing in the bucket: untouched GROUP
+func scriptUntouched(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
-		ts.Fatalf("usage: group NAME")
+		ts.Fatalf("usage: untouched GROUP")
 	}
 	a := testAWS(ts)
-	a.template(args[0])
-	a.group(args[0], "$Latest")
+	g, err := a.groups.DescribeAutoScalingGroups(a.ctx, &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: args})
+	ts.Check(err)
+	if one := g.AutoScalingGroups[0]; aws.ToString(one.LaunchConfigurationName) != args[0] || len(one.Instances) != 2 || len(one.Tags) > 0 {
+		ts.Fatalf("group %+v", one)
+	}
+	refreshes, err := a.groups.DescribeInstanceRefreshes(a.ctx, &autoscaling.DescribeInstanceRefreshesInput{AutoScalingGroupName: &args[0]})
+	ts.Check(err)
+	activities, err := a.groups.DescribeScalingActivities(a.ctx, &autoscaling.DescribeScalingActivitiesInput{AutoScalingGroupName: &args[0]})
+	ts.Check(err)
+	templates, err := a.ec2.DescribeLaunchTemplates(a.ctx, &ec2.DescribeLaunchTemplatesInput{})
+	ts.Check(err)
+	objects, err := a.s3.ListObjectsV2(a.ctx, &s3.ListObjectsV2Input{Bucket: aws.String("releases")})
+	ts.Check(err)
+	traces := []int{len(refreshes.InstanceRefreshes), len(activities.Activities) - 2, len(templates.LaunchTemplates), len(objects.Contents)}
+	if !slices.Equal(traces, make([]int, len(traces))) {
+		ts.Fatalf("refreshes, later activities, templates, objects: %v", traces)
+	}
 }
 
 // scriptRefresh does what somebody else does to a group: refresh start|cancel GROUP
@@ -165,14 +200,35 @@ func (a clients) template(name string) {
 	a.ts.Check(err)
 }
 
-func (a clients) group(name, version string) {
-	_, err := a.groups.CreateAutoScalingGroup(a.ctx, &autoscaling.CreateAutoScalingGroupInput{
-		AutoScalingGroupName: &name, MinSize: aws.Int32(1), MaxSize: aws.Int32(4), DesiredCapacity: aws.Int32(2),
-		AvailabilityZones:      []string{"eu-central-1a", "eu-central-1b"},
-		LaunchTemplate:         &astypes.LaunchTemplateSpecification{LaunchTemplateName: &name, Version: &version},
-		HealthCheckGracePeriod: aws.Int32(60), DefaultInstanceWarmup: aws.Int32(10),
+func (a clients) configuration(name string) {
+	data := base64.StdEncoding.EncodeToString([]byte(userData))
+	_, err := a.groups.CreateLaunchConfiguration(a.ctx, &autoscaling.CreateLaunchConfigurationInput{
+		LaunchConfigurationName: &name, ImageId: aws.String("ami-0123456789abcdef0"), InstanceType: aws.String("t3.micro"), UserData: &data,
 	})
 	a.ts.Check(err)
+}
+
+func (a clients) group(name, version string) {
+	in := groupInput(name)
+	in.LaunchTemplate = &astypes.LaunchTemplateSpecification{LaunchTemplateName: &name, Version: &version}
+	_, err := a.groups.CreateAutoScalingGroup(a.ctx, in)
+	a.ts.Check(err)
+}
+
+func (a clients) configuredGroup(name string) {
+	in := groupInput(name)
+	in.LaunchConfigurationName = &name
+	_, err := a.groups.CreateAutoScalingGroup(a.ctx, in)
+	a.ts.Check(err)
+}
+
+// groupInput is a group of two nodes that lacks only what to launch them from.
+func groupInput(name string) *autoscaling.CreateAutoScalingGroupInput {
+	return &autoscaling.CreateAutoScalingGroupInput{
+		AutoScalingGroupName: &name, MinSize: aws.Int32(1), MaxSize: aws.Int32(4), DesiredCapacity: aws.Int32(2),
+		AvailabilityZones:      []string{"eu-central-1a", "eu-central-1b"},
+		HealthCheckGracePeriod: aws.Int32(60), DefaultInstanceWarmup: aws.Int32(10),
+	}
 }
 
 // inService waits for nodes: with the hook in place they would wait for a boot

@@ -52,14 +52,15 @@ func TestScript(t *testing.T) {
 			return os.MkdirAll(e.Getenv("HOME"), 0o700)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"await":   scriptAwait,
-			"exit":    scriptExit,
-			"site":    scriptSite,
-			"fifo":    scriptFifo,
-			"cloud":   scriptCloud,
-			"group":   scriptGroup,
-			"refresh": scriptRefresh,
-			"fault":   scriptFault,
+			"await":     scriptAwait,
+			"exit":      scriptExit,
+			"site":      scriptSite,
+			"fifo":      scriptFifo,
+			"cloud":     scriptCloud,
+			"group":     scriptGroup,
+			"untouched": scriptUntouched,
+			"refresh":   scriptRefresh,
+			"fault":     scriptFault,
 		},
 	})
 }
