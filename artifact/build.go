@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 )
 
@@ -192,14 +193,17 @@ func (b *builder) stream(ctx context.Context, tree []found, out io.Writer) (Mani
 	for i := range tree {
 		entries[i] = tree[i].entry
 	}
-	x, err := b.frames(ctx, tree, membersOf(b.Prefix, entries), out)
+	enc, err := newEncoder(runtime.GOMAXPROCS(0))
 	if err != nil {
 		return Manifest{}, err
 	}
-	indexFrame, err := packIndex(x)
-	if err != nil {
+	defer enc.Close()
+	p := &packer{members: membersOf(b.Prefix, entries), root: b.root, out: out, enc: enc}
+	if err := b.frames(ctx, tree, p); err != nil {
 		return Manifest{}, err
 	}
+	x := p.index
+	indexFrame := packIndex(enc, x)
 	seek := seekTable(x.frames, int64(len(indexFrame)))
 	for _, part := range [][]byte{indexFrame, seek} {
 		if _, err := out.Write(part); err != nil {
@@ -230,52 +234,44 @@ func describeTree(prefix string, entries []entry, list Digest) Tree {
 
 // frames writes all frames: the tree's, then those of the file list, which
 // needs all sums, then the end of the tar.
-func (b *builder) frames(ctx context.Context, tree []found, members []entry, out io.Writer) (*index, error) {
-	sections, err := planSections(members)
+func (b *builder) frames(ctx context.Context, tree []found, p *packer) error {
+	sections, err := planSections(p.members)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	total := int64(trailerSize)
 	meta := len(sections) // the first section of our metadata
 	for i, s := range sections {
 		total += s.plain
-		if s.first >= len(members)-2 {
+		if s.first >= len(p.members)-2 {
 			meta = min(meta, i)
 		}
 	}
-	offset := len(members) - 2 - len(tree)
-	p := &packer{
-		members: members, root: b.root, out: out,
-		index:    &index{encoder: encoderName, planner: fmt.Sprintf("%s target=%d", planner, frameTarget), entries: members},
-		progress: newCounter(b.Progress, "building", total),
-		read: func(t *treeReader, i int, use func(content) error) error {
-			f, err := t.open(&tree[i-offset])
-			if err != nil {
-				return err
-			}
-			defer f.Close()
-			return use(f)
-		},
+	offset := len(p.members) - 2 - len(tree)
+	p.index = &index{encoder: encoderName, planner: fmt.Sprintf("%s target=%d", planner, frameTarget), entries: p.members}
+	p.progress = newCounter(b.Progress, "building", total)
+	p.read = func(t *treeReader, i int, use func(content) error) error {
+		f, err := t.open(&tree[i-offset])
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		return use(f)
 	}
 	if err := p.pack(ctx, sections[:meta]); err != nil {
-		return nil, err
+		return err
 	}
-	list := fileList(treeMembers(members))
+	list := fileList(treeMembers(p.members))
 	p.read = func(_ *treeReader, _ int, use func(content) error) error { return use(memory(list)) }
 	if err := p.pack(ctx, sections[meta:]); err != nil {
-		return nil, err
+		return err
 	}
-	return p.index, p.end()
+	return p.end()
 }
 
 // end writes the frame that ends the tar.
 func (p *packer) end() error {
-	enc, err := newEncoder()
-	if err != nil {
-		return err
-	}
-	defer enc.Close()
-	emit := &emitter{enc: enc, send: func(f packed) error {
+	emit := &emitter{enc: p.enc, send: func(f packed) error {
 		p.index.frames = append(p.index.frames, f.frame)
 		if _, err := p.out.Write(f.bytes); err != nil {
 			return fmt.Errorf("writing artifact: %w", err)

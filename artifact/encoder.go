@@ -12,11 +12,11 @@ const encoderName = "github.com/klauspost/compress/zstd@v1.20.3 level=default wi
 // planned for.
 const maxFrame = 16 << 20
 
-// newEncoder returns an encoder of single frames; each is compressed alone,
-// so the number of workers changes no byte.
-func newEncoder() (*zstd.Encoder, error) {
+// newEncoder returns an encoder of single frames that so many workers share.
+// Each frame is compressed alone: their number changes no byte.
+func newEncoder(workers int) (*zstd.Encoder, error) {
 	return zstd.NewWriter(nil,
-		zstd.WithEncoderConcurrency(1),
+		zstd.WithEncoderConcurrency(workers),
 		zstd.WithEncoderLevel(zstd.SpeedDefault),
 		zstd.WithWindowSize(2*frameTarget),
 		zstd.WithEncoderCRC(true),

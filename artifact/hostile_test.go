@@ -95,7 +95,7 @@ func forge(t *testing.T) *forgery {
 // recompress makes frames of the plains, and tells the index.
 func (f *forgery) recompress() (blob []byte) {
 	f.t.Helper()
-	enc, err := newEncoder()
+	enc, err := newEncoder(1)
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -112,10 +112,12 @@ func (f *forgery) recompress() (blob []byte) {
 // seal puts an index after the frames and names both in a manifest.
 func (f *forgery) seal(blob []byte) memoryStore {
 	f.t.Helper()
-	x, err := packIndex(f.index)
+	enc, err := newEncoder(1)
 	if err != nil {
 		f.t.Fatal(err)
 	}
+	defer enc.Close()
+	x := packIndex(enc, f.index)
 	f.m.Index = Section{Digest: DigestOf(x), Offset: int64(len(blob)), Size: int64(len(x))}
 	blob = slices.Concat(blob, x, seekTable(f.index.frames, int64(len(x))))
 	f.m.Artifact = Blob{Digest: DigestOf(blob), Size: int64(len(blob))}

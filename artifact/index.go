@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/klauspost/compress/zstd"
 )
 
 // frame is one zstd frame of an artifact.
@@ -63,17 +65,11 @@ func (x *index) marshal() []byte {
 }
 
 // packIndex compresses an index into its skippable frame.
-func packIndex(x *index) ([]byte, error) {
-	enc, err := newEncoder()
-	if err != nil {
-		return nil, err
-	}
-	defer enc.Close()
-	b := make([]byte, skipHeader)
-	b = enc.EncodeAll(x.marshal(), b)
+func packIndex(enc *zstd.Encoder, x *index) []byte {
+	b := enc.EncodeAll(x.marshal(), make([]byte, skipHeader))
 	binary.LittleEndian.PutUint32(b, indexMagic)
 	binary.LittleEndian.PutUint32(b[4:], uint32(len(b)-skipHeader))
-	return b, nil
+	return b
 }
 
 // unpackIndex reads a skippable frame whose digest was verified. What it

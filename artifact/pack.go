@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"slices"
 
 	"github.com/klauspost/compress/zstd"
 	"golang.org/x/sync/errgroup"
@@ -20,6 +21,7 @@ type packer struct {
 	read     func(t *treeReader, i int, use func(content) error) error
 	root     *os.Root
 	out      io.Writer
+	enc      *zstd.Encoder // shared by all workers
 	index    *index
 	progress *counter
 }
@@ -94,16 +96,11 @@ func (p *packer) write(ctx context.Context, order <-chan *job) error {
 }
 
 func (p *packer) work(ctx context.Context, todo <-chan *job) error {
-	enc, err := newEncoder()
-	if err != nil {
-		return err
-	}
-	defer enc.Close()
 	tree := &treeReader{root: p.root}
 	defer tree.Close()
 	var buf []byte
 	for j := range todo {
-		emit := &emitter{enc: enc, send: func(f packed) error {
+		emit := &emitter{enc: p.enc, send: func(f packed) error {
 			select {
 			case j.frames <- f:
 				return nil
@@ -111,12 +108,11 @@ func (p *packer) work(ctx context.Context, todo <-chan *job) error {
 				return ctx.Err()
 			}
 		}}
+		var err error
 		if len(j.section.frames()) > 1 {
 			err = p.large(ctx, emit, tree, j.section)
 		} else {
-			if int64(cap(buf)) < j.plain {
-				buf = make([]byte, 2*frameTarget)
-			}
+			buf = slices.Grow(buf[:0], int(j.plain))
 			err = p.small(emit, tree, j.section, buf[:j.plain])
 		}
 		if err != nil {
