@@ -3,6 +3,7 @@ package bake
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -21,10 +22,14 @@ const bootHeartbeat = 5 * time.Minute
 
 // PlanAdopt lists what Adopt would do: template versions pinned by number,
 // and the lifecycle hook that a boot completes. Nothing to do is an empty
-// list.
+// list. A group that no release could ever follow on is *Refused: the hook
+// would abandon each of its launches.
 func (b *Bake) PlanAdopt(ctx context.Context) ([]Change, error) {
 	g, err := b.o.Cloud.Groups.Group(ctx, b.o.Group)
 	if err != nil {
+		return nil, err
+	}
+	if err := refuse(g.Name, slices.DeleteFunc(templateFindings(g), func(f Finding) bool { return f.ID == "template/floating" })); err != nil {
 		return nil, err
 	}
 	var changes []Change

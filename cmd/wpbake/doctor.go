@@ -47,7 +47,7 @@ func (c *cli) doctor(ctx context.Context, cfg Config) error {
 	}
 	if blocking > 0 {
 		return &hintedError{
-			err:  fmt.Errorf("%d of %d findings stand in the way of a release to %q", blocking, len(findings), cfg.Group),
+			err:  fmt.Errorf("a release to %q is blocked by %d of what was found", cfg.Group, blocking),
 			hint: findings[0].Fix,
 		}
 	}

@@ -50,13 +50,12 @@ func (c *cli) status(ctx context.Context, cfg Config) error {
 }
 
 func statusLines(st bake.Status) []string {
-	saved := make([]string, len(st.Saved))
-	for i, t := range st.Saved {
-		saved[i] = t.ID + ":" + t.Version
-	}
 	release := "no release of wpbake"
 	if st.Version != "" {
 		release = fmt.Sprintf("%s %s", st.Version, st.Manifest.Short())
+	}
+	for _, t := range st.Saved {
+		release += fmt.Sprintf(", template %s:%s", t.ID, t.Version)
 	}
 	proof := "every node proven"
 	switch {
@@ -67,7 +66,7 @@ func statusLines(st bake.Status) []string {
 	}
 	lines := []string{
 		fmt.Sprintf("group     %s, %s desired", st.Group, nodes(st.Desired)),
-		fmt.Sprintf("saved     %s, template %s", release, strings.Join(saved, " ")),
+		"saved     " + release,
 		fmt.Sprintf("proof     %s", proof),
 	}
 	if r := st.Refresh; r != nil {
