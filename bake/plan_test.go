@@ -104,6 +104,11 @@ func TestNext(t *testing.T) {
 			s.add("i-new", target, "x", bad("gate", "boom"))
 			s.Group.Nodes = s.Group.Nodes[:3]
 		}, age: time.Minute, verb: TurnBack, says: "boom"},
+		{name: "node terminated in the middle of its boot", change: func(s *State) {
+			r := bad("fetch", "interrupted")
+			r.Verdict = node.Unknown
+			s.add("i-new", target, "Terminating", r)
+		}, age: time.Minute, verb: Look, says: "first new node"},
 		{name: "one node could not read the manifest", change: func(s *State) { s.add("i-new", target, "Pending:Wait", bad("manifest", "503")) }, age: time.Minute, verb: Look},
 		{name: "two nodes could not read the manifest", change: func(s *State) {
 			s.add("i-new", target, "Pending:Wait", bad("manifest", "503"))

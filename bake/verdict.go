@@ -62,9 +62,10 @@ func newReports(s State) (good, bad []node.Report) {
 		if r.Run != s.runOfTarget() || !s.isNew(r) {
 			continue
 		}
-		if r.Verdict == node.Good {
+		switch r.Verdict {
+		case node.Good:
 			good = append(good, r)
-		} else {
+		case node.Bad:
 			bad = append(bad, r)
 		}
 	}

@@ -187,7 +187,7 @@ func TestInterruptedAnywhere(t *testing.T) {
 			if !errors.As(err, &failed) || !errors.Is(err, context.Canceled) || !strings.HasPrefix(failed.Cause, "interrupted: ") {
 				t.Fatalf("got %v", err)
 			}
-			if got := f.stored(); got.Verdict != Bad || got.Cause != failed.Cause {
+			if got := f.stored(); got.Verdict != Unknown || got.Cause != failed.Cause {
 				t.Errorf("stored %+v", got)
 			}
 			if told := f.hook.told(); len(told) != 1 || told[0].Result != Abandon {

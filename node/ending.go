@@ -55,11 +55,19 @@ func (b *boot) goOn(ctx context.Context) error {
 	return err
 }
 
+// interruptedPatience bounds what an interrupted boot still says: the machine
+// is being stopped under it.
+const interruptedPatience = 5 * time.Second
+
 // fail ends the boot badly: the report first, so that whoever sees the node go
-// finds out why, then ABANDON. Both outlive an interrupt.
+// finds out why, then ABANDON. Both outlive an interrupt, for a few seconds.
 func (b *boot) fail(ctx context.Context, name string, err error) (Report, error) {
 	failed := &Failed{Stage: name, Cause: b.cause(ctx, err), err: err}
 	b.report.Verdict, b.report.Stage, b.report.Cause = Bad, failed.Stage, failed.Cause
+	patience := actionPatience
+	if ctx.Err() != nil {
+		b.report.Verdict, patience = Unknown, interruptedPatience
+	}
 	ctx = context.WithoutCancel(ctx)
 	if b.report.Instance == "" {
 		b.say("neither report nor %s: this node does not know its instance id", Abandon)
@@ -71,15 +79,18 @@ func (b *boot) fail(ctx context.Context, name string, err error) (Report, error)
 		}
 	}
 	if b.Hook != "" && b.Lifecycle != nil {
-		if err := b.do(ctx, stage{"lifecycle", b.giveUp}); err != nil {
+		giveUp := func(ctx context.Context) error { return b.giveUp(ctx, patience) }
+		if err := b.do(ctx, stage{"lifecycle", giveUp}); err != nil {
 			failed.err = errors.Join(failed.err, err)
 		}
 	}
 	return b.report, failed
 }
 
-func (b *boot) giveUp(ctx context.Context) error {
-	told, err := complete(ctx, b.Lifecycle, Completion{b.action(), Abandon}, actionPatience)
+func (b *boot) giveUp(ctx context.Context, patience time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	told, err := complete(ctx, b.Lifecycle, Completion{b.action(), Abandon}, patience)
 	if err == nil && !told {
 		b.say("hook %q was not waiting", b.Hook)
 	}

@@ -10,6 +10,11 @@ import (
 const (
 	Good = "good" // the node passed its gate and said CONTINUE
 	Bad  = "bad"  // a stage failed and the node said ABANDON
+
+	// Unknown is no word about the release: the boot was interrupted from
+	// outside, as when the group terminates the node in the middle of it. The
+	// node said ABANDON.
+	Unknown = "unknown"
 )
 
 // Report is what a node writes to the store once its boot has ended, under
@@ -21,7 +26,7 @@ type Report struct {
 	Run      string           `json:"run"`
 	Version  artifact.Version `json:"version"`
 	Manifest artifact.Digest  `json:"manifest"`        // what the node verified and serves; empty when it got no further
-	Verdict  string           `json:"verdict"`         // Good or Bad
+	Verdict  string           `json:"verdict"`         // Good, Bad or Unknown
 	Stage    string           `json:"stage,omitempty"` // the stage that failed
 	Cause    string           `json:"cause,omitempty"` // one line; PHP's own message with file and line where there is one
 	Stages   []Stage          `json:"stages"`
