@@ -58,21 +58,27 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	begun := time.Now()
+	err := perform(ctx, o)
+	if ctx.Err() != nil {
+		return errors.Join(errors.New("interrupted"), clear(o.dir))
+	}
+	if err == nil {
+		fmt.Printf("\nall as it should be, after %.0f seconds\n", time.Since(begun).Seconds())
+	}
+	return err
+}
+
+// perform brings the shop up, tells the story and ends what was brought up,
+// unless it shall stay or somebody should look at it.
+func perform(ctx context.Context, o options) error {
 	fmt.Println("bringing up a shop: MariaDB, memcached, WordPress and the local cloud")
 	stack, err := e2e.Start(ctx, e2e.Options{Dir: o.dir, Wpbake: o.wpbake, Tree: o.tree, Speed: 10, Nodes: 3, Log: os.Stdout})
 	if err != nil {
 		return err
 	}
-	fmt.Println("  $ wpbake adopt")
-	if err := stack.Adopt(ctx); err != nil {
-		return errors.Join(err, end(stack, false))
-	}
 	d := &demo{stack: stack, names: map[string]string{e2e.NoRelease: "no release"}}
 	err = d.tell(ctx)
 	d.table(os.Stdout)
-	if err == nil {
-		fmt.Printf("\nas promised, in %.0f seconds with everything brought up\n", time.Since(begun).Seconds())
-	}
 	if o.keep && ctx.Err() == nil {
 		d.left()
 		return err
@@ -89,7 +95,7 @@ func clear(dir string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Println("stopping the demo that was left running")
+	fmt.Println("stopping and removing what the demo left")
 	return end(stack, true)
 }
 

@@ -60,6 +60,10 @@ func (d *demo) steps() []step {
 // tell runs the story under load, up to the first step that ends otherwise
 // than it should.
 func (d *demo) tell(ctx context.Context) error {
+	fmt.Println("  $ wpbake adopt --yes")
+	if err := d.stack.Adopt(ctx); err != nil {
+		return err
+	}
 	d.load = e2e.NewLoad(d.stack.Site, e2e.Pages())
 	loaded, stop := context.WithCancel(ctx)
 	done := make(chan struct{})
