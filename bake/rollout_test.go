@@ -122,7 +122,7 @@ func TestReleaseMixedInstances(t *testing.T) {
 		}
 		w.provenOn("v1")
 		before := w.state().Templates
-		w.fleet.bad = map[artifact.Version]string{"v2": "boom"}
+		w.fleet.behave(func(f *fleet) { f.bad = map[artifact.Version]string{"v2": "boom"} })
 		if res, err := w.bake(bake.Options{}).Release(w.ctx, "v2", w.publish("v2")); err != nil || res.Outcome != bake.RolledBack {
 			t.Fatalf("v2: %+v, %v", res, err)
 		}
@@ -142,7 +142,7 @@ func TestReleaseMixedInstances(t *testing.T) {
 func TestFirstReleaseRolledBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 3)
-		w.fleet.sick = map[artifact.Version]bool{"v1": true}
+		w.fleet.behave(func(f *fleet) { f.sick = map[artifact.Version]bool{"v1": true} })
 		before := w.saved()
 		res, err := w.bake(bake.Options{}).Release(w.ctx, "v1", w.publish("v1"))
 		if err != nil || res.Outcome != bake.RolledBack || res.Serving != "" {
@@ -224,7 +224,9 @@ func TestTerraformIssue34189(t *testing.T) {
 		w := newWorld(t, 3)
 		w.released("v1")
 		before := w.saved()
-		w.fleet.bad = map[artifact.Version]string{"v2": "PHP Parse error: syntax error in broken.php on line 5"}
+		w.fleet.behave(func(f *fleet) {
+			f.bad = map[artifact.Version]string{"v2": "PHP Parse error: syntax error in broken.php on line 5"}
+		})
 		w.watchSaved(before)
 		res, err := w.bake(bake.Options{}).Release(w.ctx, "v2", w.publish("v2"))
 		if err != nil || res.Outcome != bake.RolledBack {
@@ -279,7 +281,7 @@ func TestReleaseWithBadNodes(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, 3)
 				w.released("v1")
-				tt.spoil(w.fleet)
+				w.fleet.behave(tt.spoil)
 				began := time.Now()
 				res, err := w.bake(bake.Options{}).Release(w.ctx, "v2", w.publish("v2"))
 				if err != nil || res.Outcome != bake.RolledBack || !strings.Contains(res.Cause, tt.says) {
@@ -299,7 +301,7 @@ func TestRollbackGoesToProven(t *testing.T) {
 		w := newWorld(t, 3)
 		w.released("v1")
 		w.released("v2")
-		w.fleet.bad = map[artifact.Version]string{"v3": "boom"}
+		w.fleet.behave(func(f *fleet) { f.bad = map[artifact.Version]string{"v3": "boom"} })
 		if res, err := w.bake(bake.Options{}).Release(w.ctx, "v3", w.publish("v3")); err != nil || res.Outcome != bake.RolledBack {
 			t.Fatalf("v3: %+v, %v", res, err)
 		}

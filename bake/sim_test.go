@@ -215,6 +215,13 @@ type fleet struct {
 	sick     map[artifact.Version]bool   // versions whose nodes pass their gate and then fail health checks
 }
 
+// behave changes how nodes of a version boot, while others are running.
+func (f *fleet) behave(change func(*fleet)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change(f)
+}
+
 type machine struct {
 	once sync.Once
 	gone chan struct{}
