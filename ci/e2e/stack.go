@@ -179,8 +179,11 @@ func (s *Stack) cloudDir() string { return filepath.Join(s.Dir, "cloud") }
 
 func (s *Stack) say(format string, args ...any) { fmt.Fprintf(s.log, "  "+format+"\n", args...) }
 
-// startCloud starts the local cloud on a free port.
+// startCloud starts the local cloud on a free port. An interrupt has to wait
+// for it: half started, it could not be found again and stopped.
 func (s *Stack) startCloud(ctx context.Context, speed float64) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	defer cancel()
 	out, err := s.output(ctx, "--json", "local", "start", "--dir", s.cloudDir(), "--port", "0",
 		"--speed", strconv.FormatFloat(speed, 'g', -1, 64))
 	if err != nil {

@@ -54,13 +54,13 @@ func run(ctx context.Context, o options) error {
 		}
 		*path = abs
 	}
-	if err := clear(o.dir); err != nil || o.stop {
+	if err := tidy(o.dir); err != nil || o.stop {
 		return err
 	}
 	begun := time.Now()
 	err := perform(ctx, o)
 	if ctx.Err() != nil {
-		return errors.Join(errors.New("interrupted"), clear(o.dir))
+		return errors.Join(errors.New("interrupted"), tidy(o.dir))
 	}
 	if err == nil {
 		fmt.Printf("\nall as it should be, after %.0f seconds\n", time.Since(begun).Seconds())
@@ -83,11 +83,11 @@ func perform(ctx context.Context, o options) error {
 		d.left()
 		return err
 	}
-	return errors.Join(err, end(stack, err == nil))
+	return errors.Join(err, end(stack, err == nil || ctx.Err() != nil))
 }
 
-// clear stops and removes what an earlier demo has left in dir.
-func clear(dir string) error {
+// tidy stops and removes what an earlier demo has left in dir.
+func tidy(dir string) error {
 	stack, err := e2e.Open(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return e2e.Remove(dir)
