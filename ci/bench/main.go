@@ -1,0 +1,101 @@
+// Command bench measures wpbake against the programs that people would use in
+// its place, on this machine.
+//
+// It knows the corpora, the works, the peers' command lines and the goals. It
+// drives the wpbake binary as a user would and refuses to know its packages.
+// A ratio that misses its goal is printed as such and is no failure: a shared
+// machine's times are no verdict.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// options are the command's flags.
+type options struct {
+	wpbake  string
+	base    string
+	dir     string
+	corpora string
+	only    string
+	rounds  int
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.wpbake, "wpbake", "", "the wpbake `program`")
+	flag.StringVar(&o.base, "base", "", "the WordPress `tree` that corpora are made from")
+	flag.StringVar(&o.dir, "dir", "", "where corpora and results lie")
+	flag.StringVar(&o.corpora, "corpora", "small,medium", "`names` out of small, medium, large")
+	flag.StringVar(&o.only, "only", "", "measure only works whose name begins with `text`")
+	flag.IntVar(&o.rounds, "rounds", 5, "rounds after the warm-up")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second interrupt ends it at once
+	if err := run(ctx, o); err != nil {
+		fmt.Fprintln(os.Stderr, "bench: error:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, o options) error {
+	for _, path := range []*string{&o.wpbake, &o.base, &o.dir} {
+		abs, err := filepath.Abs(*path)
+		if err != nil {
+			return err
+		}
+		*path = abs
+	}
+	if o.rounds < 1 {
+		return errors.New("want at least one round")
+	}
+	report := report{Machine: describeMachine(ctx, o.dir), Rounds: o.rounds}
+	for name := range strings.SplitSeq(o.corpora, ",") {
+		c, err := makeCorpus(o, name)
+		if err != nil {
+			return err
+		}
+		results, err := measure(ctx, o, c)
+		report.Results = append(report.Results, results...)
+		if err != nil {
+			return err
+		}
+	}
+	report.Machine.LoadAfter = load()
+	report.print(os.Stdout)
+	return errors.Join(report.write(filepath.Join(o.dir, "results.json")), tidy(o.dir))
+}
+
+// measure runs all works on one corpus.
+func measure(ctx context.Context, o options, c corpus) ([]result, error) {
+	scratch := filepath.Join(o.dir, "scratch", c.Name)
+	if err := os.MkdirAll(scratch, 0o755); err != nil {
+		return nil, err
+	}
+	var results []result
+	for _, w := range works(o, c, scratch) {
+		if !strings.HasPrefix(w.name, o.only) {
+			continue
+		}
+		fmt.Fprintf(os.Stderr, "%s: %s\n", c.Name, w.name)
+		r, err := w.contest(ctx, o.rounds)
+		if err != nil {
+			return results, fmt.Errorf("%s: %s: %w", c.Name, w.name, err)
+		}
+		r.Corpus = c.Name
+		results = append(results, r)
+	}
+	return results, nil
+}
+
+// tidy removes what the works left. It comes last: after thousands of files
+// are deleted, ext4 writes slowly for a while.
+func tidy(dir string) error { return os.RemoveAll(filepath.Join(dir, "scratch")) }
