@@ -66,17 +66,25 @@ func (c *cli) build(ctx context.Context, o buildOptions) error {
 	}{o.version, built.Digest, built.Manifest.Artifact.Size, built.Dir})
 }
 
+// checkTree refuses what is no directory before anything else is done.
+func checkTree(tree string) error {
+	const hint = "--tree DIR names the directory that holds wp-includes"
+	info, err := os.Stat(tree)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return &usageError{err: fmt.Errorf("no tree %q", tree), hint: hint}
+	case err != nil:
+		return fmt.Errorf("reading tree %q: %w", tree, err)
+	case !info.IsDir():
+		return &usageError{err: fmt.Errorf("tree %q is not a directory", tree), hint: hint}
+	}
+	return nil
+}
+
 // makeArtifact looks at the tree as WordPress and builds it.
 func (c *cli) makeArtifact(ctx context.Context, o buildOptions) (artifact.Built, error) {
-	info, err := os.Stat(o.tree)
-	if err == nil && !info.IsDir() {
-		err = errors.New("not a directory")
-	}
-	if errors.Is(err, fs.ErrNotExist) {
-		return artifact.Built{}, &usageError{err: fmt.Errorf("no tree %q", o.tree), hint: "--tree DIR names the directory that holds wp-includes"}
-	}
-	if err != nil {
-		return artifact.Built{}, fmt.Errorf("reading tree %q: %w", o.tree, err)
+	if err := checkTree(o.tree); err != nil {
+		return artifact.Built{}, err
 	}
 	site, err := wordpress.Inspect(os.DirFS(o.tree))
 	if err != nil {

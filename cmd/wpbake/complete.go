@@ -24,7 +24,7 @@ func (c *cli) completeVersions(cmd *cobra.Command, args []string, _ string) ([]s
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	store, err := openStore(ctx, cfg, nil)
+	store, err := lookInto(ctx, cfg)
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}

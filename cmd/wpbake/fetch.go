@@ -49,7 +49,7 @@ and, in .wpbake/, the list of files.`,
 }
 
 func (c *cli) fetch(ctx context.Context, cfg Config, o fetchOptions) error {
-	store, err := openStore(ctx, cfg, nil)
+	store, err := lookInto(ctx, cfg)
 	if err != nil {
 		return err
 	}

@@ -11,18 +11,8 @@ import (
 // hintOf returns what to do about an error: the outermost hint that says
 // something, else one by what the error means.
 func hintOf(err error) string {
-	for e := err; e != nil; {
-		var own interface {
-			error
-			Hint() string
-		}
-		if !errors.As(e, &own) {
-			break
-		}
-		if h := own.Hint(); h != "" {
-			return h
-		}
-		e = errors.Unwrap(own)
+	if h := ownHint(err); h != "" {
+		return h
 	}
 	switch {
 	case errors.Is(err, bake.ErrCredentials), errors.Is(err, artifact.ErrCredentials):
@@ -35,6 +25,28 @@ func hintOf(err error) string {
 		return "--group NAME; aws autoscaling describe-auto-scaling-groups lists them"
 	case errors.Is(err, context.Canceled):
 		return "nothing was changed; the same command again starts over"
+	}
+	return ""
+}
+
+// ownHint asks an error, then those that it wraps, for a hint.
+func ownHint(err error) string {
+	if own, ok := err.(interface{ Hint() string }); ok {
+		if h := own.Hint(); h != "" {
+			return h
+		}
+	}
+	var within []error
+	switch e := err.(type) {
+	case interface{ Unwrap() error }:
+		within = []error{e.Unwrap()}
+	case interface{ Unwrap() []error }:
+		within = e.Unwrap()
+	}
+	for _, inner := range within {
+		if h := ownHint(inner); h != "" {
+			return h
+		}
 	}
 	return ""
 }

@@ -33,7 +33,7 @@ func (c *cli) history(ctx context.Context, cfg Config) error {
 	if err := cfg.need("store", "group"); err != nil {
 		return err
 	}
-	store, err := openStore(ctx, cfg, nil)
+	store, err := lookInto(ctx, cfg)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -52,6 +53,15 @@ func (l *local) defaultDir() string {
 	return filepath.Join(home, ".local", "state", "wpbake", "local")
 }
 
+// command is a command line about this local cloud, whichever directory it has.
+func (l *local) command(words ...string) string {
+	line := "wpbake local " + strings.Join(words, " ")
+	if l.dir != l.defaultDir() {
+		line += " --dir " + shellWord(l.dir)
+	}
+	return line
+}
+
 // localOptions is how the local cloud is started.
 type localOptions struct {
 	port       int
@@ -91,7 +101,7 @@ func (o localOptions) validate(cmd *cobra.Command) error {
 	switch {
 	case o.port < 0 || o.port > 65535:
 		return usage(cmd, fmt.Errorf("--port %d: want 0 to 65535", o.port))
-	case o.speed < 0.1 || o.speed > 1000:
+	case !(o.speed >= 0.1 && o.speed <= 1000): // NaN is neither
 		return usage(cmd, fmt.Errorf("--speed %g: want 0.1 to 1000", o.speed))
 	case o.runner != "" && o.runner != "overlay" && o.runner != "plain":
 		return usage(cmd, fmt.Errorf("--runner %q: want overlay or plain", o.runner))
@@ -113,7 +123,7 @@ func (l *local) serve(ctx context.Context, o localOptions) error {
 	defer lock.Close()
 	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(o.port)))
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return &hintedError{err: fmt.Errorf("port %d is taken by another program", o.port), hint: "wpbake local start --port 0"}
+		return &hintedError{err: fmt.Errorf("port %d is taken by another program", o.port), hint: l.command("start", "--port", "0")}
 	}
 	if err != nil {
 		return fmt.Errorf("starting the local cloud: %w", err)

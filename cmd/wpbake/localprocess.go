@@ -85,7 +85,7 @@ func (l *local) running(ctx context.Context) (*localState, error) {
 func (l *local) needRunning(ctx context.Context) (*localState, error) {
 	s, err := l.running(ctx)
 	if err == nil && s == nil {
-		err = &hintedError{err: errors.New("the local cloud does not run"), hint: "wpbake local start"}
+		err = &hintedError{err: errors.New("the local cloud does not run"), hint: l.command("start")}
 	}
 	return s, err
 }
@@ -111,7 +111,7 @@ func (l *local) start(ctx context.Context, o localOptions) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-died:
-			return &hintedError{err: fmt.Errorf("starting the local cloud: %s", l.lastWords()), hint: "the log is " + l.logFile()}
+			return l.lastWords()
 		case <-tick.C:
 		}
 		if s, err := l.running(ctx); err != nil || s != nil {
@@ -125,7 +125,7 @@ func (l *local) start(ctx context.Context, o localOptions) error {
 }
 
 func (l *local) started(s *localState) error {
-	l.say("for any AWS client: eval \"$(wpbake local env)\"")
+	l.say("for any AWS client: eval \"$(%s)\"", l.command("env"))
 	return l.answer(s)
 }
 
@@ -174,16 +174,21 @@ func (l *local) spawn(o localOptions) (died <-chan struct{}, err error) {
 	return gone, nil
 }
 
-// lastWords is the error that the detached local cloud ended with.
-func (l *local) lastWords() string {
+// lastWords is the error that the detached local cloud ended with, and its
+// hint.
+func (l *local) lastWords() error {
 	log, _ := os.ReadFile(l.logFile())
-	last := "it ended at once"
+	text, hint := "it ended at once", "the log is "+l.logFile()
 	for line := range strings.Lines(string(log)) {
-		if msg, ok := strings.CutPrefix(strings.TrimSpace(line), "wpbake: error: "); ok {
-			last = msg
+		line = strings.TrimSpace(line)
+		if said, ok := strings.CutPrefix(line, "wpbake: error: "); ok {
+			text = strings.TrimPrefix(said, "starting the local cloud: ")
+		}
+		if said, ok := strings.CutPrefix(line, "wpbake: hint: "); ok {
+			hint = said
 		}
 	}
-	return last
+	return &hintedError{err: errors.New("starting the local cloud: " + text), hint: hint}
 }
 
 func (l *local) stopCommand() *cobra.Command {

@@ -53,6 +53,11 @@ are left as they are, other bytes are refused.`,
 }
 
 func (c *cli) publish(ctx context.Context, cfg Config, o publishOptions) error {
+	if o.from == "" {
+		if err := checkTree(o.build.tree); err != nil {
+			return err
+		}
+	}
 	store, err := openStore(ctx, cfg, nil)
 	if err != nil {
 		return err

@@ -46,6 +46,11 @@ up a run that was stopped.`,
 			if o.onBusy, err = parseOnBusy(cmd, busy); err != nil {
 				return err
 			}
+			if cfg.Tree != "" {
+				if err := checkTree(cfg.Tree); err != nil {
+					return err
+				}
+			}
 			if o.dryRun {
 				return c.dryRelease(cmd.Context(), cfg, o)
 			}

@@ -45,7 +45,7 @@ type shown struct {
 }
 
 func (c *cli) show(ctx context.Context, cfg Config, v artifact.Version) error {
-	store, err := openStore(ctx, cfg, nil)
+	store, err := lookInto(ctx, cfg)
 	if err != nil {
 		return err
 	}
@@ -73,7 +73,7 @@ func (c *cli) components(kind string, list []artifact.Component) {
 
 // showAll lists the versions in the store.
 func (c *cli) showAll(ctx context.Context, cfg Config) error {
-	store, err := openStore(ctx, cfg, nil)
+	store, err := lookInto(ctx, cfg)
 	if err != nil {
 		return err
 	}

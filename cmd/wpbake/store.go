@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -78,6 +80,20 @@ func openStore(ctx context.Context, cfg Config, clients *aws.Clients) (artifact.
 		}
 	}
 	return s3store.New(clients.S3(), u.bucket, u.prefix, cfg.BucketOwner), nil
+}
+
+// lookInto opens the store for a command that only reads: a directory that is
+// not there is a mistyped one, and is not made.
+func lookInto(ctx context.Context, cfg Config) (artifact.Store, error) {
+	if u, err := parseStore(cfg.Store); err == nil && u.dir != "" {
+		if _, err := os.Stat(u.dir); errors.Is(err, fs.ErrNotExist) {
+			return nil, &hintedError{
+				err:  fmt.Errorf("no store %q: the directory does not exist", cfg.Store),
+				hint: "correct the store's URL; wpbake publish makes a store in a new directory",
+			}
+		}
+	}
+	return openStore(ctx, cfg, nil)
 }
 
 func loadAWS(ctx context.Context, cfg Config) (*aws.Clients, error) {

@@ -61,7 +61,7 @@ func optionalDigest(cmd *cobra.Command, s string) (artifact.Digest, error) {
 }
 
 func (c *cli) verify(ctx context.Context, cfg Config, o verifyOptions) error {
-	store, err := openStore(ctx, cfg, nil)
+	store, err := lookInto(ctx, cfg)
 	if err != nil {
 		return err
 	}

@@ -68,6 +68,26 @@ func TestEveryCommandHasAnExample(t *testing.T) {
 	}
 }
 
+func TestHintIsFoundInsideOtherErrors(t *testing.T) {
+	hinted := &hintedError{err: errors.New("x"), hint: "do this"}
+	silent := &hintedError{err: fmt.Errorf("%w: %w", errors.New("kind"), hinted)}
+	for name, tt := range map[string]struct {
+		err  error
+		want string
+	}{
+		"none":               {errors.New("x"), ""},
+		"wrapped":            {fmt.Errorf("doing: %w", hinted), "do this"},
+		"one of two":         {errors.Join(errors.New("y"), hinted), "do this"},
+		"below a silent one": {silent, "do this"},
+		"outermost":          {&hintedError{err: hinted, hint: "do that"}, "do that"},
+		"by meaning":         {fmt.Errorf("asking: %w", bake.ErrNoGroup), "--group NAME; aws autoscaling describe-auto-scaling-groups lists them"},
+	} {
+		if got := hintOf(tt.err); got != tt.want {
+			t.Errorf("%s: hint %q, want %q", name, got, tt.want)
+		}
+	}
+}
+
 func TestNearest(t *testing.T) {
 	known := []string{"tree", "store", "group", "refresh.bake_time"}
 	for word, want := range map[string]string{

@@ -112,6 +112,7 @@ func kindOfValidation(operation, message string) error {
 
 const (
 	credentialsHint = `AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY name credentials; eval "$(wpbake local env)" those of the local cloud`
+	unreachedHint   = `look at the network, AWS_REGION and AWS_ENDPOINT_URL; eval "$(wpbake local env)" leads to the local cloud that runs`
 	renewHint       = "renew the credentials, then the same command again; wpbake resume takes up a rollout under way"
 )
 
@@ -126,6 +127,8 @@ func (e *Error) Hint() string {
 		return credentialsHint
 	case e.kind == bake.ErrDenied:
 		return e.allow()
+	case e.Code == "" && errors.As(e.err, new(*url.Error)):
+		return unreachedHint
 	}
 	return ""
 }

@@ -157,5 +157,8 @@ func TestUnreachable(t *testing.T) {
 		if want := `calling CancelInstanceRefresh for "shop": reaching s3.example.com: connection refused (5 attempts)`; err == nil || err.Error() != want {
 			t.Errorf("got %v", err)
 		}
+		if h := hint(err); !strings.Contains(h, "AWS_ENDPOINT_URL") {
+			t.Errorf("hint %q", h)
+		}
 	})
 }
