@@ -76,7 +76,7 @@ func perform(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	d := &demo{stack: stack, names: map[string]string{e2e.NoRelease: "no release"}}
+	d := &demo{stack: stack, names: map[string]string{e2e.NoRelease: noRelease}}
 	err = d.tell(ctx)
 	d.table(os.Stdout)
 	if o.keep && ctx.Err() == nil {

@@ -2,18 +2,24 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/wpbake/wpbake/ci/e2e"
 )
+
+// noRelease is what nodes have before the first one.
+const noRelease = "no release"
 
 // demo is one telling of the story.
 type demo struct {
@@ -30,6 +36,7 @@ type step struct {
 	args   []string     // of wpbake
 	exit   int
 	prints []string // must be in what it prints
+	sees   []string // the releases that clients must meet, and no others
 	serves string   // the version that every node is proven on afterwards
 }
 
@@ -44,16 +51,16 @@ type row struct {
 func (d *demo) steps() []step {
 	return []step{
 		{say: "the first release: nodes that serve nothing yet are replaced one by one",
-			args: []string{"release", "v1"}, serves: "v1"},
+			args: []string{"release", "v1"}, sees: []string{noRelease, "v1"}, serves: "v1"},
 		{say: "a theme file is edited, and released",
 			before: func() error { return d.stack.EditTheme("Winter is coming.") },
-			args:   []string{"release", "v2"}, serves: "v2"},
+			args:   []string{"release", "v2"}, sees: []string{"v1", "v2"}, serves: "v2"},
 		{say: "a plugin with a parse error is added, and released",
 			before: d.stack.AddBrokenPlugin,
-			args:   []string{"release", "v3"}, exit: 3, serves: "v2",
+			args:   []string{"release", "v3"}, exit: 3, sees: []string{"v2"}, serves: "v2",
 			prints: []string{"PHP Parse error", e2e.BrokenPlugin, fmt.Sprintf("line %d", e2e.BrokenLine)}},
 		{say: "back to the release before",
-			args: []string{"rollback"}, serves: "v1"},
+			args: []string{"rollback"}, sees: []string{"v1", "v2"}, serves: "v1"},
 	}
 }
 
@@ -104,7 +111,7 @@ func (d *demo) step(ctx context.Context, number int, s step) error {
 	d.rows = append(d.rows, row{
 		name: fmt.Sprintf("%d wpbake %s", number, strings.Join(s.args, " ")), seconds: seconds, tally: tally, seen: d.seen(tally),
 	})
-	return errors.Join(err, s.judge(exit, printed), judgeLoad(tally), d.unknown(tally), d.served(ctx, proven))
+	return errors.Join(err, s.judge(exit, printed), judgeLoad(tally), d.judgeReleases(s, tally), d.served(ctx, proven))
 }
 
 // run runs wpbake and shows what it prints while it does.
@@ -157,6 +164,9 @@ func (s step) judge(exit int, printed string) error {
 
 // judgeLoad tells what clients suffered.
 func judgeLoad(t e2e.Tally) error {
+	if t.Requests == 0 || t.Sessions == 0 {
+		return fmt.Errorf("%d requests and %d visits in a session: nothing was tested", t.Requests, t.Sessions)
+	}
 	if t.Failed == 0 && t.Lost == 0 {
 		return nil
 	}
@@ -188,15 +198,25 @@ func (d *demo) proven(ctx context.Context, version string) (digest string, err e
 	return digest, nil
 }
 
-// unknown finds answers of a release that should never have been in service.
-func (d *demo) unknown(t e2e.Tally) error {
-	for release, n := range t.Releases {
-		if d.names[release] == "" {
-			return fmt.Errorf("%d requests were answered by release %s, which never passed", n, release)
-		}
+// judgeReleases compares the releases that answered with those that may and
+// must: a bad one never meets a client, and a roll is seen by clients.
+func (d *demo) judgeReleases(s step, t e2e.Tally) error {
+	seen := map[string]bool{}
+	for digest := range t.Releases {
+		seen[d.name(digest)] = true
+	}
+	want := map[string]bool{}
+	for _, name := range s.sees {
+		want[name] = true
+	}
+	if !maps.Equal(seen, want) {
+		return fmt.Errorf("clients met the releases %q, want %q", slices.Sorted(maps.Keys(seen)), s.sees)
 	}
 	return nil
 }
+
+// name is a release as people know it.
+func (d *demo) name(digest string) string { return cmp.Or(d.names[digest], digest) }
 
 // served asks the site itself: each of a dozen fresh connections must be
 // answered by the release.

@@ -17,11 +17,7 @@ func (d *demo) seen(t e2e.Tally) string {
 	})
 	parts := make([]string, len(digests))
 	for i, digest := range digests {
-		name := d.names[digest]
-		if name == "" {
-			name = digest
-		}
-		parts[i] = fmt.Sprintf("%s %d×", name, t.Releases[digest])
+		parts[i] = fmt.Sprintf("%s %d×", d.name(digest), t.Releases[digest])
 	}
 	return strings.Join(parts, ", ")
 }
