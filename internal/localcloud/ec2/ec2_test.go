@@ -379,6 +379,9 @@ func TestRestoredInstancesStartAgain(t *testing.T) {
 				t.Fatal(err)
 			}
 			restored.Resume(t.Context())
+			if state, _, _ := restored.State(*i.InstanceId); state != "running" {
+				t.Errorf("rebooting with the cloud, it is %s: its group would replace it", state)
+			}
 			synctest.Wait()
 			if host, running := restored.Address(*i.InstanceId); !running || host != test.address {
 				t.Errorf("restored at %s, running %v, want %s", host, running, test.address)

@@ -332,7 +332,8 @@ func (s *Service) Kill(id string) error {
 	return m.process.Kill()
 }
 
-// Resume starts what ran when the state was saved.
+// Resume starts what ran when the state was saved. To the outside the instances
+// were rebooted: one that was running stays so, or its group would replace it.
 func (s *Service) Resume(ctx context.Context) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -364,7 +365,6 @@ func (s *Service) resume(ctx context.Context, i *instance) {
 		}
 		i.Address = address
 	}
-	i.State = types.InstanceStateNamePending
 	s.boot(ctx, i)
 }
 
