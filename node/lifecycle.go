@@ -27,19 +27,23 @@ const (
 func complete(ctx context.Context, l Lifecycle, c Completion, patience time.Duration) (told bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, actionPatience)
 	defer cancel()
+	var answer error // the last one; a call cut off by the end of ctx has none
 	for begun := time.Now(); ; {
 		err := completeOnce(ctx, l, c)
 		if err == nil {
 			return true, nil
 		}
-		if errors.Is(err, ErrNoAction) && time.Since(begun) >= patience {
+		if answer == nil || ctx.Err() == nil {
+			answer = err
+		}
+		if errors.Is(answer, ErrNoAction) && time.Since(begun) >= patience {
 			return false, nil
 		}
 		if pause(ctx, completeRetry) != nil {
-			if errors.Is(err, ErrNoAction) {
+			if errors.Is(answer, ErrNoAction) {
 				return false, nil
 			}
-			return false, fmt.Errorf("telling hook %q %s: %w", c.Hook, c.Result, err)
+			return false, fmt.Errorf("telling hook %q %s: %w", c.Hook, c.Result, answer)
 		}
 	}
 }

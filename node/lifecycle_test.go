@@ -102,6 +102,24 @@ func TestCompleteIsBounded(t *testing.T) {
 	})
 }
 
+// cutOff has no action, and its last call is cut off by the end of patience.
+type cutOff struct{ slow }
+
+func (c cutOff) Complete(ctx context.Context, _ Completion) error {
+	if deadline, _ := ctx.Deadline(); time.Until(deadline) < completeAttempt {
+		return c.slow.Complete(ctx, Completion{})
+	}
+	return ErrNoAction
+}
+
+func TestCompleteCutOffHasNoAction(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		if told, err := complete(t.Context(), cutOff{}, Completion{Result: Continue}, actionPatience); told || err != nil {
+			t.Errorf("told %v, %v", told, err)
+		}
+	})
+}
+
 func TestKeepAlive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hook{}
