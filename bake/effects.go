@@ -56,16 +56,37 @@ func (r *run) startRefresh(ctx context.Context, s State) (Result, bool, error) {
 	if err := r.fence(ctx); err != nil {
 		return Result{}, false, err
 	}
-	id, err := r.b.o.Cloud.Refreshes.Start(ctx, NewRefresh{
+	whole, cancel := uncut(ctx)
+	defer cancel()
+	id, err := r.b.o.Cloud.Refreshes.Start(whole, NewRefresh{
 		Group: r.rec.Group, Templates: s.Templates, Preferences: preferencesFor(s.Group, r.b.o.Refresh),
 	})
 	if errors.Is(err, ErrRefreshActive) {
 		return Result{}, false, pause(ctx, r.b.o.Poll) // the next look tells whose it is
 	}
 	if err != nil {
-		return Result{}, false, err
+		return Result{}, false, r.doubtStart(whole, err)
 	}
-	return Result{}, false, r.step(ctx, StepRefresh, func(rec *Record) { rec.Refresh = id })
+	return Result{}, false, r.step(whole, StepRefresh, func(rec *Record) { rec.Refresh = id })
+}
+
+// doubtStart asks whether a start that was answered with an error happened all
+// the same: an error can stand for an answer that was lost.
+func (r *run) doubtStart(ctx context.Context, err error) error {
+	refreshes, lerr := r.b.o.Cloud.Refreshes.Refreshes(ctx, r.rec.Group)
+	if lerr != nil {
+		return &Adrift{Run: r.rec.Run, Err: err, Unsure: true}
+	}
+	if f := r.rec.find(refreshes); f != nil {
+		return r.step(ctx, StepRefresh, func(rec *Record) { rec.Refresh = f.ID })
+	}
+	return err
+}
+
+// uncut is a context for an effect and its record, which an interrupt must not
+// part: nobody could say then whether the group was touched.
+func uncut(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
 }
 
 // turnBack saves what can be seen of the bad node and tells AWS to go back.
@@ -74,16 +95,16 @@ func (r *run) turnBack(ctx context.Context, s State, a Action) error {
 		return err
 	}
 	if !r.rec.Has(StepVerdict) || r.rec.Cause == "" {
-		if err := r.saveEvidence(ctx, s, a); err != nil {
-			r.b.tell(Event{Kind: "note", Run: r.rec.Run, Text: fmt.Sprintf("saving evidence: %v", err)})
-		}
+		r.saveEvidence(ctx, s, a)
 		err := r.step(ctx, StepVerdict, func(rec *Record) { rec.Cause, rec.BadNode = a.Cause, a.Node })
 		if err != nil {
 			return err
 		}
 		r.b.tell(Event{Kind: "verdict", Run: r.rec.Run, Version: r.rec.Version, Text: "bad: " + a.Cause})
 	}
-	err := r.b.o.Cloud.Refreshes.Rollback(ctx, r.rec.Group)
+	whole, cancel := uncut(ctx)
+	defer cancel()
+	err := r.b.o.Cloud.Refreshes.Rollback(whole, r.rec.Group)
 	switch {
 	case errors.Is(err, ErrNoRefresh):
 		return pause(ctx, r.b.o.Poll) // it ended or turned back meanwhile: the next look tells
@@ -93,7 +114,7 @@ func (r *run) turnBack(ctx context.Context, s State, a Action) error {
 	case err != nil:
 		return err
 	}
-	return r.step(ctx, StepRollback, func(*Record) {})
+	return r.step(whole, StepRollback, func(*Record) {})
 }
 
 // fence makes sure of the lock right before an effect that cannot be guarded
@@ -135,10 +156,8 @@ func (r *run) writeProven(ctx context.Context, s State, o Outcome) error {
 		if o == RolledBack {
 			return p
 		}
-		if r.rec.Kind == Rollback {
-			if pin, ok := s.pin(r.rec.Base[0]); ok && pin.Manifest != r.rec.Manifest {
-				p = p.withdrawing(pin.Manifest, now)
-			}
+		if pin, ok := s.basePin(); ok && r.rec.Kind == Rollback && pin.Manifest != r.rec.Manifest {
+			p = p.withdrawing(pin.Manifest, now)
 		}
 		return p.with(ProvenRelease{
 			Version: r.rec.Version, Manifest: r.rec.Manifest, Run: s.runOfTarget(),
@@ -155,7 +174,20 @@ func (r *run) end(ctx context.Context, o Outcome, cause string) error {
 	if err != nil {
 		return err
 	}
-	return r.lease.free(ctx)
+	r.free(ctx)
+	return nil
+}
+
+// free gives the lock back. What the run has to say stands in its record, so a
+// lock that stays until its lease ends is only told.
+func (r *run) free(ctx context.Context) {
+	if r.lease.lock.Expires.IsZero() {
+		return
+	}
+	var lost *LeaseLost
+	if err := r.lease.free(ctx); err != nil && !errors.As(err, &lost) {
+		r.b.tell(Event{Kind: "note", Run: r.rec.Run, Text: fmt.Sprintf("the lock stays until %s: %v", r.lease.lock.Expires.Format("15:04:05"), err)})
+	}
 }
 
 // giveUp asks for a person. A run that waiting cannot mend ends; another stays
@@ -174,17 +206,21 @@ func (r *run) giveUp(ctx context.Context, a Action) error {
 }
 
 func (r *run) result(s State, a Action) Result {
+	ended := r.rec.Ended
+	if ended.IsZero() {
+		ended = time.Now()
+	}
 	res := Result{
 		Outcome: a.Outcome, Kind: r.rec.Kind, Group: r.rec.Group, Run: r.rec.Run,
 		Version: r.rec.Version, Manifest: r.rec.Manifest, Templates: s.Templates, Refresh: r.rec.Refresh,
 		Nodes: provenNodes(s.Group), Cause: r.rec.Cause, BadNode: r.rec.BadNode,
-		Seconds: time.Since(r.rec.Started).Seconds(),
+		Seconds: ended.Sub(r.rec.Started).Seconds(),
 	}
 	switch a.Outcome {
 	case Released, Already:
 		res.Serving = r.rec.Version
 	case RolledBack:
-		if p, ok := s.pin(r.rec.Base[0]); ok {
+		if p, ok := s.basePin(); ok {
 			res.Serving = p.Version
 		}
 		res.Evidence = r.docs.evidence(r.rec.Run)

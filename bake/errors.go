@@ -147,18 +147,27 @@ func (e *NotProven) Hint() string {
 // Adrift says that this program could not go on while a refresh was under
 // way: AWS or the store answered with an error.
 type Adrift struct {
-	Run string
-	Err error
+	Run    string
+	Err    error
+	Unsure bool // nobody knows whether the refresh has started
 }
 
 func (e *Adrift) Error() string {
+	if e.Unsure {
+		return fmt.Sprintf("starting the instance refresh of run %s: %v; whether it has started is not known", e.Run, e.Err)
+	}
 	return fmt.Sprintf("watching run %s: %v; the instance refresh goes on under its own auto rollback", e.Run, e.Err)
 }
 
 func (e *Adrift) Unwrap() error { return e.Err }
 
 // Hint says how to take the run up again.
-func (e *Adrift) Hint() string { return "wpbake resume takes it up again, wpbake rollback undoes it" }
+func (e *Adrift) Hint() string {
+	if e.Unsure {
+		return "wpbake status shows whether a refresh goes on; wpbake resume takes the run up either way"
+	}
+	return "wpbake resume takes it up again, wpbake rollback undoes it"
+}
 
 // NothingOpen says that no run of the group waits to be finished.
 type NothingOpen struct{ Group string }

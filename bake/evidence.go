@@ -2,6 +2,7 @@ package bake
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/wpbake/wpbake/artifact"
@@ -22,7 +23,9 @@ type Evidence struct {
 	Saved      time.Time    `json:"saved"`
 }
 
-func (r *run) saveEvidence(ctx context.Context, s State, a Action) error {
+// saveEvidence tells when it cannot: evidence must not be in the way of going
+// back.
+func (r *run) saveEvidence(ctx context.Context, s State, a Action) {
 	e := Evidence{Format: 1, Run: r.rec.Run, Cause: a.Cause, Activities: s.Activities, Saved: time.Now().UTC()}
 	name := "refresh.json"
 	if a.Node != "" {
@@ -41,6 +44,7 @@ func (r *run) saveEvidence(ctx context.Context, s State, a Action) error {
 			e.Console = out
 		}
 	}
-	_, err := r.docs.write(ctx, r.docs.evidence(r.rec.Run)+name, e, artifact.Condition{})
-	return err
+	if _, err := r.docs.write(ctx, r.docs.evidence(r.rec.Run)+name, e, artifact.Condition{}); err != nil {
+		r.b.tell(Event{Kind: "note", Run: r.rec.Run, Text: fmt.Sprintf("saving evidence: %v", err)})
+	}
 }

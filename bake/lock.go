@@ -34,26 +34,48 @@ func (c claim) same(l Lock) bool {
 	return l.Kind == c.kind && l.Version == c.version && l.Manifest == c.manifest
 }
 
-// await returns the group's lock and its revision once nobody alive holds it.
-// It waits for a holder with the same aim, and for others when told to.
-func (b *Bake) await(ctx context.Context, c claim) (Lock, string, error) {
+// await returns the group's lock and its revision once nobody alive holds it,
+// and with it the run of the same aim that was waited for, if any. It waits for
+// others only when told to.
+func (b *Bake) await(ctx context.Context, c claim) (l Lock, etag, joined string, err error) {
 	told := false
 	for {
-		l, etag, err := b.docs().lock(ctx)
-		if err != nil || c.takeover != "" || !b.held(l) {
-			return l, etag, err
+		l, etag, err = b.docs().lock(ctx)
+		if err != nil || c.takeover != "" {
+			return l, etag, "", err
 		}
-		if !c.same(l) && b.o.OnBusy != Wait {
-			return l, "", &Busy{Group: b.o.Group, Lock: l}
+		busy, err := b.busy(ctx, l, c)
+		if err != nil || !busy {
+			return l, etag, joined, err
+		}
+		if c.same(l) {
+			joined = l.Run
+		} else if b.o.OnBusy != Wait {
+			return l, "", "", &Busy{Group: b.o.Group, Lock: l}
 		}
 		if !told {
-			b.tell(Event{Kind: "wait", Run: l.Run, Text: fmt.Sprintf("waiting for %s (%s of %s), its lease ends at %s", l.Holder.Name, l.Kind, l.Version, l.Expires.UTC().Format("15:04:05"))})
+			b.tell(Event{Kind: "wait", Run: l.Run, Text: fmt.Sprintf("waiting for %s (%s of %s, run %s)", l.Holder.Name, l.Kind, l.Version, l.Run)})
 			told = true
 		}
 		if err := pause(ctx, b.o.Poll); err != nil {
-			return l, "", &Interrupted{}
+			return l, "", "", &Interrupted{}
 		}
 	}
+}
+
+// busy reports whether a claim has to wait: a live process holds the lock or,
+// for one that was told to wait, the refresh of a run that nobody attends
+// still goes on.
+func (b *Bake) busy(ctx context.Context, l Lock, c claim) (bool, error) {
+	if b.held(l) || c.same(l) || b.o.OnBusy != Wait {
+		return b.held(l), nil
+	}
+	_, err := b.runFor(ctx, l, c)
+	var open *Unfinished
+	if errors.As(err, &open) {
+		return true, nil
+	}
+	return false, err
 }
 
 func (b *Bake) held(l Lock) bool {

@@ -127,15 +127,20 @@ func (o *observer) pinsOf(ctx context.Context, s State) (map[TemplateRef]Boot, e
 	for _, n := range s.Group.Nodes {
 		refs = append(refs, n.Template)
 	}
-	pins := map[TemplateRef]Boot{}
+	pins, gone := map[TemplateRef]Boot{}, map[TemplateRef]bool{}
 	for _, ref := range refs {
-		if ref.Version == "" || strings.HasPrefix(ref.Version, "$") {
+		if ref.Version == "" || strings.HasPrefix(ref.Version, "$") || gone[ref] {
 			continue
 		}
 		p, known := o.pins[ref]
 		if !known {
 			var err error
-			if p, err = o.readPin(ctx, ref); err != nil {
+			p, err = o.readPin(ctx, ref)
+			if errors.Is(err, ErrNoTemplate) {
+				gone[ref] = true // until the next look: EC2 can be late to show what was just made
+				continue
+			}
+			if err != nil {
 				return nil, err
 			}
 			o.pins[ref] = p
@@ -147,11 +152,9 @@ func (o *observer) pinsOf(ctx context.Context, s State) (map[TemplateRef]Boot, e
 	return pins, nil
 }
 
+// readPin returns nil for a template version that pins nothing of wpbake's.
 func (o *observer) readPin(ctx context.Context, ref TemplateRef) (*Boot, error) {
 	v, err := o.b.o.Cloud.Templates.Version(ctx, ref)
-	if errors.Is(err, ErrNoTemplate) {
-		return nil, nil
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -187,6 +190,7 @@ func (o *observer) reportsOf(ctx context.Context, s State) (map[string]node.Repo
 			if err != nil {
 				return nil, err
 			}
+			r.Run = run // a report counts where it stands
 			if old, ok := reports[r.Instance]; !ok || old.Finished.Before(r.Finished) {
 				reports[r.Instance] = r
 			}

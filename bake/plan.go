@@ -77,8 +77,8 @@ func Next(s State) Action {
 			Fix: "wpbake status shows what runs; wpbake release again if it is not this version"}
 	}
 	if !sameTemplates(s.Group.Templates, s.Record.Base) && !sameTemplates(s.Group.Templates, s.Templates) {
-		return Action{Verb: GiveUp, Text: fmt.Sprintf("somebody changed the group's launch template to %s while this run was preparing", describeTemplates(s.Group.Templates)),
-			Fix: "wpbake status; then the same command again"}
+		return Action{Verb: Finish, Outcome: Abandoned, Cause: fmt.Sprintf("somebody changed the group's launch template to %s while this run was preparing", describeTemplates(s.Group.Templates)),
+			Fix: "wpbake status; then the same command again, which starts from what the group has now"}
 	}
 	return Action{Verb: StartRefresh}
 }
@@ -155,15 +155,22 @@ func endedWithoutUndoing(s State) Action {
 
 func finishWhenProven(s State, templates []TemplateRef, o Outcome) Action {
 	missing := unproven(s, templates)
+	if o == Released {
+		missing = append(missing, unpinned(s)...)
+	}
 	if len(missing) == 0 {
 		return Action{Verb: Finish, Outcome: o, Cause: s.Record.Cause, Node: s.Record.BadNode}
 	}
 	if s.Now.Sub(settledAt(s)) < s.Limits.Settle {
 		return Action{Verb: Look, Text: "proving the fleet: " + missing[0]}
 	}
-	return Action{Verb: GiveUp, Cause: s.Record.Cause,
+	a := Action{Verb: GiveUp, Cause: s.Record.Cause,
 		Text: "the refresh ended " + s.Refresh.Status + ", but the fleet could not be proven: " + strings.Join(missing, "; "),
 		Fix:  "wpbake status; aws ec2 get-console-output shows what a node says"}
+	if !sameTemplates(s.Group.Templates, templates) {
+		a.Outcome = Unproven // somebody moved the group on: an open run would be in the way of every later one
+	}
+	return a
 }
 
 // settledAt is when this program saw the refresh ended: AWS's clock is not

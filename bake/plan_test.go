@@ -91,7 +91,7 @@ func TestNext(t *testing.T) {
 		{name: "template of the group changed meanwhile", change: func(s *State) {
 			s.Refresh, s.Record.Refresh = nil, ""
 			s.Group.Templates = []TemplateRef{{ID: "lt-1", Version: "9"}}
-		}, verb: GiveUp, says: "somebody changed"},
+		}, verb: Finish, outcome: Abandoned, says: "somebody changed"},
 		{name: "foreign refresh before ours", change: func(s *State) {
 			s.Refresh, s.Record.Refresh, s.Foreign = nil, "", &Refresh{ID: "r-9", Status: "InProgress"}
 		}, verb: Finish, outcome: Abandoned, says: "r-9"},
@@ -157,7 +157,19 @@ func TestNext(t *testing.T) {
 			s.Reports["i-new1"] = r
 			s.settle("Successful", 6*time.Minute)
 		}, verb: GiveUp, says: oldSum.Short()},
-		{name: "successful, saved version did not move", change: func(s *State) { s.replaceAll(); s.settle("Successful", 6*time.Minute) }, verb: GiveUp, says: "saved version"},
+		{name: "successful, saved version did not move", change: func(s *State) { s.replaceAll(); s.settle("Successful", 6*time.Minute) }, verb: GiveUp, outcome: Unproven, says: "saved version"},
+		{name: "successful, what it pins cannot be read", change: func(s *State) {
+			s.replaceAll()
+			s.saved()
+			delete(s.Pins, target)
+			s.settle("Successful", 6*time.Minute)
+		}, verb: GiveUp, says: "does not pin"},
+		{name: "successful, a node in standby", change: func(s *State) {
+			s.replaceAll()
+			s.saved()
+			s.add("i-standby", base, "Standby", good("R41", oldSum))
+			s.settle("Successful", 0)
+		}, verb: Finish, outcome: Released},
 		{name: "successful and proven", change: func(s *State) { s.replaceAll(); s.saved(); s.settle("Successful", 0) }, verb: Finish, outcome: Released},
 		{name: "rolling back", change: func(s *State) { s.Refresh.Status = "RollbackInProgress" }, verb: Look, says: "rolling back"},
 		{name: "rolled back and proven", change: func(s *State) { s.settle("RollbackSuccessful", 0) }, verb: Finish, outcome: RolledBack},

@@ -10,7 +10,7 @@ import (
 // unproven lists what is missing for the fleet to be proven on the given
 // template versions: the group's saved versions are these, every node was
 // launched from them, and every node in service reported the digest that its
-// template version pins. A node on its way out does not count.
+// template version pins. A node on its way out or in standby does not count.
 func unproven(s State, templates []TemplateRef) []string {
 	var missing []string
 	if !sameTemplates(s.Group.Templates, templates) {
@@ -18,7 +18,7 @@ func unproven(s State, templates []TemplateRef) []string {
 	}
 	inService := 0
 	for _, n := range s.Group.Nodes {
-		if leaving(n) {
+		if leaving(n) || standby(n) {
 			continue
 		}
 		if n.Lifecycle == "InService" {
@@ -57,6 +57,18 @@ func nodeUnproven(s State, n Node, templates []TemplateRef) string {
 	return ""
 }
 
+// unpinned lists the run's template versions that are not seen to pin its
+// release: their nodes' reports would prove something else, or nothing.
+func unpinned(s State) []string {
+	var missing []string
+	for _, t := range s.Templates {
+		if p, ok := s.pin(t); !ok || p.Manifest != s.Record.Manifest {
+			missing = append(missing, fmt.Sprintf("version %s of launch template %s does not pin %s", t.Version, t.ID, s.Record.Manifest.Short()))
+		}
+	}
+	return missing
+}
+
 // pin finds what a template version pins, by id or name.
 func (s State) pin(t TemplateRef) (Boot, bool) {
 	for ref, p := range s.Pins {
@@ -65,6 +77,14 @@ func (s State) pin(t TemplateRef) (Boot, bool) {
 		}
 	}
 	return Boot{}, false
+}
+
+// basePin finds what ran when the run began, when that was a release.
+func (s State) basePin() (Boot, bool) {
+	if len(s.Record.Base) == 0 {
+		return Boot{}, false
+	}
+	return s.pin(s.Record.Base[0])
 }
 
 // provenNodes counts the nodes in service.
@@ -77,6 +97,10 @@ func provenNodes(g Group) int {
 	}
 	return count
 }
+
+// standby reports whether a person took a node out of service without
+// removing it: a refresh leaves it alone.
+func standby(n Node) bool { return n.Lifecycle == "Standby" || n.Lifecycle == "EnteringStandby" }
 
 // leaving reports whether a node is on its way out of the group.
 func leaving(n Node) bool {

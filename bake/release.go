@@ -1,6 +1,7 @@
 package bake
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -77,7 +78,7 @@ func (b *Bake) perform(ctx context.Context, c claim, fresh func(Lock) (Record, e
 // result or the error is final.
 func (b *Bake) acquire(ctx context.Context, c claim) (*lease, Result, error) {
 	for {
-		l, etag, err := b.await(ctx, c)
+		l, etag, joined, err := b.await(ctx, c)
 		if err != nil {
 			return nil, Result{}, err
 		}
@@ -86,7 +87,7 @@ func (b *Bake) acquire(ctx context.Context, c claim) (*lease, Result, error) {
 			return nil, Result{}, err
 		}
 		if run != l.Run {
-			if res, ok, err := b.already(ctx, c); ok || err != nil {
+			if res, ok, err := b.nothingLeft(ctx, c, joined); ok || err != nil {
 				return nil, res, err
 			}
 		}
@@ -94,8 +95,74 @@ func (b *Bake) acquire(ctx context.Context, c claim) (*lease, Result, error) {
 		if errors.Is(err, artifact.ErrChanged) || errors.Is(err, artifact.ErrExists) {
 			continue
 		}
+		if err == nil && run != l.Run {
+			b.replace(ctx, l, c)
+		}
 		return got, Result{}, err
 	}
+}
+
+// nothingLeft answers without a run of its own: the group is on the release
+// already, or joined, a run of the same release that was waited for, has ended.
+func (b *Bake) nothingLeft(ctx context.Context, c claim, joined string) (Result, bool, error) {
+	if res, ok, err := b.already(ctx, c); ok || err != nil || joined == "" {
+		return res, ok, err
+	}
+	rec, _, err := b.docs().record(ctx, joined)
+	if err != nil || rec.Outcome == "" {
+		return Result{}, false, err
+	}
+	res, err := b.ended(ctx, rec)
+	return res, err == nil, err
+}
+
+// ended is the result that a finished run's record stands for.
+func (b *Bake) ended(ctx context.Context, rec Record) (Result, error) {
+	s, err := b.observer().look(ctx, rec)
+	if err != nil {
+		return Result{}, err
+	}
+	r := &run{b: b, docs: b.docs(), rec: rec}
+	return r.result(s, Action{Outcome: rec.Outcome}), nil
+}
+
+// replace writes the outcome of an unfinished run whose place in the lock was
+// just taken, as far as it can still be seen: a detached release may have been
+// proven meanwhile. The run that took its place goes on in any case.
+func (b *Bake) replace(ctx context.Context, old Lock, c claim) {
+	err := b.conclude(ctx, old.Run, fmt.Sprintf("unfinished when %s of %s began", c.kind, c.version))
+	if err != nil {
+		b.tell(Event{Kind: "note", Run: old.Run, Text: fmt.Sprintf("concluding run %s: %v", old.Run, err)})
+	}
+}
+
+func (b *Bake) conclude(ctx context.Context, name, why string) error {
+	if name == "" {
+		return nil
+	}
+	rec, etag, err := b.docs().record(ctx, name)
+	if err != nil || rec.Run == "" || rec.Outcome != "" {
+		return err
+	}
+	r := &run{b: b, docs: b.docs(), rec: rec, eyes: b.observer()}
+	s, err := r.eyes.look(ctx, rec)
+	if err != nil {
+		return err
+	}
+	a := Next(s)
+	if a.Verb != Finish {
+		a = Action{Outcome: Unproven, Cause: why}
+		if s.Refresh == nil && !rec.Has(StepRefresh) {
+			a.Outcome = Abandoned
+		}
+	} else if a.Outcome != Abandoned {
+		if err := r.writeProven(ctx, s, a.Outcome); err != nil {
+			return err
+		}
+	}
+	rec.Outcome, rec.Cause, rec.Ended = a.Outcome, cmp.Or(rec.Cause, a.Cause), time.Now().UTC()
+	_, err = r.docs.write(ctx, r.docs.recordName(name), rec, artifact.Condition{ETag: etag})
+	return err
 }
 
 // unfinished returns the lock of a run without an outcome, if there is one.
@@ -193,6 +260,7 @@ func (b *Bake) Watch(ctx context.Context) (Result, error) {
 	}
 	w := &run{b: b, docs: b.docs(), eyes: b.observer()}
 	for {
+		attended := b.attended(ctx, l.Run) // before the record: its holder writes the outcome, then goes
 		if w.rec, _, err = w.docs.record(ctx, l.Run); err != nil {
 			return Result{}, err
 		}
@@ -204,19 +272,30 @@ func (b *Bake) Watch(ctx context.Context) (Result, error) {
 		if w.rec.Outcome != "" {
 			return w.result(s, Action{Outcome: w.rec.Outcome}), nil
 		}
-		if s.Refresh != nil && !s.Refresh.Active() && !b.attended(ctx) {
-			return Result{}, &PersonNeeded{Run: l.Run, Fix: "wpbake resume writes the outcome down",
-				Text: fmt.Sprintf("instance refresh %s ended %s and nobody attends run %s any more", s.Refresh.ID, s.Refresh.Status, l.Run)}
+		if !attended && (s.Refresh == nil || !s.Refresh.Active()) {
+			return Result{}, unattended(l.Run, s.Refresh)
 		}
-		w.wait(Next(s).Text)
+		if a := Next(s); a.Verb == Look {
+			w.wait(a.Text)
+		}
 		if err := pause(ctx, b.o.Poll); err != nil {
 			return Result{}, &Interrupted{Run: l.Run, Touched: s.Refresh != nil}
 		}
 	}
 }
 
-// attended reports whether a live process holds the lock.
-func (b *Bake) attended(ctx context.Context) bool {
+// unattended is a run that nothing will move on but a person.
+func unattended(run string, f *Refresh) error {
+	if f == nil {
+		return &FailedUntouched{Run: run, Cause: fmt.Sprintf("run %s stopped before its refresh and nobody attends it", run),
+			Fix: "wpbake resume goes on with it"}
+	}
+	return &PersonNeeded{Run: run, Fix: "wpbake resume writes the outcome down",
+		Text: fmt.Sprintf("instance refresh %s ended %s and nobody attends run %s any more", f.ID, f.Status, run)}
+}
+
+// attended reports whether a live process holds the lock for the run.
+func (b *Bake) attended(ctx context.Context, run string) bool {
 	l, _, err := b.docs().lock(ctx)
-	return err != nil || !l.Expires.IsZero() && time.Now().Before(l.Expires) && b.o.Alive(l.Holder)
+	return err != nil || l.Run == run && !l.Expires.IsZero() && time.Now().Before(l.Expires) && b.o.Alive(l.Holder)
 }

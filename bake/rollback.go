@@ -19,13 +19,31 @@ func (b *Bake) Rollback(ctx context.Context, v artifact.Version) (Result, error)
 	if err != nil {
 		return Result{}, err
 	}
-	l, _, err := b.docs().lock(ctx)
-	if err != nil {
-		return Result{}, err
-	}
 	if active != nil {
-		return b.undoActive(ctx, l, *active, v)
+		res, err := b.undoActive(ctx, *active, v)
+		if err != nil || wentBack(res, v) {
+			return res, err
+		}
+		b.tell(Event{Kind: "note", Run: res.Run, Text: fmt.Sprintf("the refresh to %s ended %s: going on from there", res.Version, res.Outcome)})
 	}
+	return b.rollbackTo(ctx, v)
+}
+
+// wentBack reports whether ending the active refresh is all that a rollback to
+// v asked for. It is not when the refresh succeeded before it could be turned
+// back, or when another version than v ran before it.
+func wentBack(r Result, v artifact.Version) bool {
+	switch {
+	case r.Outcome == RolledBack:
+		return v == "" || v == r.Serving
+	case r.Outcome == Released:
+		return r.Kind == Rollback && (v == "" || v == r.Version)
+	}
+	return true
+}
+
+// rollbackTo starts a run that goes back, from a group without a refresh.
+func (b *Bake) rollbackTo(ctx context.Context, v artifact.Version) (Result, error) {
 	target, current, err := b.target(ctx, v)
 	if err != nil {
 		return Result{}, err
@@ -43,7 +61,11 @@ func (b *Bake) Rollback(ctx context.Context, v artifact.Version) (Result, error)
 }
 
 // undoActive turns the active refresh back when it is wpbake's.
-func (b *Bake) undoActive(ctx context.Context, l Lock, active Refresh, v artifact.Version) (Result, error) {
+func (b *Bake) undoActive(ctx context.Context, active Refresh, v artifact.Version) (Result, error) {
+	l, _, err := b.docs().lock(ctx)
+	if err != nil {
+		return Result{}, err
+	}
 	rec, _, err := b.docs().record(ctx, l.Run)
 	if err != nil {
 		return Result{}, err
@@ -79,7 +101,7 @@ func (b *Bake) undo(ctx context.Context, l Lock, why string) (Result, error) {
 	}
 	r, err := b.begin(ctx, got, func() (Record, error) { return b.newRecord(ctx, got.lock) })
 	if err != nil {
-		return Result{}, err
+		return (&run{b: b, docs: docs, lease: got}).fail(ctx, err)
 	}
 	if err := r.step(ctx, StepRecord, func(rec *Record) { rec.Undo = why }); err != nil {
 		return r.fail(ctx, err)

@@ -177,6 +177,9 @@ func TestAlarmRings(t *testing.T) {
 			t.Fatalf("%+v, %v", res, err)
 		}
 		w.provenOn("v2")
+		if _, err := w.store.Get(w.ctx, res.Evidence+"refresh.json", 0, -1); err != nil {
+			t.Errorf("evidence: %v", err)
+		}
 		var refused *bake.Refused
 		if _, err := w.bake(watched).Release(w.ctx, "v4", w.publish("v4")); !errors.As(err, &refused) {
 			t.Errorf("releasing while the alarm rings: %v", err)

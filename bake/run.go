@@ -20,7 +20,7 @@ type run struct {
 	picture picture
 }
 
-// begin continues the run that the lease names, or writes its record. base
+// begin continues the run that the lease names, or writes its record. fresh
 // returns the record of a run that starts now.
 func (b *Bake) begin(ctx context.Context, l *lease, fresh func() (Record, error)) (*run, error) {
 	r := &run{b: b, docs: b.docs(), lease: l, eyes: b.observer()}
@@ -113,10 +113,7 @@ func (r *run) execute(ctx context.Context) (Result, error) {
 }
 
 func (r *run) once(ctx context.Context) (Result, bool, error) {
-	if err := r.lease.renew(ctx); err != nil {
-		return Result{}, false, err
-	}
-	s, err := r.eyes.look(ctx, r.rec)
+	s, err := r.look(ctx)
 	if err != nil {
 		return Result{}, false, err
 	}
@@ -140,10 +137,51 @@ func (r *run) once(ctx context.Context) (Result, bool, error) {
 		return Result{}, false, r.giveUp(ctx, a)
 	}
 	if r.b.o.Detach && s.Refresh != nil && s.Refresh.Active() {
-		return r.result(s, Action{Outcome: Started}), true, r.lease.free(ctx)
+		r.free(ctx)
+		return r.result(s, Action{Outcome: Started}), true, nil
 	}
 	r.wait(a.Text)
 	return Result{}, false, pause(ctx, r.b.o.Poll)
+}
+
+// look renews the lease and observes. While a refresh is under way it bears
+// with an AWS or a store that does not answer, for as long as a proof may lag:
+// giving up would leave the first node to AWS's own patience of an hour.
+func (r *run) look(ctx context.Context) (State, error) {
+	for begun := time.Now(); ; {
+		err := r.lease.renew(ctx)
+		if err == nil {
+			var s State
+			if s, err = r.eyes.look(ctx, r.rec); err == nil {
+				return s, nil
+			}
+		}
+		if !r.rec.Has(StepRefresh) || !passing(err) || time.Since(begun) >= r.b.o.Settle {
+			return State{}, err
+		}
+		r.wait(fmt.Sprintf("asking again: %v", err))
+		if perr := pause(ctx, r.b.o.Poll); perr != nil {
+			return State{}, perr
+		}
+	}
+}
+
+// passing reports whether waiting may mend an error.
+func passing(err error) bool {
+	var lost *LeaseLost
+	var person *PersonNeeded
+	if errors.As(err, &lost) || errors.As(err, &person) {
+		return false
+	}
+	for _, lasting := range []error{
+		context.Canceled, ErrCredentials, ErrDenied, ErrNoGroup,
+		artifact.ErrCredentials, artifact.ErrDenied, artifact.ErrNoBucket,
+	} {
+		if errors.Is(err, lasting) {
+			return false
+		}
+	}
+	return true
 }
 
 // catchUp writes steps whose effect is there but which were not recorded: the
@@ -170,12 +208,7 @@ func (r *run) catchUp(ctx context.Context, s State) error {
 		}
 	}
 	if isRollback(s.Refresh.Status) && !r.rec.Has(StepRollback) {
-		err := r.step(ctx, StepRollback, func(rec *Record) {
-			if rec.Cause == "" {
-				rec.Cause = "the refresh was rolled back by AWS or by somebody else" + reasonOf(*s.Refresh)
-			}
-		})
-		if err != nil {
+		if err := r.turnedBack(ctx, s); err != nil {
 			return err
 		}
 	}
@@ -183,6 +216,20 @@ func (r *run) catchUp(ctx context.Context, s State) error {
 		return r.step(ctx, StepSettled, func(*Record) {})
 	}
 	return nil
+}
+
+// turnedBack records a rollback that is under way. When this run did not ask
+// for it, the cause is what a bad node said, else what AWS says.
+func (r *run) turnedBack(ctx context.Context, s State) error {
+	a := Action{Cause: r.rec.Cause, Node: r.rec.BadNode}
+	if a.Cause == "" {
+		a.Cause = "the refresh was rolled back by AWS or by somebody else" + reasonOf(*s.Refresh)
+		if _, bad := newReports(s); len(bad) > 0 {
+			a.Cause, a.Node = badNode(bad[0]), bad[0].Instance
+		}
+		r.saveEvidence(ctx, s, a)
+	}
+	return r.step(ctx, StepRollback, func(rec *Record) { rec.Cause, rec.BadNode = a.Cause, a.Node })
 }
 
 func complete(ts []TemplateRef) bool {
@@ -199,8 +246,7 @@ func isRollback(status string) bool {
 }
 
 // fail turns an interruption into *Interrupted and gives the lock back, so
-// that another process can go on at once. Other errors leave the lock to
-// expire with the lease only when AWS or the store cannot be reached.
+// that another process can go on at once.
 func (r *run) fail(ctx context.Context, err error) (Result, error) {
 	var lost *LeaseLost
 	if errors.As(err, &lost) {
@@ -208,8 +254,10 @@ func (r *run) fail(ctx context.Context, err error) (Result, error) {
 	}
 	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	if ferr := r.lease.free(clean); ferr != nil {
-		r.b.tell(Event{Kind: "note", Run: r.rec.Run, Text: fmt.Sprintf("the lock stays until %s: %v", r.lease.lock.Expires.Format("15:04:05"), ferr)})
+	r.free(clean)
+	var adrift *Adrift
+	if errors.As(err, &adrift) {
+		return Result{}, err
 	}
 	if ctx.Err() != nil {
 		return Result{}, &Interrupted{Run: r.rec.Run, Touched: r.rec.Has(StepRefresh)}

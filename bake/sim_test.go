@@ -166,7 +166,10 @@ func (w *world) until(what string, ok func() bool) {
 
 func (w *world) bake(o bake.Options) *bake.Bake {
 	w.t.Helper()
-	o.Cloud, o.Store, o.StoreURL, o.Group = w.clients.Cloud(), w.store, storeURL, w.group
+	o.Store, o.StoreURL, o.Group = w.store, storeURL, w.group
+	if o.Cloud.Groups == nil {
+		o.Cloud = w.clients.Cloud()
+	}
 	if o.Holder.Name == "" {
 		o.Holder.Name = "ci@test"
 	}

@@ -111,8 +111,11 @@ func judgeReports(good, bad []node.Report) verdict {
 	if len(bad) < need {
 		return verdict{}
 	}
-	b := bad[0]
-	return verdict{state: verdictBad, node: b.Instance, cause: fmt.Sprintf("node %s failed at %s: %s", b.Instance, b.Stage, b.Cause)}
+	return verdict{state: verdictBad, node: bad[0].Instance, cause: badNode(bad[0])}
+}
+
+func badNode(r node.Report) string {
+	return fmt.Sprintf("node %s failed at %s: %s", r.Instance, r.Stage, r.Cause)
 }
 
 // beforeContent names the stages of a boot whose failure says nothing about
