@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/artifact/source"
 	"github.com/wpbake/wpbake/wordpress"
 )
 
@@ -26,8 +27,14 @@ func (c *cli) buildCommand() *cobra.Command {
 		Use:   "build VERSION",
 		Short: "Make an artifact of a tree, on disk",
 		Long: `Makes the artifact of a WordPress tree. The same tree gives the same bytes,
-whoever builds it and wherever. DIR can be read as a store: dir:///DIR.`,
+whoever builds it and wherever. DIR can be read as a store: dir:///DIR.
+
+A tree is a directory; an archive (zip, tar, tar.gz, tar.bz2, tar.xz, tar.zst),
+whose one top-level directory, if it has but one, is left out; or git:PATH@REV,
+a revision of a local git repository, as it was committed.`,
 		Example: `  wpbake build v1 --tree ./site --out ./dist
+  wpbake build v2 --tree wordpress-6.8.3.zip --out ./dist
+  wpbake build v3 --tree git:.@HEAD --out ./dist
   tar --zstd -tf ./dist/releases/v1/wordpress.tar.zst`,
 		GroupID: groupArtifact,
 		Args:    words("VERSION"),
@@ -66,34 +73,39 @@ func (c *cli) build(ctx context.Context, o buildOptions) error {
 	}{o.version, built.Digest, built.Manifest.Artifact.Size, built.Dir})
 }
 
-// checkTree refuses what is no directory before anything else is done.
+// checkTree refuses what is no tree before anything else is done.
 func checkTree(tree string) error {
-	const hint = "--tree DIR names the directory that holds wp-includes"
-	info, err := os.Stat(tree)
+	err := source.Check(tree)
+	var refused *source.Refused
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return &usageError{err: fmt.Errorf("no tree %q", tree), hint: hint}
+		return &usageError{err: fmt.Errorf("no tree %q", tree), hint: "--tree DIR names the directory that holds wp-includes"}
+	case errors.As(err, &refused):
+		return &usageError{err: err, hint: refused.Hint()}
 	case err != nil:
 		return fmt.Errorf("reading tree %q: %w", tree, err)
-	case !info.IsDir():
-		return &usageError{err: fmt.Errorf("tree %q is not a directory", tree), hint: hint}
 	}
 	return nil
 }
 
 // makeArtifact looks at the tree as WordPress and builds it.
-func (c *cli) makeArtifact(ctx context.Context, o buildOptions) (artifact.Built, error) {
+func (c *cli) makeArtifact(ctx context.Context, o buildOptions) (built artifact.Built, err error) {
 	if err := checkTree(o.tree); err != nil {
 		return artifact.Built{}, err
 	}
-	site, err := wordpress.Inspect(os.DirFS(o.tree))
+	dir, cleanup, err := source.Open(ctx, o.tree)
+	if err != nil {
+		return artifact.Built{}, err
+	}
+	defer func() { err = errors.Join(err, cleanup()) }()
+	site, err := wordpress.Inspect(os.DirFS(dir))
 	if err != nil {
 		return artifact.Built{}, fmt.Errorf("reading tree %q: %w", o.tree, err)
 	}
 	m := c.meter()
 	defer m.close()
 	return artifact.Build(ctx, artifact.BuildOptions{
-		Tree: o.tree, Out: o.out, Version: o.version, WordPress: &site, Progress: m.update,
+		Tree: dir, Out: o.out, Version: o.version, WordPress: &site, Progress: m.update,
 		Exclude: append(artifact.DefaultExclude(), o.exclude...),
 	})
 }

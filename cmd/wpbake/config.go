@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/wpbake/wpbake/artifact/source"
 	"github.com/wpbake/wpbake/bake"
 )
 
@@ -104,8 +105,8 @@ func (c *cli) readFile(cfg *Config) error {
 	if err := parseConfig(cfg, data); err != nil {
 		return err
 	}
-	if cfg.Tree != "" && !filepath.IsAbs(cfg.Tree) {
-		cfg.Tree = filepath.Join(filepath.Dir(cfg.file), cfg.Tree)
+	if cfg.Tree != "" {
+		cfg.Tree = source.In(filepath.Dir(cfg.file), cfg.Tree)
 	}
 	return nil
 }

@@ -49,7 +49,7 @@ var accountID = regexp.MustCompile(`^[0-9]{12}$`)
 // settings lists them all.
 func settings() []setting {
 	return append([]setting{
-		{key: "tree", kind: "DIR", usage: "the WordPress tree to ship", set: text(func(c *Config) *string { return &c.Tree })},
+		{key: "tree", kind: "TREE", usage: "the WordPress tree to ship: a directory, an archive or git:PATH@REV", set: text(func(c *Config) *string { return &c.Tree })},
 		{key: "store", kind: "URL", usage: "where artifacts rest: s3://BUCKET/PREFIX or dir:///PATH", set: text(func(c *Config) *string { return &c.Store })},
 		{key: "group", kind: "NAME", usage: "the Auto Scaling group", set: text(func(c *Config) *string { return &c.Group })},
 		{key: "region", kind: "REGION", usage: "AWS region; without it, as the AWS CLI finds it", set: text(func(c *Config) *string { return &c.Region })},

@@ -26,6 +26,7 @@ var (
 	ec2Client = []string{"github.com/aws/aws-sdk-go-v2/service/ec2/..."}
 	oci       = []string{"github.com/google/go-containerregistry/...", "github.com/opencontainers/...", module + "/artifact/ocistore/..."}
 	packer    = []string{"github.com/hashicorp/...", module + "/packer/...", module + "/internal/packerexec/..."}
+	foreign   = []string{"github.com/mholt/archives/...", "github.com/go-git/...", module + "/artifact/source/..."}
 	testCode  = []string{"testing/...", "net/http/httptest", module + "/internal/aws/awstest"}
 )
 
@@ -64,6 +65,10 @@ func bans() []ban {
 			reason: "the suite that every store passes favours none"},
 		{from: ours("artifact/..."), to: ours("bake/...", "cmd/...", "node/...", "internal/localcloud/...", "internal/aws/..."),
 			reason: "stores are handed their clients and serve releases without knowing them"},
+		{from: ours("artifact/..."), except: ours("artifact/source"), to: foreign,
+			reason: "who fetches an artifact reads no foreign archives and no repositories"},
+		{from: ours("node/...", "bake/...", "wordpress/..."), to: foreign,
+			reason: "foreign archives are read where a release is made, never on a node"},
 		{from: ours("wordpress/..."), to: slices.Concat(awsSDK, oci, stores, ours("bake/...", "cmd/...", "node/...", "internal/...")),
 			reason: "what a tree is as WordPress does not depend on where it rests or runs"},
 		{from: ours("bake/..."), to: slices.Concat(awsSDK, packer, ours("cmd/...", "internal/localcloud/...", "internal/aws/...")),
