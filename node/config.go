@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml"
+
+	"github.com/wpbake/wpbake/internal/spelling"
 )
 
 // Config is how one kind of node boots: /etc/wpbake/node.yaml, written by the
@@ -73,6 +75,14 @@ func ParseConfig(b []byte) (Config, error) {
 	return c, c.Validate()
 }
 
+// configKeys are the keys of every level of Config.
+func configKeys() []string {
+	return []string{
+		"root", "environment", "path", "file", "hooks", "services", "warm", "gate", "url", "host", "headers",
+		"status", "body", "timeout", "logs", "command_timeout", "keep",
+	}
+}
+
 // configError puts the line first and guesses what an unknown key meant. The
 // YAML package's own text draws the file over several lines.
 func configError(err error) error {
@@ -83,7 +93,7 @@ func configError(err error) error {
 	text := located.GetMessage()
 	if key, ok := strings.CutPrefix(text, "unknown field "); ok {
 		text = "unknown key " + key
-		if near := nearest(strings.Trim(key, `"`)); near != "" {
+		if near := spelling.Nearest(strings.Trim(key, `"`), configKeys()); near != "" {
 			text += fmt.Sprintf(", nearest is %q", near)
 		}
 	}

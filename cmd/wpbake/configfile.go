@@ -8,6 +8,8 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
+
+	"github.com/wpbake/wpbake/internal/spelling"
 )
 
 // parseConfig reads a configuration file strictly: each key must be a setting,
@@ -86,7 +88,7 @@ func (r configReader) entry(prefix string, e *ast.MappingValueNode) error {
 	s, known := r.settings[key]
 	if !known {
 		hint := "the keys are " + strings.Join(r.keys, ", ")
-		if near := nearest(key, r.keys); near != "" {
+		if near := spelling.Nearest(key, r.keys); near != "" {
 			hint = fmt.Sprintf("did you mean %q?", near)
 		}
 		return r.wrong(e.Key, fmt.Sprintf("unknown key %q", key), hint)

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/internal/spelling"
 )
 
 // Groups of commands in help.
@@ -77,7 +78,7 @@ func (c *cli) subcommand(cmd *cobra.Command, args []string) error {
 	for _, sub := range cmd.Commands() {
 		names = append(names, sub.Name())
 	}
-	if near := nearest(args[0], names); near != "" {
+	if near := spelling.Nearest(args[0], names); near != "" {
 		return &usageError{err: err, hint: cmd.CommandPath() + " " + near}
 	}
 	return usage(cmd, err)

@@ -88,17 +88,6 @@ func TestHintIsFoundInsideOtherErrors(t *testing.T) {
 	}
 }
 
-func TestNearest(t *testing.T) {
-	known := []string{"tree", "store", "group", "refresh.bake_time"}
-	for word, want := range map[string]string{
-		"gruop": "group", "stor": "store", "Tree": "tree", "refresh.bake-time": "refresh.bake_time", "alarms": "", "": "",
-	} {
-		if got := nearest(word, known); got != want {
-			t.Errorf("nearest(%q) = %q, want %q", word, got, want)
-		}
-	}
-}
-
 func TestPrintable(t *testing.T) {
 	for in, want := range map[string]string{
 		"plain – ünï 日本": "plain – ünï 日本",

@@ -1,8 +1,10 @@
-package main
+// Package spelling guesses what a mistyped word was meant to be. It knows
+// words, not what they stand for.
+package spelling
 
-// nearest returns the word of known that a person most likely meant, or "" when
+// Nearest returns the word of known that a person most likely meant, or "" when
 // none is close.
-func nearest(word string, known []string) string {
+func Nearest(word string, known []string) string {
 	best, least := "", len(word)/3+2
 	for _, k := range known {
 		if d := distance(word, k); d < least {
