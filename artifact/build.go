@@ -1,7 +1,7 @@
 package artifact
 
 import (
-	"bufio"
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -9,8 +9,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
+	"time"
 )
 
 // BuildOptions says what to build. Tree, Out and Version are required.
@@ -21,6 +21,7 @@ type BuildOptions struct {
 	WordPress *WordPress // what package wordpress found; nil leaves it out
 	Prefix    string     // directory that holds the tree in the artifact; empty is "wordpress"
 	Exclude   []string   // patterns of what to leave out; nil is DefaultExclude
+	Cache     string     // directory to remember builds in, below; empty remembers nothing
 	Progress  func(Progress)
 }
 
@@ -29,6 +30,7 @@ type Built struct {
 	Manifest Manifest
 	Digest   Digest // the manifest's
 	Dir      string // holds wordpress.tar.zst and manifest.json
+	Forgot   error  // why nothing was remembered in the cache; the artifact is whole
 }
 
 // How often a tree is read before it is refused for not holding still.
@@ -38,6 +40,11 @@ const maxReads = 3
 // every machine. Out may lie inside the tree; it is left out then. An earlier
 // build of the version in Out is replaced; on failure nothing new is left.
 //
+// With a Cache the same artifact is made with less work: files are not read
+// whose stamp the kernel has not changed since an earlier build read them, and
+// frames are taken from its artifact. A cache that is missing, damaged or of
+// another wpbake is ignored. Who can write to it decides what is built.
+//
 // Errors are *TreeError, *TreeChanged or those of the file systems.
 func Build(ctx context.Context, o BuildOptions) (Built, error) {
 	b, err := newBuilder(o)
@@ -45,21 +52,15 @@ func Build(ctx context.Context, o BuildOptions) (Built, error) {
 		return Built{}, err
 	}
 	defer b.root.Close()
-	made, err := makeDirs(filepath.Join(o.Out, "releases"))
-	if err != nil {
-		return Built{}, fmt.Errorf("making output directory: %w", err)
-	}
-	built, err := b.build(ctx)
-	if err != nil {
-		removeEmpty(made)
-	}
-	return built, err
+	return b.run(ctx)
 }
 
 type builder struct {
 	BuildOptions
 	root    *os.Root
 	exclude excluder
+	cache   *cache // nil remembers nothing
+	now     func() time.Time
 }
 
 func newBuilder(o BuildOptions) (*builder, error) {
@@ -90,7 +91,7 @@ func newBuilder(o BuildOptions) (*builder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading tree: %w", err)
 	}
-	return &builder{BuildOptions: o, root: root, exclude: exclude}, nil
+	return &builder{BuildOptions: o, root: root, exclude: exclude, cache: newCache(o.Cache, tree, o.Prefix), now: time.Now}, nil
 }
 
 // excludeOut leaves the output out when it lies in the tree, or every build
@@ -116,11 +117,30 @@ func excludeOut(x excluder, tree, out string) (excluder, error) {
 	return append(x, strings.Split("/"+literal(filepath.ToSlash(rel)), "/")), nil
 }
 
+// run makes the output directory, and removes it again on failure.
+func (b *builder) run(ctx context.Context) (Built, error) {
+	made, err := makeDirs(filepath.Join(b.Out, "releases"))
+	if err != nil {
+		return Built{}, fmt.Errorf("making output directory: %w", err)
+	}
+	built, err := b.build(ctx)
+	if err != nil {
+		removeEmpty(made)
+	}
+	return built, err
+}
+
 // build reads the tree until it held still once.
 func (b *builder) build(ctx context.Context) (Built, error) {
+	then := b.cache.load()
+	defer then.close()
 	var changed *errVanished
 	for range maxReads {
-		built, err := b.attempt(ctx)
+		built, err := b.attempt(ctx, then)
+		if errors.Is(err, errEarlier) {
+			then.earlier = nil
+			built, err = b.attempt(ctx, then)
+		}
 		if !errors.As(err, &changed) {
 			return built, err
 		}
@@ -128,10 +148,14 @@ func (b *builder) build(ctx context.Context) (Built, error) {
 	return Built{}, &TreeChanged{Path: changed.path, Reason: changed.reason, Reads: maxReads}
 }
 
-func (b *builder) attempt(ctx context.Context) (Built, error) {
+func (b *builder) attempt(ctx context.Context, then *remembered) (Built, error) {
 	tree, err := scan(ctx, b.root, b.exclude)
 	if err != nil {
 		return Built{}, err
+	}
+	dir := filepath.Join(b.Out, "releases", string(b.Version))
+	if m, ok := b.stands(dir, tree, then); ok {
+		return Built{Manifest: m, Digest: m.Digest(), Dir: dir}, nil
 	}
 	if err := settle(ctx, tree); err != nil {
 		return Built{}, err
@@ -141,10 +165,11 @@ func (b *builder) attempt(ctx context.Context) (Built, error) {
 		return Built{}, fmt.Errorf("making output directory: %w", err)
 	}
 	defer os.RemoveAll(staging)
-	m, err := b.write(ctx, tree, filepath.Join(staging, artifactName))
+	m, x, err := b.write(ctx, filepath.Join(staging, artifactName), b.packer(tree, then))
 	if err != nil {
 		return Built{}, err
 	}
+	again := b.now()
 	after, err := scan(ctx, b.root, b.exclude)
 	if err != nil {
 		return Built{}, err
@@ -158,55 +183,98 @@ func (b *builder) attempt(ctx context.Context) (Built, error) {
 	if err := writeSynced(filepath.Join(staging, manifestName), m.Marshal()); err != nil {
 		return Built{}, err
 	}
-	dir := filepath.Join(b.Out, "releases", string(b.Version))
 	if err := moveRelease(staging, dir); err != nil {
 		return Built{}, err
 	}
-	return Built{Manifest: m, Digest: m.Digest(), Dir: dir}, nil
+	forgot := b.cache.save(dir, newRemembered(tree, x, m, again))
+	return Built{Manifest: m, Digest: m.Digest(), Dir: dir, Forgot: forgot}, nil
 }
 
-// write writes the artifact to a file and returns its manifest.
-func (b *builder) write(ctx context.Context, tree []found, name string) (Manifest, error) {
-	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
-	if err != nil {
-		return Manifest{}, fmt.Errorf("writing artifact: %w", err)
+// stands tells whether dir already holds what would be built, untouched since
+// it was built from a tree that has not changed. One walk is enough to know:
+// each entry was, when the walk met it, still as it was remembered, so all of
+// them were when it began.
+func (b *builder) stands(dir string, tree []found, then *remembered) (Manifest, bool) {
+	m := then.manifest
+	m.Version, m.WordPress = b.Version, b.WordPress
+	if !then.same(tree) {
+		return m, false
 	}
-	defer f.Close()
-	blob := sha256.New()
-	out := bufio.NewWriterSize(io.MultiWriter(f, blob), frameTarget)
-	m, err := b.stream(ctx, tree, out)
-	if err != nil {
-		return Manifest{}, err
+	info, err := os.Lstat(filepath.Join(dir, artifactName))
+	if err != nil || stampOf(info) != then.artifact {
+		return m, false
 	}
-	if err := errors.Join(out.Flush(), f.Sync(), f.Close()); err != nil {
-		return Manifest{}, fmt.Errorf("writing artifact: %w", err)
-	}
-	m.Artifact.Digest = DigestFromSum(blob.Sum(nil))
-	m.Artifact.Size = m.Index.Offset + m.Index.Size + m.Artifact.Size
-	return m, nil
+	raw, err := os.ReadFile(filepath.Join(dir, manifestName))
+	return m, err == nil && bytes.Equal(raw, m.Marshal())
 }
 
-// stream writes the artifact; of the manifest it leaves the blob's digest to
-// its caller, and in the blob's size what follows the index.
-func (b *builder) stream(ctx context.Context, tree []found, out io.Writer) (Manifest, error) {
+// packer prepares to pack a tree, with what is known of it already.
+func (b *builder) packer(tree []found, then *remembered) *packer {
 	entries := make([]entry, len(tree))
 	for i := range tree {
 		entries[i] = tree[i].entry
 	}
-	enc, err := newEncoder(runtime.GOMAXPROCS(0))
+	known := then.recall(tree, entries)
+	p := &packer{members: membersOf(b.Prefix, entries), root: b.root, earlier: then.earlier, free: make(chan []byte, 4*workers())}
+	p.known = make([]bool, len(p.members))
+	offset := p.offset(tree)
+	for i := range p.known {
+		p.known[i] = p.members[i].kind != kindFile
+	}
+	copy(p.known[offset:], known)
+	p.index = &index{encoder: encoderName, planner: plannerName(), entries: p.members}
+	p.read = func(t *treeReader, i int, use func(content) error) error {
+		f, err := t.open(&tree[i-offset])
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		return use(f)
+	}
+	return p
+}
+
+// offset is the number of the tree's first member.
+func (p *packer) offset(tree []found) int { return len(p.members) - 2 - len(tree) }
+
+// write writes the artifact to a file and returns its manifest and index.
+func (b *builder) write(ctx context.Context, name string, p *packer) (Manifest, *index, error) {
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	if err != nil {
+		return Manifest{}, nil, fmt.Errorf("writing artifact: %w", err)
+	}
+	defer f.Close()
+	blob := sha256.New()
+	p.out = io.MultiWriter(f, blob)
+	m, err := b.stream(ctx, p)
+	if err != nil {
+		return Manifest{}, nil, err
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		return Manifest{}, nil, fmt.Errorf("writing artifact: %w", err)
+	}
+	m.Artifact.Digest = DigestFromSum(blob.Sum(nil))
+	m.Artifact.Size = m.Index.Offset + m.Index.Size + m.Artifact.Size
+	return m, p.index, nil
+}
+
+// stream writes the artifact; of the manifest it leaves the blob's digest to
+// its caller, and in the blob's size what follows the index.
+func (b *builder) stream(ctx context.Context, p *packer) (Manifest, error) {
+	enc, err := newEncoder(workers())
 	if err != nil {
 		return Manifest{}, err
 	}
 	defer enc.Close()
-	p := &packer{members: membersOf(b.Prefix, entries), root: b.root, out: out, enc: enc}
-	if err := b.frames(ctx, tree, p); err != nil {
+	p.enc = enc
+	if err := b.frames(ctx, p); err != nil {
 		return Manifest{}, err
 	}
 	x := p.index
 	indexFrame := packIndex(enc, x)
 	seek := seekTable(x.frames, int64(len(indexFrame)))
 	for _, part := range [][]byte{indexFrame, seek} {
-		if _, err := out.Write(part); err != nil {
+		if _, err := p.out.Write(part); err != nil {
 			return Manifest{}, fmt.Errorf("writing artifact: %w", err)
 		}
 	}
@@ -234,7 +302,7 @@ func describeTree(prefix string, entries []entry, list Digest) Tree {
 
 // frames writes all frames: the tree's, then those of the file list, which
 // needs all sums, then the end of the tar.
-func (b *builder) frames(ctx context.Context, tree []found, p *packer) error {
+func (b *builder) frames(ctx context.Context, p *packer) error {
 	sections, err := planSections(p.members)
 	if err != nil {
 		return err
@@ -247,17 +315,7 @@ func (b *builder) frames(ctx context.Context, tree []found, p *packer) error {
 			meta = min(meta, i)
 		}
 	}
-	offset := len(p.members) - 2 - len(tree)
-	p.index = &index{encoder: encoderName, planner: fmt.Sprintf("%s target=%d", planner, frameTarget), entries: p.members}
 	p.progress = newCounter(b.Progress, "building", total)
-	p.read = func(t *treeReader, i int, use func(content) error) error {
-		f, err := t.open(&tree[i-offset])
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		return use(f)
-	}
 	if err := p.pack(ctx, sections[:meta]); err != nil {
 		return err
 	}
@@ -271,15 +329,12 @@ func (b *builder) frames(ctx context.Context, tree []found, p *packer) error {
 
 // end writes the frame that ends the tar.
 func (p *packer) end() error {
-	emit := &emitter{enc: p.enc, send: func(f packed) error {
-		p.index.frames = append(p.index.frames, f.frame)
-		if _, err := p.out.Write(f.bytes); err != nil {
-			return fmt.Errorf("writing artifact: %w", err)
-		}
-		p.progress.add(trailerSize)
-		return nil
-	}}
-	return emit.frame(make([]byte, trailerSize))
+	emit := &emitter{packer: p, section: section{plain: trailerSize}, send: p.put}
+	if err := emit.frame(make([]byte, trailerSize)); err != nil {
+		return err
+	}
+	p.progress.add(trailerSize)
+	return nil
 }
 
 // memory is a member's content that is in memory.

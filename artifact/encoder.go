@@ -6,7 +6,7 @@ import (
 
 // encoderName is recorded in every index. Another version of the module, even
 // a patch, may write other bytes for the same tree: see TestGoldenDigest.
-const encoderName = "github.com/klauspost/compress/zstd@v1.20.3 level=default window=2097152 crc=1"
+const encoderName = "github.com/klauspost/compress/zstd@v1.20.3 level=default window=4194304 crc=1"
 
 // maxFrame bounds a frame's plain length for readers, whatever target it was
 // planned for.
@@ -18,7 +18,7 @@ func newEncoder(workers int) (*zstd.Encoder, error) {
 	return zstd.NewWriter(nil,
 		zstd.WithEncoderConcurrency(workers),
 		zstd.WithEncoderLevel(zstd.SpeedDefault),
-		zstd.WithWindowSize(2*frameTarget),
+		zstd.WithWindowSize(maxWindow/2),
 		zstd.WithEncoderCRC(true),
 	)
 }

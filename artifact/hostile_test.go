@@ -100,10 +100,9 @@ func (f *forgery) recompress() (blob []byte) {
 		f.t.Fatal(err)
 	}
 	defer enc.Close()
-	f.index.frames = nil
-	for _, plain := range f.plains {
+	for i, plain := range f.plains {
 		b := enc.EncodeAll(plain, nil)
-		f.index.frames = append(f.index.frames, frame{int64(len(b)), int64(len(plain)), sha256.Sum256(b), sha256.Sum256(plain)})
+		f.index.frames[i] = frame{int64(len(b)), int64(len(plain)), sha256.Sum256(b), f.index.frames[i].contentSum}
 		blob = append(blob, b...)
 	}
 	return blob
@@ -233,6 +232,8 @@ func TestLyingIndex(t *testing.T) {
 		{"no entries", func(x *index) { x.entries, x.starts = nil, nil }, "0 entries"},
 		{"longer frame", func(x *index) { x.frames[0].plain++ }, "does not hold what it should"},
 		{"shorter stored frame", func(x *index) { x.frames[0].stored-- }, "contradict"},
+		{"other content of a frame", func(x *index) { x.frames[0].contentSum[7] ^= 1 }, "frame 0 holds other content"},
+		{"other content of the end", func(x *index) { x.frames[len(x.frames)-1].contentSum[7] ^= 1 }, "holds other content"},
 		{"huge frame", func(x *index) { x.frames[0].plain = 1 << 40 }, "frame 0"},
 		{"start in another frame", func(x *index) { x.starts[1]++ }, "does not hold what it should"},
 		{"start after the end", func(x *index) { x.starts[0] = 99 }, "does not hold what it should"},

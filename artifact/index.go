@@ -15,8 +15,9 @@ import (
 
 // frame is one zstd frame of an artifact.
 type frame struct {
-	stored, plain       int64 // lengths
-	storedSum, plainSum [sha256.Size]byte
+	stored, plain int64             // lengths
+	storedSum     [sha256.Size]byte // of the stored bytes
+	contentSum    [sha256.Size]byte // of what the plain bytes follow from: see contentSums
 }
 
 // index says where everything is: frames in order, entries in order, and for
@@ -47,7 +48,7 @@ func (x *index) marshal() []byte {
 	fmt.Fprintf(&b, "%s\nencoder %s\nplanner %s\nframes %d\n", indexHeading, x.encoder, x.planner, len(x.frames))
 	for i := range x.frames {
 		f := &x.frames[i]
-		fmt.Fprintf(&b, "%d\t%d\t%x\t%x\n", f.stored, f.plain, f.storedSum, f.plainSum)
+		fmt.Fprintf(&b, "%d\t%d\t%x\t%x\n", f.stored, f.plain, f.storedSum, f.contentSum)
 	}
 	fmt.Fprintf(&b, "entries %d\n", len(x.entries))
 	for i := range x.entries {

@@ -14,17 +14,26 @@ import (
 )
 
 // packer writes the frames of an artifact. Workers read, hash and compress
-// sections; one writer takes their frames in order. At most window sections
-// are in memory.
+// sections; one writer takes their frames in order. What is in memory at a
+// time depends on the number of workers alone.
 type packer struct {
 	members  []entry // sums are filled in as files are read
+	known    []bool  // of each member: its sum, or whatever it needs, is there
 	read     func(t *treeReader, i int, use func(content) error) error
 	root     *os.Root
 	out      io.Writer
 	enc      *zstd.Encoder // shared by all workers
+	earlier  *earlier      // frames that need not be made again; may be nil
 	index    *index
 	progress *counter
+	free     chan []byte // buffers of stored frames, to be used again
 }
+
+// maxWorkers bounds memory on machines with many processors: a worker and
+// what waits for the writer on its account take some 15 MiB.
+const maxWorkers = 12
+
+func workers() int { return min(runtime.GOMAXPROCS(0), maxWorkers) }
 
 // content is an open member's data.
 type content interface {
@@ -47,7 +56,7 @@ type job struct {
 // pack writes sections in order. It returns at the first error; nothing of it
 // runs on then.
 func (p *packer) pack(ctx context.Context, sections []section) error {
-	workers := runtime.GOMAXPROCS(0)
+	workers := workers()
 	g, ctx := errgroup.WithContext(ctx)
 	todo := make(chan *job)
 	order := make(chan *job, 2*workers)
@@ -79,10 +88,9 @@ func (p *packer) write(ctx context.Context, order <-chan *job) error {
 		for left := len(j.section.frames()); left > 0; left-- {
 			select {
 			case f := <-j.frames:
-				if _, err := p.out.Write(f.bytes); err != nil {
-					return fmt.Errorf("writing artifact: %w", err)
+				if err := p.put(f); err != nil {
+					return err
 				}
-				p.index.frames = append(p.index.frames, f.frame)
 			case <-ctx.Done():
 				return ctx.Err()
 			}
@@ -95,12 +103,35 @@ func (p *packer) write(ctx context.Context, order <-chan *job) error {
 	return nil
 }
 
+// put writes a frame and takes its buffer back.
+func (p *packer) put(f packed) error {
+	if _, err := p.out.Write(f.bytes); err != nil {
+		return fmt.Errorf("writing artifact: %w", err)
+	}
+	p.index.frames = append(p.index.frames, f.frame)
+	select {
+	case p.free <- f.bytes[:0]:
+	default:
+	}
+	return nil
+}
+
+// buffer returns an empty buffer for a stored frame.
+func (p *packer) buffer() []byte {
+	select {
+	case b := <-p.free:
+		return b
+	default:
+		return make([]byte, 0, frameTarget)
+	}
+}
+
 func (p *packer) work(ctx context.Context, todo <-chan *job) error {
 	tree := &treeReader{root: p.root}
 	defer tree.Close()
 	var buf []byte
 	for j := range todo {
-		emit := &emitter{enc: p.enc, send: func(f packed) error {
+		emit := &emitter{packer: p, section: j.section, send: func(f packed) error {
 			select {
 			case j.frames <- f:
 				return nil
@@ -108,12 +139,19 @@ func (p *packer) work(ctx context.Context, todo <-chan *job) error {
 				return ctx.Err()
 			}
 		}}
+		if !slices.Contains(p.known[j.first:j.last], false) {
+			if done, err := emit.reuse(); err != nil {
+				return err
+			} else if done {
+				continue
+			}
+		}
 		var err error
 		if len(j.section.frames()) > 1 {
-			err = p.large(ctx, emit, tree, j.section)
+			err = p.large(ctx, emit, tree)
 		} else {
 			buf = slices.Grow(buf[:0], int(j.plain))
-			err = p.small(emit, tree, j.section, buf[:j.plain])
+			err = p.small(emit, tree, buf[:j.plain])
 		}
 		if err != nil {
 			return err
@@ -123,10 +161,10 @@ func (p *packer) work(ctx context.Context, todo <-chan *job) error {
 }
 
 // small fills one frame with whole entries.
-func (p *packer) small(emit *emitter, tree *treeReader, s section, buf []byte) error {
+func (p *packer) small(emit *emitter, tree *treeReader, buf []byte) error {
 	clear(buf)
 	rest := buf
-	for i := s.first; i < s.last; i++ {
+	for i := emit.first; i < emit.last; i++ {
 		e := &p.members[i]
 		head, err := header(e)
 		if err != nil {
@@ -145,26 +183,32 @@ func (p *packer) small(emit *emitter, tree *treeReader, s section, buf []byte) e
 		copy(rest, head)
 		rest = rest[int64(len(head))+e.size+padding(e):]
 	}
+	if done, err := emit.reuse(); done || err != nil {
+		return err
+	}
 	return emit.frame(buf)
 }
 
 // large spreads one entry over frames of its own. The file is read twice,
 // since its header carries a time that its content decides.
-func (p *packer) large(ctx context.Context, emit *emitter, tree *treeReader, s section) error {
-	e := &p.members[s.first]
+func (p *packer) large(ctx context.Context, emit *emitter, tree *treeReader) error {
+	e := &p.members[emit.first]
 	first := sha256.New()
 	read := func(w io.Writer) error {
-		return p.read(tree, s.first, func(c content) error { return c.readTo(ctx, w) })
+		return p.read(tree, emit.first, func(c content) error { return c.readTo(ctx, w) })
 	}
 	if err := read(first); err != nil {
 		return err
 	}
 	first.Sum(e.sum[:0])
+	if done, err := emit.reuse(); done || err != nil {
+		return err
+	}
 	head, err := header(e)
 	if err != nil {
 		return err
 	}
-	out := &frameWriter{emit: emit, lengths: s.frames()}
+	out := &frameWriter{emit: emit, lengths: emit.frames()}
 	again := sha256.New()
 	if _, err := out.Write(head); err != nil {
 		return err
@@ -181,17 +225,49 @@ func (p *packer) large(ctx context.Context, emit *emitter, tree *treeReader, s s
 	return nil
 }
 
-// emitter compresses frames and hands them to the writer.
+// emitter makes the frames of one section and hands them to the writer.
 type emitter struct {
-	enc  *zstd.Encoder
+	*packer
+	section
+	sums [][sha256.Size]byte // of frames not yet made, once all members' are known
 	send func(packed) error
 }
 
+func (e *emitter) contents() [][sha256.Size]byte {
+	return contentSums(e.members[e.first:e.last], len(e.section.frames()))
+}
+
+// reuse sends the section's frames as an earlier artifact has them, if it has.
+func (e *emitter) reuse() (bool, error) {
+	if e.earlier == nil {
+		return false, nil
+	}
+	at, ok := e.earlier.find(e.contents())
+	if !ok {
+		return false, nil
+	}
+	for _, f := range at {
+		b, err := e.earlier.read(f, e.buffer())
+		if err != nil {
+			return false, err
+		}
+		if err := e.send(packed{bytes: b, frame: f.frame}); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// frame compresses the section's next frame.
 func (e *emitter) frame(plain []byte) error {
-	b := e.enc.EncodeAll(plain, make([]byte, 0, len(plain)/3+block))
+	if len(e.sums) == 0 {
+		e.sums = e.contents()
+	}
+	sum := e.sums[0]
+	e.sums = e.sums[1:]
+	b := e.enc.EncodeAll(plain, e.buffer())
 	return e.send(packed{bytes: b, frame: frame{
-		stored: int64(len(b)), plain: int64(len(plain)),
-		storedSum: sha256.Sum256(b), plainSum: sha256.Sum256(plain),
+		stored: int64(len(b)), plain: int64(len(plain)), storedSum: sha256.Sum256(b), contentSum: sum,
 	}})
 }
 

@@ -3,6 +3,7 @@ package artifact
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"fmt"
 	"math/bits"
 )
 
@@ -10,8 +11,11 @@ import (
 // all artifacts: see TestGoldenDigest.
 const (
 	planner     = "directory"
-	frameTarget = 1 << 20
+	frameTarget = 3 << 19
 )
+
+// plannerName is recorded in every index.
+func plannerName() string { return fmt.Sprintf("%s target=%d", planner, frameTarget) }
 
 // section is a run of whole entries that can be unpacked without any other.
 // It fills one frame; only an entry longer than twice the target fills more.
@@ -66,6 +70,21 @@ func planSections(entries []entry) ([]section, error) {
 func cutsBefore(path string, size int64) bool {
 	sum := sha256.Sum256([]byte(path))
 	class := uint64(1) << bits.Len64(uint64(size-1))
-	chance := min(class, frameTarget) << 42 // of 2^63; two targets would be certain
-	return binary.BigEndian.Uint64(sum[:])>>1 < chance
+	chance := min(class, frameTarget) // of two targets
+	return binary.BigEndian.Uint64(sum[:])%(2*frameTarget) < chance
+}
+
+// contentSums returns a sum for each of the n frames of a section: of what
+// their plain bytes follow from. Frames with equal ones hold equal bytes, and
+// these are known without making the bytes, or reading them.
+func contentSums(members []entry, n int) [][sha256.Size]byte {
+	var lines []byte
+	for i := range members {
+		lines = appendTreeLine(lines, &members[i])
+	}
+	sums := make([][sha256.Size]byte, n)
+	for i := range sums {
+		sums[i] = sha256.Sum256(fmt.Appendf(lines[:len(lines):len(lines)], "frame %d\n", i))
+	}
+	return sums
 }

@@ -16,7 +16,6 @@ type unpacker struct {
 	name  string // of the artifact, for messages
 	index *index
 	sums  [][sha256.Size]byte // of each entry's content, filled in as it passes
-	deep  bool                // compare plain digests of frames too
 }
 
 func newUnpacker(name string, x *index) *unpacker {
@@ -98,7 +97,7 @@ func (r *plainReader) frame() error {
 	if r.plain, err = r.dec.DecodeAll(b, r.plain[:0]); err != nil {
 		return damaged(r.u.name, "frame %d cannot be decoded: %v", n, err)
 	}
-	if int64(len(r.plain)) != f.plain || r.u.deep && sha256.Sum256(r.plain) != f.plainSum {
+	if int64(len(r.plain)) != f.plain {
 		return damaged(r.u.name, "frame %d holds other plain bytes than the index says", n)
 	}
 	r.current, r.next = r.plain, n+1
@@ -189,6 +188,23 @@ func (u *unpacker) finish(m Manifest) error {
 	}
 	if DigestOf(fileList(tree)) != m.Tree.List {
 		return damaged(u.name, "%s does not list the files", listPath)
+	}
+	return u.contentSums(entries)
+}
+
+// contentSums compares what frames hold with what the index says of it, by
+// which others find them.
+func (u *unpacker) contentSums(entries []entry) error {
+	sections, err := u.index.sections()
+	if err != nil {
+		return err
+	}
+	for _, s := range append(sections, placed{frame: len(u.index.frames) - 1, frames: 1}) {
+		for i, sum := range contentSums(entries[s.first:s.last], s.frames) {
+			if u.index.frames[s.frame+i].contentSum != sum {
+				return damaged(u.name, "frame %d holds other content than the index says", s.frame+i)
+			}
+		}
 	}
 	return nil
 }

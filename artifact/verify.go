@@ -37,7 +37,6 @@ func verifyArtifact(ctx context.Context, store Store, m Manifest) error {
 		return err
 	}
 	u := newUnpacker(name, x)
-	u.deep = true
 	plain, err := u.reader()
 	if err != nil {
 		return err

@@ -1,0 +1,259 @@
+package artifact
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// site is a tree in a test, and what is in its files.
+type site struct {
+	t     *testing.T
+	dir   string
+	files map[string]string
+}
+
+func newSite(t *testing.T) *site {
+	t.Helper()
+	dir, err := os.MkdirTemp(t.TempDir(), "site-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &site{t: t, dir: dir, files: map[string]string{}}
+	s.write("index.php", "<?php")
+	s.write("wp-content/large.bin", strings.Repeat("x", 7<<19))
+	for i := range 20 {
+		s.write(fmt.Sprintf("wp-content/plugins/p%d/p.php", i), strings.Repeat(fmt.Sprint(i), 25_000))
+	}
+	return s
+}
+
+func (s *site) write(name, content string) {
+	s.t.Helper()
+	full := filepath.Join(s.dir, name)
+	if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := os.WriteFile(full, []byte(content), 0o644); err != nil {
+		s.t.Fatal(err)
+	}
+	s.files[name] = content
+}
+
+// build builds the site at a time later than now, which makes stamps old
+// enough to tell.
+func (s *site) build(o BuildOptions, later time.Duration) Built {
+	s.t.Helper()
+	o.Tree = s.dir
+	if o.Version == "" {
+		o.Version = "v1"
+	}
+	b, err := newBuilder(o)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer b.root.Close()
+	b.now = func() time.Time { return time.Now().Add(later) }
+	built, err := b.run(s.t.Context())
+	if err != nil || built.Forgot != nil {
+		s.t.Fatal(err, built.Forgot)
+	}
+	return built
+}
+
+// cached builds with a cache and demands the bytes of a build without.
+func (s *site) cached(o BuildOptions, later time.Duration) Built {
+	s.t.Helper()
+	got := s.build(o, later)
+	want := s.build(BuildOptions{Out: s.t.TempDir(), Version: o.Version}, 0)
+	for _, name := range []string{artifactName, manifestName} {
+		g, err := os.ReadFile(filepath.Join(got.Dir, name))
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		w, err := os.ReadFile(filepath.Join(want.Dir, name))
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		if !bytes.Equal(g, w) {
+			s.t.Fatalf("%s differs from that of a build without a cache", name)
+		}
+	}
+	return got
+}
+
+// A tree is changed in all ways, again and again; with what was remembered of
+// it the artifact is the one that is built without.
+func TestCacheChangesNothing(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		s := newSite(t)
+		o := BuildOptions{Out: t.TempDir(), Cache: t.TempDir()}
+		for range rapid.IntRange(2, 3).Draw(rt, "builds") {
+			s.cached(o, rapid.SampledFrom([]time.Duration{0, time.Minute}).Draw(rt, "later"))
+			s.change(rt)
+		}
+	})
+}
+
+func (s *site) change(rt *rapid.T) {
+	name := rapid.SampledFrom(slices.Sorted(maps.Keys(s.files))).Draw(rt, "file")
+	full := filepath.Join(s.dir, name)
+	switch rapid.SampledFrom([]string{"longer", "same size and time", "new", "gone", "touched", "none"}).Draw(rt, "change") {
+	case "longer":
+		s.write(name, s.files[name]+rapid.StringN(1, 2000, -1).Draw(rt, "more"))
+	case "same size and time": // only the kernel's own time tells
+		info, err := os.Stat(full)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.write(name, strings.Repeat(rapid.StringMatching("[a-z]").Draw(rt, "letter"), len(s.files[name])))
+		if err := os.Chtimes(full, info.ModTime(), info.ModTime()); err != nil {
+			s.t.Fatal(err)
+		}
+	case "new":
+		s.write(fmt.Sprintf("new/%d.php", len(s.files)), rapid.String().Draw(rt, "content"))
+	case "gone":
+		delete(s.files, name)
+		if err := os.Remove(full); err != nil {
+			s.t.Fatal(err)
+		}
+	case "touched":
+		if err := os.Chtimes(full, time.Time{}, time.Unix(1e9, 0)); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}
+
+// What is unchanged is neither read nor written: the tree's files cannot be
+// opened, and the artifact stays the same file.
+func TestUnchangedTreeIsNotRead(t *testing.T) {
+	s := newSite(t)
+	o := BuildOptions{Out: t.TempDir(), Cache: t.TempDir()}
+	first := s.cached(o, time.Minute)
+	before := stampIn(t, first.Dir)
+	read := 0
+	o.Progress = func(Progress) { read++ }
+	if again := s.build(o, time.Minute); again.Digest != first.Digest || read > 0 || stampIn(t, again.Dir) != before {
+		t.Errorf("it was built again: %s, %d calls of progress", again.Digest.Short(), read)
+	}
+	o.Version = "v2" // another folder: frames are taken, files still not read
+	s.cached(o, time.Minute)
+	// The other version's artifact is the one that is remembered now.
+	o.Version = "v1"
+	s.cached(o, time.Minute)
+}
+
+func stampIn(t *testing.T, dir string) stamp {
+	t.Helper()
+	info, err := os.Lstat(filepath.Join(dir, artifactName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stampOf(info)
+}
+
+// A file that was changed just before it was built is read again, whatever
+// its stamp says.
+func TestYoungStampsAreNotTrusted(t *testing.T) {
+	s := newSite(t)
+	o := BuildOptions{Out: t.TempDir(), Cache: t.TempDir()}
+	s.build(o, 0)
+	b, err := os.ReadFile(filepath.Join(onlyDir(t, o.Cache), stateName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, ok := parseState(b)
+	if !ok {
+		t.Fatal("the state cannot be read")
+	}
+	for i := range r.entries {
+		if f := &r.entries[i]; f.kind == kindFile && f.stamp != (stamp{}) {
+			t.Errorf("%q is trusted", f.path)
+		}
+	}
+}
+
+func onlyDir(t *testing.T, dir string) string {
+	t.Helper()
+	all, err := os.ReadDir(dir)
+	if err != nil || len(all) != 1 {
+		t.Fatal(all, err)
+	}
+	return filepath.Join(dir, all[0].Name())
+}
+
+// TestDamagedCache damages what is remembered; the next build does not mind.
+func TestDamagedCache(t *testing.T) {
+	flip := func(b []byte) []byte { b[len(b)/2] ^= 1; return b }
+	for _, tt := range []struct {
+		name, file string
+		damage     func(b []byte) []byte
+	}{
+		{"state flipped", stateName, flip},
+		{"state cut", stateName, func(b []byte) []byte { return b[:len(b)/3] }},
+		{"state empty", stateName, func([]byte) []byte { return nil }},
+		{"artifact flipped", artifactName, flip},
+		{"artifact cut", artifactName, func(b []byte) []byte { return b[:len(b)/3] }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newSite(t)
+			o := BuildOptions{Out: t.TempDir(), Cache: t.TempDir()}
+			s.cached(o, time.Minute)
+			name := filepath.Join(onlyDir(t, o.Cache), tt.file)
+			b, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(name, tt.damage(b), 0o644); err != nil { // in place: Out's file too
+				t.Fatal(err)
+			}
+			s.write("index.php", "<?php // two")
+			s.cached(o, time.Minute)
+			s.cached(o, time.Minute)
+		})
+	}
+}
+
+// A cache that cannot be written is told, and fails nothing.
+func TestCacheThatCannotBeWritten(t *testing.T) {
+	s := newSite(t)
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	built, err := Build(t.Context(), BuildOptions{Tree: s.dir, Out: t.TempDir(), Version: "v1", Cache: file})
+	if err != nil || built.Forgot == nil {
+		t.Errorf("got %v, and forgot %v", err, built.Forgot)
+	}
+}
+
+// Caches of trees that nobody builds any more go away, and nothing else does.
+func TestOldCachesGo(t *testing.T) {
+	s := newSite(t)
+	o := BuildOptions{Out: t.TempDir(), Cache: t.TempDir()}
+	old, foreign := filepath.Join(o.Cache, strings.Repeat("a", 32)), filepath.Join(o.Cache, "precious")
+	for _, dir := range []string{old, foreign} {
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		past := time.Now().Add(-2 * keepUnused)
+		if err := os.Chtimes(dir, past, past); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.build(o, 0)
+	if _, err := os.Lstat(old); err == nil {
+		t.Error("the old cache is still there")
+	}
+	if _, err := os.Lstat(foreign); err != nil {
+		t.Error(err)
+	}
+}

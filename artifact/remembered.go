@@ -1,0 +1,195 @@
+package artifact
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+)
+
+// remembered is the last build of a tree. The zero value knows nothing.
+type remembered struct {
+	manifest Manifest
+	artifact stamp // of the file that was built, where it was built
+	frames   []frame
+	entries  []found // in order, with sums
+	file     *os.File
+	earlier  *earlier // frames to take; nil when there are none
+}
+
+// racy is how long a file must have been left alone for its stamp to tell: a
+// file system's clock may be as coarse as that, and a change after the file
+// was read then leaves the stamp as it was.
+const racy = 2 * time.Second
+
+// newRemembered takes down what was built from a tree that was seen unchanged
+// at a time after everything was read.
+func newRemembered(tree []found, x *index, m Manifest, seen time.Time) *remembered {
+	r := &remembered{manifest: m, frames: x.frames}
+	limit := seen.Add(-racy).UnixNano()
+	members := x.entries[len(x.entries)-2-len(tree):]
+	for i, f := range tree {
+		f.sum = members[i].sum
+		if f.kind == kindFile && max(f.stamp.mtime, f.stamp.ctime) >= limit {
+			f.stamp = stamp{}
+		}
+		r.entries = append(r.entries, f)
+	}
+	return r
+}
+
+func (r *remembered) close() {
+	if r.file != nil {
+		r.file.Close()
+	}
+}
+
+// recall fills in the sums of entries whose files look as they did, and tells
+// which entries need not be read.
+func (r *remembered) recall(tree []found, entries []entry) []bool {
+	known := make([]bool, len(tree))
+	old := r.entries
+	for i := range tree {
+		f := &tree[i]
+		if known[i] = f.kind != kindFile; known[i] {
+			continue
+		}
+		for len(old) > 0 && comparePaths(old[0].path, f.path) < 0 {
+			old = old[1:]
+		}
+		if len(old) > 0 && old[0].path == f.path && old[0].looks(f) {
+			known[i], entries[i].sum = true, old[0].sum
+		}
+	}
+	return known
+}
+
+// same tells whether the tree is the one remembered, to the last entry.
+func (r *remembered) same(tree []found) bool {
+	if len(tree) == 0 || len(tree) != len(r.entries) {
+		return false
+	}
+	for i := range tree {
+		if r.entries[i].path != tree[i].path || !r.entries[i].looks(&tree[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// looks compares an entry remembered with one found at its path.
+func (f *found) looks(now *found) bool {
+	if f.kind != now.kind || f.size != now.size || f.target != now.target {
+		return false
+	}
+	return f.kind != kindFile || stampsTell && f.stamp == now.stamp
+}
+
+// stateHeading begins a state; what another wpbake would build differently is
+// of no use.
+func stateHeading() string {
+	return fmt.Sprintf("wpbake cache 1, format %d, %s, %s\n", Format, encoderName, plannerName())
+}
+
+// marshal writes a state: heading, numbers and texts, the sum of all that.
+func (r *remembered) marshal() []byte {
+	b := []byte(stateHeading())
+	b = appendText(b, string(r.manifest.Marshal()))
+	b = appendStamp(b, r.artifact)
+	b = binary.AppendVarint(b, int64(len(r.frames)))
+	for i := range r.frames {
+		f := &r.frames[i]
+		b = binary.AppendVarint(b, f.stored)
+		b = binary.AppendVarint(b, f.plain)
+		b = append(b, f.storedSum[:]...)
+		b = append(b, f.contentSum[:]...)
+	}
+	b = binary.AppendVarint(b, int64(len(r.entries)))
+	for i := range r.entries {
+		e := &r.entries[i]
+		b = append(b, byte(e.kind))
+		b = appendText(b, e.path)
+		b = appendText(b, e.target)
+		b = binary.AppendVarint(b, e.size)
+		b = append(b, e.sum[:]...)
+		b = appendStamp(b, e.stamp)
+	}
+	sum := sha256.Sum256(b)
+	return append(b, sum[:]...)
+}
+
+func appendText(b []byte, s string) []byte {
+	return append(binary.AppendVarint(b, int64(len(s))), s...)
+}
+
+func appendStamp(b []byte, s stamp) []byte {
+	for _, v := range []int64{int64(s.dev), int64(s.ino), int64(s.mode), s.size, s.mtime, s.ctime} {
+		b = binary.AppendVarint(b, v)
+	}
+	return b
+}
+
+// parseState reads what marshal wrote; anything else is not ok.
+func parseState(b []byte) (*remembered, bool) {
+	n := len(b) - sha256.Size
+	if n < 0 || sha256.Sum256(b[:n]) != [sha256.Size]byte(b[n:]) {
+		return nil, false
+	}
+	body, ok := strings.CutPrefix(string(b[:n]), stateHeading())
+	if !ok {
+		return nil, false
+	}
+	p := &stateParser{rest: body}
+	r := &remembered{}
+	m, err := ParseManifest([]byte(p.text()))
+	r.manifest, r.artifact = m, p.stamp()
+	for range p.number() {
+		r.frames = append(r.frames, frame{p.number(), p.number(), p.sum(), p.sum()})
+	}
+	for range p.number() {
+		f := found{entry: entry{kind: kind(p.bytes(1)[0]), path: p.text(), target: p.text(), size: p.number(), sum: p.sum()}}
+		f.stamp = p.stamp()
+		r.entries = append(r.entries, f)
+	}
+	return r, err == nil && !p.bad && p.rest == ""
+}
+
+// stateParser reads what is known to be whole; bad only guards against a
+// mistake of our own.
+type stateParser struct {
+	rest string
+	bad  bool
+}
+
+func (p *stateParser) number() int64 {
+	v, n := binary.Varint([]byte(p.rest[:min(len(p.rest), binary.MaxVarintLen64)]))
+	if p.bad = p.bad || n <= 0; p.bad {
+		return 0
+	}
+	p.rest = p.rest[n:]
+	return v
+}
+
+func (p *stateParser) bytes(n int64) string {
+	if p.bad = p.bad || n < 0 || n > int64(len(p.rest)); p.bad {
+		return strings.Repeat("\x00", int(min(max(n, 0), sha256.Size)))
+	}
+	s := p.rest[:n]
+	p.rest = p.rest[n:]
+	return s
+}
+
+func (p *stateParser) text() string { return p.bytes(p.number()) }
+
+func (p *stateParser) sum() (sum [sha256.Size]byte) {
+	copy(sum[:], p.bytes(sha256.Size))
+	return sum
+}
+
+func (p *stateParser) stamp() stamp {
+	return stamp{dev: uint64(p.number()), ino: uint64(p.number()), mode: fs.FileMode(p.number()),
+		size: p.number(), mtime: p.number(), ctime: p.number()}
+}
