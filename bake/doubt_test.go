@@ -3,6 +3,7 @@ package bake_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -271,6 +272,33 @@ func TestWatchOfADeadRun(t *testing.T) {
 		}
 		var untouched *bake.FailedUntouched
 		if _, err := w.bake(bake.Options{}).Watch(w.ctx); !errors.As(err, &untouched) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+// cut cancels a context in the middle of a call, as an interrupt does.
+type cut struct {
+	bake.Groups
+	cancel context.CancelFunc
+}
+
+func (c cut) Group(ctx context.Context, name string) (bake.Group, error) {
+	c.cancel()
+	return bake.Group{}, fmt.Errorf("calling DescribeAutoScalingGroups for %q: %w", name, context.Canceled)
+}
+
+// An interrupt says the same whether it meets a pause or a call.
+func TestWatchInterruptedInACall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 3)
+		w.released("v1")
+		w.detached("v2")
+		ctx, cancel := context.WithCancel(w.ctx)
+		cloud := w.clients.Cloud()
+		cloud.Groups = cut{cloud.Groups, cancel}
+		var interrupted *bake.Interrupted
+		if _, err := w.bake(bake.Options{Cloud: cloud}).Watch(ctx); !errors.As(err, &interrupted) || !interrupted.Touched {
 			t.Errorf("got %v", err)
 		}
 	})

@@ -259,27 +259,38 @@ func (b *Bake) Watch(ctx context.Context) (Result, error) {
 		return Result{}, &NothingOpen{Group: b.o.Group}
 	}
 	w := &run{b: b, docs: b.docs(), eyes: b.observer()}
+	result, err := w.follow(ctx, l.Run)
+	if err != nil && ctx.Err() != nil {
+		return Result{}, &Interrupted{Run: l.Run, Touched: w.rec.Has(StepRefresh)}
+	}
+	return result, err
+}
+
+// follow looks at a run until it has an outcome or nobody moves it on.
+func (r *run) follow(ctx context.Context, id string) (Result, error) {
 	for {
-		attended := b.attended(ctx, l.Run) // before the record: its holder writes the outcome, then goes
-		if w.rec, _, err = w.docs.record(ctx, l.Run); err != nil {
-			return Result{}, err
-		}
-		s, err := w.eyes.look(ctx, w.rec)
+		attended := r.b.attended(ctx, id) // before the record: its holder writes the outcome, then goes
+		rec, _, err := r.docs.record(ctx, id)
 		if err != nil {
 			return Result{}, err
 		}
-		w.show(s)
-		if w.rec.Outcome != "" {
-			return w.result(s, Action{Outcome: w.rec.Outcome}), nil
+		r.rec = rec
+		s, err := r.eyes.look(ctx, r.rec)
+		if err != nil {
+			return Result{}, err
+		}
+		r.show(s)
+		if r.rec.Outcome != "" {
+			return r.result(s, Action{Outcome: r.rec.Outcome}), nil
 		}
 		if !attended && (s.Refresh == nil || !s.Refresh.Active()) {
-			return Result{}, unattended(l.Run, s.Refresh)
+			return Result{}, unattended(id, s.Refresh)
 		}
 		if a := Next(s); a.Verb == Look {
-			w.wait(a.Text)
+			r.wait(a.Text)
 		}
-		if err := pause(ctx, b.o.Poll); err != nil {
-			return Result{}, &Interrupted{Run: l.Run, Touched: s.Refresh != nil}
+		if err := pause(ctx, r.b.o.Poll); err != nil {
+			return Result{}, err
 		}
 	}
 }

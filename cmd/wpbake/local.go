@@ -33,6 +33,12 @@ with instances that really run. Any AWS client works against it.`,
 		GroupID: groupNode,
 		Args:    c.subcommand,
 		RunE:    showHelp,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			if l.dir == "" {
+				return &usageError{err: errors.New("no directory for the local cloud: no --dir, and no HOME"), hint: cmd.CommandPath() + " --dir DIR"}
+			}
+			return nil
+		},
 	}
 	cmd.PersistentFlags().StringVar(&l.dir, "dir", l.defaultDir(), "state `DIR` of the local cloud")
 	cmd.AddCommand(l.startCommand(), l.stopCommand(), l.statusCommand(), l.envCommand(), l.faultCommand())
@@ -49,8 +55,10 @@ func (l *local) defaultDir() string {
 	if state, _ := l.Env("XDG_STATE_HOME"); filepath.IsAbs(state) {
 		return filepath.Join(state, "wpbake", "local")
 	}
-	home, _ := l.Env("HOME")
-	return filepath.Join(home, ".local", "state", "wpbake", "local")
+	if home, _ := l.Env("HOME"); filepath.IsAbs(home) {
+		return filepath.Join(home, ".local", "state", "wpbake", "local")
+	}
+	return ""
 }
 
 // command is a command line about this local cloud, whichever directory it has.
@@ -169,5 +177,9 @@ func (l *local) runner(o localOptions, log *slog.Logger) (*runner.Runner, error)
 	if err != nil {
 		return nil, err
 	}
-	return runner.New(runner.Options{Kind: o.runner, Dir: l.dir, Path: []string{filepath.Dir(self)}, Log: log})
+	made, err := runner.New(runner.Options{Kind: o.runner, Dir: l.dir, Path: []string{filepath.Dir(self)}, Log: log})
+	if err != nil && o.runner == "overlay" {
+		err = &hintedError{err: err, hint: l.command("start", "--runner", "plain")}
+	}
+	return made, err
 }

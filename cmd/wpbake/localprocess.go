@@ -68,7 +68,7 @@ func (l *local) running(ctx context.Context) (*localState, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("looking for the local cloud: %w", err)
+		return nil, &hintedError{err: fmt.Errorf("looking for the local cloud: %w", err), hint: "--dir DIR names a directory of this user"}
 	}
 	var s localState
 	if err := json.Unmarshal(data, &s); err != nil {

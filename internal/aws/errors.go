@@ -129,6 +129,8 @@ func (e *Error) Hint() string {
 		return e.allow()
 	case e.Code == "" && errors.As(e.err, new(*url.Error)):
 		return unreachedHint
+	case e.Attempts > 1:
+		return "AWS was too busy for it: the same command again, in a while"
 	}
 	return ""
 }

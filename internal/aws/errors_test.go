@@ -122,6 +122,9 @@ func TestRetriesAreBounded(t *testing.T) {
 		if want := `Throttling: Rate exceeded (5 attempts, request 1a2b3c)`; err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v", err)
 		}
+		if h := hint(err); !strings.Contains(h, "the same command again") {
+			t.Errorf("hint %q", h)
+		}
 	})
 }
 
