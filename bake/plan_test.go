@@ -110,6 +110,7 @@ func TestNext(t *testing.T) {
 			s.add("i-new", target, "Terminating", r)
 		}, age: time.Minute, verb: Look, says: "first new node"},
 		{name: "one node could not read the manifest", change: func(s *State) { s.add("i-new", target, "Pending:Wait", bad("manifest", "503")) }, age: time.Minute, verb: Look},
+		{name: "one node could not fetch the artifact", change: func(s *State) { s.add("i-new", target, "Pending:Wait", bad("fetch", "503")) }, age: time.Minute, verb: Look},
 		{name: "two nodes could not read the manifest", change: func(s *State) {
 			s.add("i-new", target, "Pending:Wait", bad("manifest", "503"))
 			s.add("i-new2", target, "Pending:Wait", bad("manifest", "503"))

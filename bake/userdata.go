@@ -89,31 +89,6 @@ func ComposeUserData(owner []byte, boot Boot) ([]byte, error) {
 	return packUserData(out)
 }
 
-// SplitUserData returns the owner's user data without wpbake's part: what
-// ComposeUserData was given, unpacked, and with its multipart closed.
-func SplitUserData(userData []byte) ([]byte, error) {
-	plain, err := unpackUserData(userData)
-	if err != nil {
-		return nil, err
-	}
-	m, ok, err := parseMultipart(plain)
-	if err != nil || !ok {
-		return plain, err
-	}
-	m = m.without(isBootPart)
-	if bytes.Equal(m.raw, wrapUserData(nil)) {
-		return nil, nil
-	}
-	for _, part := range m.parts() {
-		for _, owner := range [][]byte{part, partContent(part)} {
-			if bytes.Equal(m.raw, wrapUserData(owner)) {
-				return owner, nil
-			}
-		}
-	}
-	return m.raw, nil
-}
-
 // ParseBoot finds wpbake's part in user data, at any depth. It is false when
 // there is none or it is not as wpbake writes it.
 func ParseBoot(userData []byte) (Boot, bool) {

@@ -141,7 +141,7 @@ func TestComposeKeepsTheOwners(t *testing.T) {
 			if len(parts) != 2 || parts[0] != want {
 				t.Errorf("parts %q, want first %q", parts, want)
 			}
-			back, err := SplitUserData(out)
+			back, err := splitUserData(out)
 			if err != nil || string(back) != owner {
 				t.Errorf("split into %q, %v", back, err)
 			}
@@ -164,7 +164,7 @@ func TestComposeInsertsIntoAMultipart(t *testing.T) {
 			if len(parts) != 4 || !strings.Contains(parts[3], "exec wpbake node boot") {
 				t.Errorf("parts %q", parts)
 			}
-			back, err := SplitUserData([]byte(out))
+			back, err := splitUserData([]byte(out))
 			if err != nil || string(back) != owner {
 				t.Errorf("split into %q, %v", back, err)
 			}
@@ -241,7 +241,7 @@ func TestComposeUnpacksAndPacks(t *testing.T) {
 	if got, ok := ParseBoot(packed); !ok || got != testBoot() {
 		t.Errorf("boot %+v, %v", got, ok)
 	}
-	if back, err := SplitUserData(packed); err != nil || !bytes.Equal(back, large) {
+	if back, err := splitUserData(packed); err != nil || !bytes.Equal(back, large) {
 		t.Errorf("split into %d bytes, %v", len(back), err)
 	}
 }
@@ -338,7 +338,7 @@ func FuzzUserData(f *testing.F) {
 		if want := compose(t, owner, testBoot()); !bytes.Equal(again, want) {
 			t.Fatalf("composing twice:\n%q\nonce:\n%q", again, want)
 		}
-		rest, err := SplitUserData(out)
+		rest, err := splitUserData(out)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -353,4 +353,29 @@ func FuzzUserData(f *testing.F) {
 			t.Fatalf("script of more than three lines: %q", script)
 		}
 	})
+}
+
+// splitUserData undoes ComposeUserData: it returns what that was given, unpacked,
+// and with its multipart closed.
+func splitUserData(userData []byte) ([]byte, error) {
+	plain, err := unpackUserData(userData)
+	if err != nil {
+		return nil, err
+	}
+	m, ok, err := parseMultipart(plain)
+	if err != nil || !ok {
+		return plain, err
+	}
+	m = m.without(isBootPart)
+	if bytes.Equal(m.raw, wrapUserData(nil)) {
+		return nil, nil
+	}
+	for _, part := range m.parts() {
+		for _, owner := range [][]byte{part, partContent(part)} {
+			if bytes.Equal(m.raw, wrapUserData(owner)) {
+				return owner, nil
+			}
+		}
+	}
+	return m.raw, nil
 }

@@ -121,7 +121,11 @@ func badNode(r node.Report) string {
 // beforeContent names the stages of a boot whose failure says nothing about
 // the release's content.
 func beforeContent(stage string) bool {
-	return stage == "identity" || stage == "manifest"
+	switch stage {
+	case "identity", "lock", "manifest", "fetch":
+		return true
+	}
+	return false
 }
 
 func judgeTargets(s State) verdict {
