@@ -21,7 +21,8 @@ type BuildOptions struct {
 	WordPress *WordPress // what package wordpress found; nil leaves it out
 	Prefix    string     // directory that holds the tree in the artifact; empty is "wordpress"
 	Exclude   []string   // patterns of what to leave out; nil is DefaultExclude
-	Cache     string     // directory to remember builds in, below; empty remembers nothing
+	Cache     string     // directory to remember builds in; empty remembers nothing
+	CacheName string     // what the cache knows the tree by; empty is its path
 	Progress  func(Progress)
 }
 
@@ -91,7 +92,7 @@ func newBuilder(o BuildOptions) (*builder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading tree: %w", err)
 	}
-	return &builder{BuildOptions: o, root: root, exclude: exclude, cache: newCache(o.Cache, tree, o.Prefix), now: time.Now}, nil
+	return &builder{BuildOptions: o, root: root, exclude: exclude, cache: newCache(o, tree), now: time.Now}, nil
 }
 
 // excludeOut leaves the output out when it lies in the tree, or every build

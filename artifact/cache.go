@@ -26,13 +26,16 @@ type cache struct {
 const stateName = "state"
 
 // newCache returns the cache of the tree at a resolved path.
-func newCache(root, tree, prefix string) *cache {
+func newCache(o BuildOptions, tree string) *cache {
 	abs, err := filepath.Abs(tree)
-	if root == "" || err != nil {
+	if o.Cache == "" || err != nil {
 		return nil
 	}
-	sum := sha256.Sum256([]byte(abs + "\x00" + prefix))
-	return &cache{root: root, dir: filepath.Join(root, fmt.Sprintf("%x", sum[:16]))}
+	if o.CacheName != "" {
+		abs = o.CacheName
+	}
+	sum := sha256.Sum256([]byte(abs + "\x00" + o.Prefix))
+	return &cache{root: o.Cache, dir: filepath.Join(o.Cache, fmt.Sprintf("%x", sum[:16]))}
 }
 
 // load returns what is remembered, which may be nothing.

@@ -18,6 +18,7 @@ type buildOptions struct {
 	version artifact.Version
 	tree    string
 	exclude []string
+	cache   string
 	out     string
 }
 
@@ -47,14 +48,14 @@ a revision of a local git repository, as it was committed.`,
 			if err != nil {
 				return err
 			}
-			o.tree, o.exclude = cfg.Tree, cfg.Exclude
+			o.tree, o.exclude, o.cache = cfg.Tree, cfg.Exclude, c.cacheDir(cfg)
 			if err := cfg.need("tree"); err != nil {
 				return err
 			}
 			return c.build(cmd.Context(), o)
 		},
 	}
-	c.settingFlags(cmd, "tree", "exclude")
+	c.settingFlags(cmd, treeKeys...)
 	cmd.Flags().StringVar(&o.out, "out", "dist", "the `DIR` to write into")
 	return cmd
 }
@@ -104,8 +105,13 @@ func (c *cli) makeArtifact(ctx context.Context, o buildOptions) (built artifact.
 	}
 	m := c.meter()
 	defer m.close()
-	return artifact.Build(ctx, artifact.BuildOptions{
+	built, err = artifact.Build(ctx, artifact.BuildOptions{
 		Tree: dir, Out: o.out, Version: o.version, WordPress: &site, Progress: m.update,
 		Exclude: append(artifact.DefaultExclude(), o.exclude...),
+		Cache:   o.cache, CacheName: cacheName(o.tree, dir),
 	})
+	if built.Forgot != nil {
+		c.note("the next build will be slow: %v", built.Forgot)
+	}
+	return built, err
 }

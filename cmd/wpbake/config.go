@@ -27,6 +27,7 @@ type Config struct {
 	Region      string
 	BucketOwner string
 	Exclude     []string
+	Cache       string
 	Refresh     bake.RefreshOptions
 	FirstNode   time.Duration
 	Poll        time.Duration
@@ -107,6 +108,9 @@ func (c *cli) readFile(cfg *Config) error {
 	}
 	if cfg.Tree != "" {
 		cfg.Tree = source.In(filepath.Dir(cfg.file), cfg.Tree)
+	}
+	if cfg.Cache != "" && cfg.Cache != noCache && !filepath.IsAbs(cfg.Cache) {
+		cfg.Cache = filepath.Join(filepath.Dir(cfg.file), cfg.Cache)
 	}
 	return nil
 }

@@ -69,7 +69,7 @@ func (c *cli) wouldPublish(ctx context.Context, cfg Config, store artifact.Store
 		return "", "", fmt.Errorf("making a scratch directory: %w", err)
 	}
 	defer os.RemoveAll(dir)
-	built, err := c.makeArtifact(ctx, buildOptions{version: v, tree: cfg.Tree, exclude: cfg.Exclude, out: dir})
+	built, err := c.makeArtifact(ctx, buildOptions{version: v, tree: cfg.Tree, exclude: cfg.Exclude, cache: c.cacheDir(cfg), out: dir})
 	switch {
 	case err != nil:
 		return "", "", err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -43,11 +44,11 @@ are left as they are, other bytes are refused.`,
 					return err
 				}
 			}
-			o.build.tree, o.build.exclude = cfg.Tree, cfg.Exclude
+			o.build.tree, o.build.exclude, o.build.cache = cfg.Tree, cfg.Exclude, c.cacheDir(cfg)
 			return c.publish(cmd.Context(), cfg, o)
 		},
 	}
-	c.settingFlags(cmd, append([]string{"tree", "exclude"}, storeKeys...)...)
+	c.settingFlags(cmd, slices.Concat(treeKeys, storeKeys)...)
 	cmd.Flags().StringVar(&o.from, "from", "", "publish what wpbake build --out `DIR` wrote")
 	return cmd
 }

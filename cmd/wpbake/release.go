@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -57,7 +58,7 @@ up a run that was stopped.`,
 			return c.release(cmd.Context(), cfg, o)
 		},
 	}
-	c.settingFlags(cmd, append([]string{"tree", "exclude"}, rolloutKeys...)...)
+	c.settingFlags(cmd, slices.Concat(treeKeys, rolloutKeys)...)
 	f := cmd.Flags()
 	f.BoolVar(&o.detach, "detach", false, "return once the refresh has started")
 	f.BoolVar(&o.dryRun, "dry-run", false, "say what would be done, and do nothing")
@@ -107,7 +108,7 @@ func (c *cli) published(ctx context.Context, cfg Config, store artifact.Store, v
 		}
 		return digest, err
 	}
-	p, err := c.buildAndPut(ctx, store, buildOptions{version: v, tree: cfg.Tree, exclude: cfg.Exclude})
+	p, err := c.buildAndPut(ctx, store, buildOptions{version: v, tree: cfg.Tree, exclude: cfg.Exclude, cache: c.cacheDir(cfg)})
 	if taken := (*artifact.VersionTaken)(nil); errors.As(err, &taken) && taken.Have != "" {
 		return "", &hintedError{err: err, hint: "release the tree under a new version; --tree= releases what is published"}
 	}
