@@ -39,8 +39,9 @@ type Templates interface {
 	Versions(ctx context.Context, templateID string) ([]TemplateVersion, error)
 	// Create copies the whole data of the version at From, replaces user
 	// data and description, sends it, waits until it can be described, reads
-	// it back and compares. A warning in AWS's answer is an error. The same
-	// Token makes a repeated call return the same version.
+	// it back and compares. A warning in AWS's answer or a difference is
+	// ErrBadTemplate. The same Token makes a repeated call return the same
+	// version; one that an earlier call made is only read back.
 	Create(ctx context.Context, v NewTemplateVersion) (TemplateVersion, error)
 	// MayCreate asks by dry run whether Create would be allowed.
 	MayCreate(ctx context.Context, templateID string) error
@@ -136,9 +137,10 @@ type TemplateVersion struct {
 // NewTemplateVersion asks for a copy of From with other user data.
 type NewTemplateVersion struct {
 	From        TemplateRef
-	UserData    []byte // raw, at most 16 KiB
-	Description string // at most 255 characters
-	Token       string // client token, at most 64 characters
+	Made        TemplateRef // when an earlier call made it: nothing is created
+	UserData    []byte      // raw, at most 16 KiB
+	Description string      // at most 255 characters
+	Token       string      // client token, at most 64 characters
 }
 
 // NewRefresh asks for an instance refresh.
@@ -200,6 +202,7 @@ type Target struct {
 var (
 	ErrNoGroup       = errors.New("no such Auto Scaling group")
 	ErrNoTemplate    = errors.New("no such launch template version")
+	ErrBadTemplate   = errors.New("the launch template version is not as it was asked for")
 	ErrRefreshActive = errors.New("another instance refresh is active")
 	ErrNoRefresh     = errors.New("no instance refresh is active")
 	ErrIrreversible  = errors.New("the instance refresh cannot be rolled back")

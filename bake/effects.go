@@ -27,10 +27,40 @@ func (r *run) makeTemplate(ctx context.Context, s State, t TemplateRef) error {
 	if err != nil {
 		return err
 	}
-	_, err = r.b.o.Cloud.Templates.Create(ctx, NewTemplateVersion{
-		From: from, UserData: data, Description: describe(r.rec), Token: token(r.rec.Run, t.ID),
+	before, err := r.madeBefore(ctx, t.ID)
+	if err != nil {
+		return err
+	}
+	made, err := r.b.o.Cloud.Templates.Create(ctx, NewTemplateVersion{
+		From: from, Made: before, UserData: data, Description: describe(r.rec), Token: token(r.rec.Run, t.ID),
 	})
-	return err
+	if errors.Is(err, ErrBadTemplate) {
+		// The next run makes its own: continuing this one would find the bad
+		// version by its description.
+		if eerr := r.end(ctx, Abandoned, err.Error()); eerr != nil {
+			return eerr
+		}
+	}
+	if err != nil {
+		return err
+	}
+	r.eyes.made = append(r.eyes.made, made.TemplateRef)
+	return nil
+}
+
+// madeBefore finds the run's version of a template by its description: the
+// answer to an earlier call was lost, or the process that made it died.
+func (r *run) madeBefore(ctx context.Context, templateID string) (TemplateRef, error) {
+	versions, err := r.b.o.Cloud.Templates.Versions(ctx, templateID)
+	if err != nil {
+		return TemplateRef{}, err
+	}
+	for _, v := range versions {
+		if v.Description == describe(r.rec) {
+			return v.TemplateRef, nil
+		}
+	}
+	return TemplateRef{}, nil
 }
 
 func baseOf(rec Record, t TemplateRef) (TemplateRef, error) {

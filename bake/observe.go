@@ -20,6 +20,7 @@ import (
 type observer struct {
 	b         *Bake
 	pins      map[TemplateRef]*Boot // nil: known to pin nothing
+	made      []TemplateRef         // by the run of this process, not yet in its record
 	reports   map[string]seenReport
 	unhealthy map[string]int
 }
@@ -48,9 +49,7 @@ func (o *observer) look(ctx context.Context, rec Record) (State, error) {
 	if err != nil {
 		return State{}, err
 	}
-	if s.Templates, err = o.templates(ctx, g, rec); err != nil {
-		return State{}, err
-	}
+	s.Templates = o.templates(rec)
 	found := rec
 	found.Templates = s.Templates
 	s.Refresh = found.find(refreshes)
@@ -90,30 +89,21 @@ func (o *observer) fleet(ctx context.Context, s State) (State, error) {
 }
 
 // templates returns the run's template versions, one per template of the
-// group. A version that was made by a call whose answer was lost is found by
-// its description.
-func (o *observer) templates(ctx context.Context, g Group, rec Record) ([]TemplateRef, error) {
+// group, without a number where none is known to be as it was asked for.
+func (o *observer) templates(rec Record) []TemplateRef {
 	if len(rec.Templates) > 0 {
-		return rec.Templates, nil
+		return rec.Templates
 	}
 	refs := make([]TemplateRef, len(rec.Base))
 	for i, base := range rec.Base {
 		refs[i] = TemplateRef{ID: base.ID, Name: base.Name}
-		if !rec.Has(StepRecord) {
-			continue
-		}
-		versions, err := o.b.o.Cloud.Templates.Versions(ctx, base.ID)
-		if err != nil {
-			return nil, err
-		}
-		for _, v := range versions {
-			if v.Description == describe(rec) {
-				refs[i] = v.TemplateRef
-				break
+		for _, made := range o.made {
+			if made.ID == base.ID {
+				refs[i] = made
 			}
 		}
 	}
-	return refs, nil
+	return refs
 }
 
 // describe is a template version's description: what the version pins and

@@ -107,6 +107,9 @@ func (t templates) Create(ctx context.Context, n bake.NewTemplateVersion) (bake.
 	if err != nil {
 		return bake.TemplateVersion{}, err
 	}
+	if n.Made.Version != "" {
+		return t.readBack(ctx, n.Made, n, sourceData)
+	}
 	data, err := requestData(source.LaunchTemplateData)
 	if err != nil {
 		return bake.TemplateVersion{}, fmt.Errorf("copying launch template %q: %w", refText(n.From), err)
@@ -133,7 +136,7 @@ func warning(w *types.ValidationWarning, ref bake.TemplateRef) error {
 	}
 	return &Error{
 		Service: ec2.ServiceID, Operation: "CreateLaunchTemplateVersion", Resource: refText(ref),
-		Code: sdk.ToString(w.Errors[0].Code), Message: tidy(sdk.ToString(w.Errors[0].Message)),
+		Code: sdk.ToString(w.Errors[0].Code), Message: tidy(sdk.ToString(w.Errors[0].Message)), kind: bake.ErrBadTemplate,
 	}
 }
 
@@ -195,6 +198,9 @@ type Differs struct {
 func (e *Differs) Error() string {
 	return fmt.Sprintf("launch template version %q differs from %q in %s", refText(e.Template), refText(e.Source), strings.Join(e.Fields, ", "))
 }
+
+// Is makes it one of bake's errors.
+func (e *Differs) Is(target error) bool { return target == bake.ErrBadTemplate }
 
 // Hint says how to get around it.
 func (e *Differs) Hint() string {
