@@ -1,6 +1,7 @@
 package bake
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -165,6 +166,9 @@ func (e *Adrift) Unwrap() error { return e.Err }
 func (e *Adrift) Hint() string {
 	if e.Unsure {
 		return "wpbake status shows whether a refresh goes on; wpbake resume takes the run up either way"
+	}
+	if errors.Is(e.Err, ErrCredentials) {
+		return "renew the AWS credentials; then wpbake resume takes it up again, wpbake rollback undoes it"
 	}
 	return "wpbake resume takes it up again, wpbake rollback undoes it"
 }

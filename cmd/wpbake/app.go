@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"time"
 
@@ -43,5 +44,16 @@ func run(ctx context.Context, app App) int {
 	root.SetIn(app.Stdin)
 	root.SetOut(app.Stdout)
 	root.SetErr(app.Stderr)
-	return c.report(root.ExecuteContext(ctx))
+	return c.report(interruption(ctx, root.ExecuteContext(ctx)))
+}
+
+var errInterrupted = errors.New("interrupted")
+
+// interruption replaces the words of whatever call a signal happened to meet.
+// Where a release was under way its own error says what goes on.
+func interruption(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) && exitCode(err) == exitUntouched {
+		return errInterrupted
+	}
+	return err
 }

@@ -1,8 +1,8 @@
 package main
 
 import (
-	"context"
 	"errors"
+	"syscall"
 
 	"github.com/wpbake/wpbake/artifact"
 	"github.com/wpbake/wpbake/bake"
@@ -23,8 +23,12 @@ func hintOf(err error) string {
 		return "--store s3://BUCKET/PREFIX; aws s3 mb s3://BUCKET makes a bucket"
 	case errors.Is(err, bake.ErrNoGroup):
 		return "--group NAME; aws autoscaling describe-auto-scaling-groups lists them"
-	case errors.Is(err, context.Canceled):
+	case errors.Is(err, errInterrupted):
 		return "nothing was changed; the same command again starts over"
+	case errors.Is(err, syscall.ENOSPC):
+		return "free some space; TMPDIR names another disk for scratch files"
+	case errors.Is(err, syscall.EROFS):
+		return "name a directory that can be written to; TMPDIR is for scratch files"
 	}
 	return ""
 }

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -80,10 +83,32 @@ func TestHintIsFoundInsideOtherErrors(t *testing.T) {
 		"one of two":         {errors.Join(errors.New("y"), hinted), "do this"},
 		"below a silent one": {silent, "do this"},
 		"outermost":          {&hintedError{err: hinted, hint: "do that"}, "do that"},
+		"full disk":          {fmt.Errorf("writing: %w", &fs.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC}), "free some space; TMPDIR names another disk for scratch files"},
 		"by meaning":         {fmt.Errorf("asking: %w", bake.ErrNoGroup), "--group NAME; aws autoscaling describe-auto-scaling-groups lists them"},
 	} {
 		if got := hintOf(tt.err); got != tt.want {
 			t.Errorf("%s: hint %q, want %q", name, got, tt.want)
+		}
+	}
+}
+
+func TestInterruption(t *testing.T) {
+	ended, end := context.WithCancel(t.Context())
+	end()
+	failed := errors.New("disk full")
+	adrift := &bake.Adrift{Err: context.Canceled}
+	for name, tt := range map[string]struct {
+		ctx       context.Context
+		err, want error
+	}{
+		"met by a call":       {ended, fmt.Errorf("listing: %w", context.Canceled), errInterrupted},
+		"after another cause": {ended, failed, failed},
+		"under way":           {ended, adrift, adrift},
+		"done all the same":   {ended, nil, nil},
+		"not a signal":        {t.Context(), context.Canceled, context.Canceled},
+	} {
+		if got := interruption(tt.ctx, tt.err); got != tt.want {
+			t.Errorf("%s: %v, want %v", name, got, tt.want)
 		}
 	}
 }
