@@ -19,6 +19,7 @@ type BuildOptions struct {
 	Out       string // written below: releases/VERSION/, as in a store
 	Version   Version
 	WordPress *WordPress // what package wordpress found; nil leaves it out
+	SBOM      []byte     // the bill of materials, as package wordpress writes it; empty leaves it out
 	Prefix    string     // directory that holds the tree in the artifact; empty is "wordpress"
 	Exclude   []string   // patterns of what to leave out; nil is DefaultExclude
 	Cache     string     // directory to remember builds in; empty remembers nothing
@@ -30,7 +31,7 @@ type BuildOptions struct {
 type Built struct {
 	Manifest Manifest
 	Digest   Digest // the manifest's
-	Dir      string // holds wordpress.tar.zst and manifest.json
+	Dir      string // holds wordpress.tar.zst, sbom.cdx.json and manifest.json
 	Forgot   error  // why nothing was remembered in the cache; the artifact is whole
 }
 
@@ -181,7 +182,7 @@ func (b *builder) attempt(ctx context.Context, then *remembered) (Built, error) 
 	if _, err := ParseManifest(m.Marshal()); err != nil {
 		return Built{}, err
 	}
-	if err := writeSynced(filepath.Join(staging, manifestName), m.Marshal()); err != nil {
+	if err := writeDocuments(staging, m, b.SBOM); err != nil {
 		return Built{}, err
 	}
 	if err := moveRelease(staging, dir); err != nil {
@@ -197,8 +198,8 @@ func (b *builder) attempt(ctx context.Context, then *remembered) (Built, error) 
 // them were when it began.
 func (b *builder) stands(dir string, tree []found, then *remembered) (Manifest, bool) {
 	m := then.manifest
-	m.Version, m.WordPress = b.Version, b.WordPress
-	if !then.same(tree) {
+	m.Version, m.WordPress, m.SBOM = b.Version, b.WordPress, sbomBlob(b.SBOM)
+	if !then.same(tree) || !standsSBOM(dir, m) {
 		return m, false
 	}
 	info, err := os.Lstat(filepath.Join(dir, artifactName))
@@ -286,6 +287,7 @@ func (b *builder) stream(ctx context.Context, p *packer) (Manifest, error) {
 		Artifact:  Blob{Size: int64(len(seek))},
 		Index:     Section{Digest: DigestOf(indexFrame), Offset: x.layout(), Size: int64(len(indexFrame))},
 		Tree:      describeTree(b.Prefix, treeMembers(x.entries), DigestFromSum(list.sum[:])),
+		SBOM:      sbomBlob(b.SBOM),
 		WordPress: b.WordPress,
 	}, nil
 }

@@ -64,8 +64,12 @@ func moveRelease(staging, dir string) error {
 	if err := os.Remove(manifest); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("replacing release: %w", err)
 	}
-	for _, name := range []string{artifactName, manifestName} {
-		if err := os.Rename(filepath.Join(staging, name), filepath.Join(dir, name)); err != nil {
+	for _, name := range []string{artifactName, sbomName, manifestName} {
+		err := os.Rename(filepath.Join(staging, name), filepath.Join(dir, name))
+		if name == sbomName && errors.Is(err, fs.ErrNotExist) { // this release has none
+			err = os.RemoveAll(filepath.Join(dir, name))
+		}
+		if err != nil {
 			return fmt.Errorf("replacing release: %w", err)
 		}
 	}

@@ -17,6 +17,7 @@ const Format = 1
 // Names of a version's objects below ReleasePrefix.
 const (
 	artifactName = "wordpress.tar.zst"
+	sbomName     = "sbom.cdx.json"
 	manifestName = "manifest.json"
 )
 
@@ -28,10 +29,11 @@ type Manifest struct {
 	Artifact  Blob       `json:"artifact"`
 	Index     Section    `json:"index"`
 	Tree      Tree       `json:"tree"`
+	SBOM      *Blob      `json:"sbom,omitempty"`      // nil when there is none
 	WordPress *WordPress `json:"wordpress,omitempty"` // nil when nobody looked
 }
 
-// Blob is the artifact as it is stored.
+// Blob is an object of the version's folder as it is stored.
 type Blob struct {
 	Digest Digest `json:"digest"`
 	Size   int64  `json:"size"`
@@ -91,6 +93,7 @@ func (m Manifest) Digest() Digest { return DigestOf(m.Marshal()) }
 // Limits of a manifest.
 const (
 	maxManifest   = 1 << 20
+	maxSBOM       = 64 << 20
 	maxComponents = 2000
 	maxText       = 1000
 )
@@ -165,7 +168,22 @@ func (m *Manifest) validate() error {
 	if err := checkPrefix(m.Tree.Prefix); err != nil {
 		return err
 	}
+	if err := m.SBOM.validate(); err != nil {
+		return err
+	}
 	return m.WordPress.validate()
+}
+
+// validate accepts what a bill of materials may be.
+func (b *Blob) validate() error {
+	if b == nil {
+		return nil
+	}
+	if b.Size < 1 || b.Size > maxSBOM {
+		return fmt.Errorf("a bill of materials of %d bytes is out of bounds", b.Size)
+	}
+	_, err := ParseDigest(string(b.Digest))
+	return err
 }
 
 func (w *WordPress) validate() error {

@@ -18,7 +18,7 @@ type Published struct {
 }
 
 // Publish puts what Build wrote into dir into a store: the artifact first,
-// the manifest last, neither over anything else. The manifest's existence is
+// then the bill of materials, the manifest last, neither over anything else. The manifest's existence is
 // the publication. A version that is published with equal bytes is left as it
 // is; other bytes, or a name that differs only in case, are *VersionTaken.
 // progress may be nil.
@@ -46,6 +46,9 @@ func Publish(ctx context.Context, store Store, dir string, progress func(Progres
 		return Published{}, err
 	}
 	count.reach(m.Artifact.Size)
+	if err := putSBOM(ctx, store, m, dir); err != nil {
+		return Published{}, err
+	}
 	body := Body{ReaderAt: strings.NewReader(string(raw)), Size: int64(len(raw)), Digest: digest}
 	if err := put(ctx, store, m, manifestName, body); err != nil {
 		return Published{}, err

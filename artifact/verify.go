@@ -9,7 +9,7 @@ import (
 
 // Verify reads a published version whole and compares everything: the
 // manifest with digest (empty takes the store's), the artifact's digest, the
-// index, each frame, each file. It writes nothing. Bytes that are not the
+// index, each frame, each file, the bill of materials. It writes nothing. Bytes that are not the
 // release's are *Damaged.
 func Verify(ctx context.Context, store Store, v Version, digest Digest) (Manifest, error) {
 	raw, err := manifestBytes(ctx, store, v)
@@ -21,6 +21,9 @@ func Verify(ctx context.Context, store Store, v Version, digest Digest) (Manifes
 		return Manifest{}, err
 	}
 	if err := verifyArtifact(ctx, store, m); err != nil {
+		return Manifest{}, err
+	}
+	if _, err := SBOM(ctx, store, m); err != nil {
 		return Manifest{}, err
 	}
 	return m, nil

@@ -103,10 +103,14 @@ func (c *cli) makeArtifact(ctx context.Context, o buildOptions) (built artifact.
 	if err != nil {
 		return artifact.Built{}, fmt.Errorf("reading tree %q: %w", o.tree, err)
 	}
+	sbom, err := wordpress.SBOM(os.DirFS(dir), o.version, site)
+	if err != nil {
+		return artifact.Built{}, fmt.Errorf("reading tree %q: %w", o.tree, err)
+	}
 	m := c.meter()
 	defer m.close()
 	built, err = artifact.Build(ctx, artifact.BuildOptions{
-		Tree: dir, Out: o.out, Version: o.version, WordPress: &site, Progress: m.update,
+		Tree: dir, Out: o.out, Version: o.version, WordPress: &site, SBOM: sbom, Progress: m.update,
 		Exclude: append(artifact.DefaultExclude(), o.exclude...),
 		Cache:   o.cache, CacheName: cacheName(o.tree, dir),
 	})

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -10,11 +12,13 @@ import (
 )
 
 func (c *cli) showCommand() *cobra.Command {
+	var sbom bool
 	cmd := &cobra.Command{
 		Use:   "show [VERSION]",
 		Short: "What a published version holds; without VERSION, all of them",
 		Example: `  eval "$(wpbake local env)"
-  wpbake show v1 --store s3://releases/shop`,
+  wpbake show v1 --store s3://releases/shop
+  wpbake show v1 --store s3://releases/shop --sbom >sbom.cdx.json`,
 		GroupID:           groupLook,
 		Args:              words("[VERSION]"),
 		ValidArgsFunction: c.completeVersions,
@@ -23,6 +27,9 @@ func (c *cli) showCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if sbom && len(args) == 0 {
+				return usage(cmd, errors.New("--sbom: missing VERSION"))
+			}
 			if len(args) == 0 {
 				return c.showAll(cmd.Context(), cfg)
 			}
@@ -30,10 +37,14 @@ func (c *cli) showCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if sbom {
+				return c.showSBOM(cmd.Context(), cfg, v)
+			}
 			return c.show(cmd.Context(), cfg, v)
 		},
 	}
 	c.settingFlags(cmd, storeKeys...)
+	cmd.Flags().BoolVar(&sbom, "sbom", false, "write the version's bill of materials, as it was published")
 	return cmd
 }
 
@@ -57,12 +68,37 @@ func (c *cli) show(ctx context.Context, cfg Config, v artifact.Version) error {
 	c.say("manifest   %s", d)
 	c.say("artifact   %s, %s", m.Artifact.Digest, size(m.Artifact.Size))
 	c.say("tree       %d files, %s, below %s/", m.Tree.Files, size(m.Tree.Bytes), m.Tree.Prefix)
+	if s := m.SBOM; s != nil {
+		c.say("sbom       %s, %s", s.Digest, size(s.Size))
+	}
 	if w := m.WordPress; w != nil {
 		c.say("wordpress  %s, database %d, PHP %s, MySQL %s", w.Core, w.DBVersion, orDash(w.PHP), orDash(w.MySQL))
 		c.components("plugin", w.Plugins)
 		c.components("theme", w.Themes)
 	}
 	return c.object(shown{v, d, m})
+}
+
+// showSBOM writes the bill of materials byte for byte: its digest is the one
+// that the manifest names.
+func (c *cli) showSBOM(ctx context.Context, cfg Config, v artifact.Version) error {
+	store, err := lookInto(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	m, _, err := artifact.Find(ctx, store, v)
+	if err != nil {
+		return err
+	}
+	b, err := artifact.SBOM(ctx, store, m)
+	if err == nil && b == nil {
+		err = fmt.Errorf("version %q has no bill of materials", v)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = c.Stdout.Write(b)
+	return err
 }
 
 func (c *cli) components(kind string, list []artifact.Component) {
