@@ -51,7 +51,10 @@ func settings() []setting {
 	return append([]setting{
 		{key: "tree", kind: "TREE", usage: "the WordPress tree to ship: a directory, an archive or git:PATH@REV", set: text(func(c *Config) *string { return &c.Tree })},
 		{key: "store", kind: "URL", usage: "where artifacts rest: s3://BUCKET/PREFIX or dir:///PATH", set: text(func(c *Config) *string { return &c.Store })},
-		{key: "group", kind: "NAME", usage: "the Auto Scaling group", set: text(func(c *Config) *string { return &c.Group })},
+		{key: "group", kind: "NAME", usage: "the Auto Scaling group", set: func(c *Config, v []string) error {
+			c.Group = v[0]
+			return checkGroup(v[0])
+		}},
 		{key: "region", kind: "REGION", usage: "AWS region; without it, as the AWS CLI finds it", set: text(func(c *Config) *string { return &c.Region })},
 		{key: "bucket_owner", kind: "ACCOUNT", usage: "refuse a bucket that another account owns (12 digits)", set: func(c *Config, v []string) error {
 			if c.BucketOwner = v[0]; !accountID.MatchString(v[0]) {
@@ -98,6 +101,21 @@ func refreshSettings() []setting {
 		{key: "refresh.standby", kind: "WHAT", usage: "nodes in standby: Terminate, Ignore or Wait",
 			set: oneOf(func(c *Config, s string) { c.Refresh.Standby = s }, "Terminate", "Ignore", "Wait")},
 	}
+}
+
+// checkGroup refuses what Auto Scaling does, and names that would lead out of
+// the group's own place in the store.
+func checkGroup(name string) error {
+	foreign := func(r rune) bool { return r < ' ' || r > '~' || r == ':' }
+	if len(name) > 255 || strings.ContainsFunc(name, foreign) {
+		return errors.New("want at most 255 printable ASCII characters without a colon")
+	}
+	for part := range strings.SplitSeq(name, "/") {
+		if name != "" && (part == "" || part == "." || part == "..") {
+			return errors.New("want no empty or dotted part between slashes")
+		}
+	}
+	return nil
 }
 
 func text(field func(*Config) *string) func(*Config, []string) error {
