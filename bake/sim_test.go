@@ -270,7 +270,7 @@ func (f *fleet) run(m *machine, id string) {
 		return
 	}
 	if m.boot.Manifest == "" {
-		_, err := node.Ready(ctx, identity(id), f.world.clients.Lifecycle(), f.world.group, bake.HookName)
+		_, err := node.Ready(ctx, identity(id), f.world.clients.Lifecycle(), node.Action{Group: f.world.group, Hook: bake.HookName})
 		if err != nil && ctx.Err() == nil {
 			f.world.t.Errorf("readying %s: %v", id, err)
 		}

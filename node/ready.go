@@ -2,18 +2,19 @@ package node
 
 import "context"
 
-// Ready tells the launch hook that an instance may go into service although
-// its template pins no release: such as one that the group launches between
-// its adoption and its first release. A hook that waits for nothing is no
-// error: a group that was not adopted yet has none.
+// Ready tells the launch hook of a, whose Instance it asks m for, that this
+// instance may go into service although its template pins no release: such as
+// one that the group launches between its adoption and its first release. A
+// hook that waits for nothing is no error: a group that was not adopted yet has
+// none.
 //
 // The caller makes sure that user data holds no boot part: a node that boots
 // a release speaks to the hook itself, once its content is proven.
-func Ready(ctx context.Context, m Metadata, l Lifecycle, group, hook string) (told bool, err error) {
+func Ready(ctx context.Context, m Metadata, l Lifecycle, a Action) (told bool, err error) {
 	id, err := m.Instance(ctx)
 	if err != nil {
 		return false, err
 	}
-	action := Action{Group: group, Hook: hook, Instance: id.Instance}
-	return complete(ctx, l, Completion{Action: action, Result: Continue}, actionPatience)
+	a.Instance = id.Instance
+	return complete(ctx, l, Completion{Action: a, Result: Continue}, actionPatience)
 }

@@ -50,7 +50,7 @@ func (c *cli) nodeReady(ctx context.Context, cfg Config, hook string) error {
 		c.say("%s is pinned here: its boot speaks to the hook", boot.Version)
 		return nil
 	}
-	told, err := node.Ready(ctx, clients.Metadata(), clients.Lifecycle(), cfg.Group, hook)
+	told, err := node.Ready(ctx, clients.Metadata(), clients.Lifecycle(), node.Action{Group: cfg.Group, Hook: hook})
 	if err == nil && !told {
 		c.say("no hook waits for this instance")
 	}

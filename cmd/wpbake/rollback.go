@@ -51,8 +51,11 @@ func (c *cli) rollback(ctx context.Context, cfg Config, v artifact.Version) erro
 	return err
 }
 
-// asked reports whether a run that was rolled back is what a rollback asks for:
-// a release under way, turned back to the version that was named, if any.
+// asked reports whether a run that was rolled back is what a rollback to v asks
+// for: it led to v or, where none was named, it turned a release under way back.
 func asked(r bake.Result, v artifact.Version) bool {
-	return r.Outcome == bake.RolledBack && r.Kind == bake.Release && (v == "" || v == r.Serving)
+	if v != "" {
+		return r.Outcome == bake.RolledBack && v == r.Serving
+	}
+	return r.Outcome == bake.RolledBack && r.Kind == bake.Release
 }
