@@ -31,7 +31,7 @@ var shapes = map[string]shape{
 }
 
 // generation changes when the generator's output does.
-const generation = "1"
+const generation = "2"
 
 // makeCorpus makes a corpus, or takes the one that an earlier run made.
 func makeCorpus(o options, name string) (corpus, error) {
