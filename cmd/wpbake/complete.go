@@ -13,9 +13,9 @@ import (
 const completionTime = 2 * time.Second
 
 // completeVersions offers the versions in the configured store as a command's
-// first argument.
+// first argument, and for the second of diff.
 func (c *cli) completeVersions(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	if len(args) > 0 {
+	if len(args) > 0 && cmd.Name() != "diff" || len(args) > 1 {
 		return nil, cobra.ShellCompDirectiveDefault
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), completionTime)

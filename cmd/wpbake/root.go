@@ -59,7 +59,7 @@ is --refresh-bake-time and WPBAKE_REFRESH_BAKE_TIME.`,
 func (c *cli) commands() []*cobra.Command {
 	return []*cobra.Command{
 		c.releaseCommand(), c.rollbackCommand(), c.watchCommand(), c.resumeCommand(), c.adoptCommand(),
-		c.statusCommand(), c.historyCommand(), c.showCommand(), c.verifyCommand(), c.doctorCommand(),
+		c.statusCommand(), c.historyCommand(), c.showCommand(), c.diffCommand(), c.verifyCommand(), c.doctorCommand(),
 		c.buildCommand(), c.publishCommand(), c.fetchCommand(),
 		c.nodeCommand(), c.localCommand(), c.versionCommand(),
 	}
