@@ -78,8 +78,13 @@ func (b *Bake) busy(ctx context.Context, l Lock, c claim) (bool, error) {
 	return false, err
 }
 
+// held reports whether another live process has the lock. Without a process id
+// a holder of the same name may still be another process.
 func (b *Bake) held(l Lock) bool {
-	if l.Expires.IsZero() || time.Now().After(l.Expires) || l.Holder == b.o.Holder {
+	if l.Expires.IsZero() || time.Now().After(l.Expires) {
+		return false
+	}
+	if l.Holder.PID != 0 && l.Holder == b.o.Holder {
 		return false
 	}
 	return b.o.Alive(l.Holder)

@@ -438,6 +438,9 @@ func TestTwoReleasesAtOnce(t *testing.T) {
 		if _, err := w.bake(bake.Options{Holder: bake.Holder{Name: "other"}}).Release(w.ctx, "v3", other); !errors.As(err, &busy) {
 			t.Errorf("another version meanwhile: %v", err)
 		}
+		if _, err := w.bake(bake.Options{Holder: bake.Holder{Name: "ci-0"}}).Release(w.ctx, "v3", other); !errors.As(err, &busy) {
+			t.Errorf("another version by the same name: %v", err)
+		}
 		for range 2 {
 			if err := <-ends; err != nil {
 				t.Error(err)
