@@ -30,6 +30,7 @@ func (c *cli) dryRelease(ctx context.Context, cfg Config, o releaseOptions) erro
 	if p.Findings, err = r.Doctor(ctx); err != nil {
 		return err
 	}
+	p.Findings = append([]bake.Finding{}, p.Findings...) // an empty list in JSON, never null
 	if c.findings(p.Findings) > 0 {
 		return r.Preflight(ctx)
 	}
