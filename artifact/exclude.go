@@ -36,13 +36,22 @@ func newExcluder(patterns []string) (excluder, error) {
 }
 
 func (x excluder) match(p string) bool {
-	parts := strings.Split(p, "/")
+	name := path.Base(p)
 	for _, pattern := range x {
-		if matchTail(pattern, parts) {
+		// Most paths fail at their last part, without being taken apart.
+		if matchPart(pattern[len(pattern)-1], name) && matchTail(pattern, strings.Split(p, "/")) {
 			return true
 		}
 	}
 	return false
+}
+
+func matchPart(pattern, part string) bool {
+	if !strings.ContainsAny(pattern, `*?[\`) {
+		return pattern == part
+	}
+	ok, _ := path.Match(pattern, part)
+	return ok
 }
 
 func matchTail(pattern, parts []string) bool {
@@ -57,7 +66,7 @@ func matchTail(pattern, parts []string) bool {
 	}
 	parts = parts[len(parts)-len(pattern):]
 	for i, p := range pattern {
-		if ok, _ := path.Match(p, parts[i]); !ok {
+		if !matchPart(p, parts[i]) {
 			return false
 		}
 	}

@@ -170,6 +170,9 @@ func (s *scanner) visitDir(ctx context.Context, parent *os.Root, f found, depth 
 // checkLinks resolves all links against what was found. Only a whole tree can
 // be judged so.
 func (s *scanner) checkLinks() {
+	if !slices.ContainsFunc(s.found, func(f found) bool { return f.kind == kindLink }) {
+		return
+	}
 	byPath := make(map[string]entry)
 	for i := range s.found {
 		byPath[s.found[i].path] = s.found[i].entry
