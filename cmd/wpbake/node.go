@@ -53,6 +53,9 @@ manifest digest is given, or tells the lifecycle hook to abandon the instance.`,
 		Args: words(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var err error
+			if version == "" || manifest == "" {
+				return usage(cmd, errors.New("missing --version or --manifest: the two pin what is served"))
+			}
 			if o.version, err = parseVersion(cmd, version); err != nil {
 				return err
 			}
@@ -178,7 +181,11 @@ func (c *cli) nodeStatusCommand() *cobra.Command {
 func (c *cli) nodeStatus(ctx context.Context, place nodePlace, deep bool) error {
 	nc, err := readNodeConfig(place)
 	if err != nil {
-		return err
+		hint := hintOf(err)
+		if hint == "" {
+			hint = "docs/node.md lists the keys of a node's configuration"
+		}
+		return &usageError{err: err, hint: hint}
 	}
 	st, err := node.Status(ctx, node.StatusOptions{Root: nc.Root, Deep: deep})
 	if err != nil {
