@@ -206,8 +206,13 @@ func (b *builder) stands(dir string, tree []found, then *remembered) (Manifest, 
 	if err != nil || stampOf(info) != then.artifact {
 		return m, false
 	}
-	raw, err := os.ReadFile(filepath.Join(dir, manifestName))
-	return m, err == nil && bytes.Equal(raw, m.Marshal())
+	return m, holds(filepath.Join(dir, manifestName), m.Marshal()) &&
+		(m.SBOM == nil || holds(filepath.Join(dir, sbomName), b.SBOM))
+}
+
+func holds(name string, want []byte) bool {
+	have, err := os.ReadFile(name)
+	return err == nil && bytes.Equal(have, want)
 }
 
 // packer prepares to pack a tree, with what is known of it already.

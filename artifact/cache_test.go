@@ -144,7 +144,11 @@ func TestUnchangedTreeIsNotRead(t *testing.T) {
 	if again := s.build(o, time.Minute); again.Digest != first.Digest || read > 0 || stampIn(t, again.Dir) != before {
 		t.Errorf("it was built again: %s, %d calls of progress", again.Digest.Short(), read)
 	}
-	o.Version = "v2" // another folder: frames are taken, files still not read
+	if err := os.Remove(filepath.Join(first.Dir, manifestName)); err != nil {
+		t.Fatal(err)
+	}
+	s.cached(o, time.Minute) // it is not whole, and made again
+	o.Version = "v2"         // another folder: frames are taken, files still not read
 	s.cached(o, time.Minute)
 	// The other version's artifact is the one that is remembered now.
 	o.Version = "v1"
