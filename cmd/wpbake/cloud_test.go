@@ -143,7 +143,7 @@ func scriptFault(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) > 1 {
 		f.Target = args[1]
 	}
-	_, err := new(local).call(context.Background(), localState{URL: ts.Getenv("AWS_ENDPOINT_URL")}, http.MethodPost, "/_local/fault", f)
+	_, err := localState{URL: ts.Getenv("AWS_ENDPOINT_URL")}.call(context.Background(), "/_local/fault", f)
 	ts.Check(err)
 }
 

@@ -39,7 +39,7 @@ type localStatus struct {
 // ask asks a local cloud for its status.
 func (l *local) ask(ctx context.Context, s localState) (localStatus, error) {
 	var st localStatus
-	body, err := l.call(ctx, s, http.MethodGet, "/_local/status", nil)
+	body, err := s.call(ctx, "/_local/status", nil)
 	if err != nil {
 		return st, err
 	}
@@ -49,13 +49,18 @@ func (l *local) ask(ctx context.Context, s localState) (localStatus, error) {
 	return st, nil
 }
 
-// call makes a request of the local cloud's own interface.
-func (l *local) call(ctx context.Context, s localState, method, path string, body any) ([]byte, error) {
+// call makes a request of the local cloud's own interface: a question, unless
+// there is a body to post.
+func (s localState) call(ctx context.Context, path string, body any) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	data, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
+	}
+	method := http.MethodGet
+	if body != nil {
+		method = http.MethodPost
 	}
 	req, err := http.NewRequestWithContext(ctx, method, s.URL+path, bytes.NewReader(data))
 	if err != nil {
@@ -91,7 +96,7 @@ func (l *local) status(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	body, err := l.call(ctx, *s, http.MethodGet, "/_local/status", nil)
+	body, err := s.call(ctx, "/_local/status", nil)
 	if err != nil {
 		return err
 	}
@@ -225,7 +230,7 @@ func (l *local) fault(ctx context.Context, f fault) error {
 	if err != nil {
 		return err
 	}
-	if _, err := l.call(ctx, *s, http.MethodPost, "/_local/fault", f); err != nil {
+	if _, err := s.call(ctx, "/_local/fault", f); err != nil {
 		return err
 	}
 	l.say("fault %s is set", f.Kind)
