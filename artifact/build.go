@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -97,7 +98,8 @@ func newBuilder(o BuildOptions) (*builder, error) {
 }
 
 // excludeOut leaves the output out when it lies in the tree, or every build
-// would hold the ones before it.
+// would hold the ones before it. A directory that holds anything else is part
+// of the tree and is refused: leaving it out would ship half a tree.
 func excludeOut(x excluder, tree, out string) (excluder, error) {
 	tree, err := filepath.Abs(tree)
 	if err != nil {
@@ -113,10 +115,16 @@ func excludeOut(x excluder, tree, out string) (excluder, error) {
 	switch {
 	case err != nil || !filepath.IsLocal(rel):
 		return x, nil
-	case rel == ".":
-		return nil, fmt.Errorf("building into %q: the output is the tree itself", out)
+	case rel == "." || holdsMore(out):
+		return nil, &OutInTree{Out: out}
 	}
 	return append(x, strings.Split("/"+literal(filepath.ToSlash(rel)), "/")), nil
+}
+
+// holdsMore reports whether a directory holds more than builds.
+func holdsMore(out string) bool {
+	entries, err := os.ReadDir(out)
+	return err == nil && slices.ContainsFunc(entries, func(e os.DirEntry) bool { return e.Name() != "releases" })
 }
 
 // run makes the output directory, and removes it again on failure.

@@ -214,6 +214,28 @@ func TestCancelledBuildLeavesNothing(t *testing.T) {
 	}
 }
 
+// An output of its own inside the tree is left out; a directory of the tree
+// is refused, or half a tree would be shipped.
+func TestOutputInsideTheTree(t *testing.T) {
+	dir := sample().write(t, t.TempDir())
+	outside := build(t, artifact.BuildOptions{Tree: dir})
+	for range 2 {
+		if inside := build(t, artifact.BuildOptions{Tree: dir, Out: filepath.Join(dir, "out")}); inside.Digest != outside.Digest {
+			t.Error("the output got into the artifact")
+		}
+	}
+	for _, out := range []string{dir, filepath.Join(dir, "wp-content")} {
+		_, err := artifact.Build(t.Context(), artifact.BuildOptions{Tree: dir, Out: out, Version: "v1"})
+		var refused *artifact.OutInTree
+		if !errors.As(err, &refused) {
+			t.Errorf("building into %s: %v", out, err)
+		}
+		if _, err := os.Lstat(filepath.Join(out, "releases")); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("it left %v", err)
+		}
+	}
+}
+
 // A pipe that takes a file's place between the walk and the read must not
 // hang the build.
 func TestPipeInPlaceOfFile(t *testing.T) {
