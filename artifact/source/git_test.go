@@ -140,7 +140,7 @@ func TestProgramsRepositories(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err != nil {
-		t.Fatal("git is not installed")
+		t.Skip("git is not installed")
 	}
 	dir := filepath.Join(t.TempDir(), "a@b")
 	must(os.Mkdir(dir, 0o755))
