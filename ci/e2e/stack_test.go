@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,7 +15,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	astypes "github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
-	"github.com/aws/aws-sdk-go-v2/service/ec2"
 )
 
 // programs tells for each need of a test which programs satisfy it.
@@ -103,13 +103,14 @@ func TestRealStack(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Run("a node that drains is not missed", func(t *testing.T) {
-		tally := under(t, stack, func() { retire(t, stack) })
+		tally := under(t, stack, 4, func() { retire(t, stack) })
 		if tally.Failed != 0 || tally.Lost != 0 {
 			t.Errorf("%d of %d requests failed, %d sessions lost:\n%s", tally.Failed, tally.Requests, tally.Lost, strings.Join(tally.Failures, "\n"))
 		}
 	})
 	t.Run("nodes that are killed without draining are missed", func(t *testing.T) {
-		tally := under(t, stack, func() { kill(t, stack) })
+		// As many at once that some are always on their way through a node.
+		tally := under(t, stack, 24, func() { kill(t, stack) })
 		t.Logf("%d of %d requests failed", tally.Failed, tally.Requests)
 		if tally.Failed == 0 {
 			t.Errorf("no failure in %d requests: the load client is blind", tally.Requests)
@@ -133,14 +134,14 @@ func awsCLI(t *testing.T, stack *Stack, script string) {
 }
 
 // under returns what a load saw from shortly before to shortly after act.
-func under(t *testing.T, stack *Stack, act func()) Tally {
+func under(t *testing.T, stack *Stack, workers int, act func()) Tally {
 	t.Helper()
 	load := NewLoad(stack.Site, Pages())
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		load.Run(ctx, 4, 100*time.Millisecond)
+		load.Run(ctx, workers, 100*time.Millisecond)
 	}()
 	defer cancel()
 	await(t, func() error {
@@ -208,11 +209,19 @@ func retire(t *testing.T, stack *Stack) {
 	})
 }
 
-// kill pulls the plug of two nodes that the load balancer still sends to.
+// kill pulls the plug of all nodes but one: no process of theirs ends anything
+// in order, and the load balancer still sends to them.
 func kill(t *testing.T, stack *Stack) {
 	t.Helper()
-	_, err := ec2.NewFromConfig(stack.AWS()).TerminateInstances(t.Context(), &ec2.TerminateInstancesInput{InstanceIds: nodes(t, stack)[:2]})
-	if err != nil {
-		t.Fatal(err)
+	for _, id := range nodes(t, stack)[1:] {
+		body := strings.NewReader(fmt.Sprintf(`{"kind":"kill","target":%q}`, id))
+		resp, err := http.Post(stack.Environ["AWS_ENDPOINT_URL"]+"/_local/fault", "application/json", body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode >= 300 {
+			t.Fatalf("killing %s: %s", id, resp.Status)
+		}
 	}
 }
