@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -168,7 +169,7 @@ func TestShellWord(t *testing.T) {
 func TestAlive(t *testing.T) {
 	c := &cli{App: App{Env: func(string) (string, bool) { return "", false }}}
 	me := c.holder()
-	if me.Host == "" {
+	if me.Host == "" && runtime.GOOS != "linux" {
 		t.Skip("this system does not tell processes apart")
 	}
 	if !alive(me) {
