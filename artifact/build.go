@@ -1,7 +1,6 @@
 package artifact
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -14,18 +13,33 @@ import (
 	"time"
 )
 
-// BuildOptions says what to build. Tree, Out and Version are required.
+// BuildOptions says what to build. Tree and Version are required.
 type BuildOptions struct {
 	Tree      string // the WordPress directory; a link is resolved once
-	Out       string // written below: releases/VERSION/, as in a store
+	Out       string // written below: releases/VERSION/, as in a store; PublishTree needs none
 	Version   Version
-	WordPress *WordPress // what package wordpress found; nil leaves it out
-	SBOM      []byte     // the bill of materials, as package wordpress writes it; empty leaves it out
+	Describe  *Describer // nil leaves WordPress and the bill of materials out
 	Prefix    string     // directory that holds the tree in the artifact; empty is "wordpress"
 	Exclude   []string   // patterns of what to leave out; nil is DefaultExclude
 	Cache     string     // directory to remember builds in; empty remembers nothing
 	CacheName string     // what the cache knows the tree by; empty is its path
 	Progress  func(Progress)
+}
+
+// Describer says what a tree is as WordPress.
+type Describer struct {
+	// Name changes when other descriptions of the same tree and version are to
+	// be expected: what is remembered under another name is not used.
+	Name string
+	// Describe is called while the tree is watched for changes, and not at
+	// all when the tree is the one remembered. Its error ends the build.
+	Describe func(context.Context) (Description, error)
+}
+
+// Description is what a manifest and the document beside it say of a tree.
+type Description struct {
+	WordPress *WordPress
+	SBOM      []byte // the bill of materials; empty leaves it out
 }
 
 // Built is an artifact on disk.
@@ -54,13 +68,13 @@ func Build(ctx context.Context, o BuildOptions) (Built, error) {
 	if err != nil {
 		return Built{}, err
 	}
-	defer b.root.Close()
+	defer b.close()
 	return b.run(ctx)
 }
 
 type builder struct {
 	BuildOptions
-	root    *os.Root
+	root    dir
 	exclude excluder
 	cache   *cache // nil remembers nothing
 	now     func() time.Time
@@ -73,34 +87,38 @@ func newBuilder(o BuildOptions) (*builder, error) {
 	if o.Prefix == "" {
 		o.Prefix = "wordpress"
 	}
-	if err := errors.Join(checkPrefix(o.Prefix), o.WordPress.validate()); err != nil {
+	if err := checkPrefix(o.Prefix); err != nil {
 		return nil, err
 	}
 	if o.Exclude == nil {
 		o.Exclude = DefaultExclude()
 	}
-	exclude, err := newExcluder(o.Exclude)
-	if err != nil {
-		return nil, err
-	}
 	tree, err := filepath.EvalSymlinks(o.Tree)
 	if err != nil {
 		return nil, fmt.Errorf("reading tree: %w", err)
 	}
-	if exclude, err = excludeOut(exclude, tree, o.Out); err != nil {
+	if o.Out != "" {
+		if o.Exclude, err = excludeOut(o.Exclude, tree, o.Out); err != nil {
+			return nil, err
+		}
+	}
+	exclude, err := newExcluder(o.Exclude)
+	if err != nil {
 		return nil, err
 	}
-	root, err := os.OpenRoot(tree)
+	root, err := openTree(tree)
 	if err != nil {
 		return nil, fmt.Errorf("reading tree: %w", err)
 	}
 	return &builder{BuildOptions: o, root: root, exclude: exclude, cache: newCache(o, tree), now: time.Now}, nil
 }
 
+func (b *builder) close() { b.root.close() }
+
 // excludeOut leaves the output out when it lies in the tree, or every build
 // would hold the ones before it. A directory that holds anything else is part
 // of the tree and is refused: leaving it out would ship half a tree.
-func excludeOut(x excluder, tree, out string) (excluder, error) {
+func excludeOut(patterns []string, tree, out string) ([]string, error) {
 	tree, err := filepath.Abs(tree)
 	if err != nil {
 		return nil, err
@@ -114,11 +132,11 @@ func excludeOut(x excluder, tree, out string) (excluder, error) {
 	rel, err := filepath.Rel(tree, out)
 	switch {
 	case err != nil || !filepath.IsLocal(rel):
-		return x, nil
+		return patterns, nil
 	case rel == "." || holdsMore(out):
 		return nil, &OutInTree{Out: out}
 	}
-	return append(x, strings.Split("/"+literal(filepath.ToSlash(rel)), "/")), nil
+	return append(slices.Clone(patterns), "/"+literal(filepath.ToSlash(rel))), nil
 }
 
 // holdsMore reports whether a directory holds more than builds.
@@ -133,98 +151,112 @@ func (b *builder) run(ctx context.Context) (Built, error) {
 	if err != nil {
 		return Built{}, fmt.Errorf("making output directory: %w", err)
 	}
-	built, err := b.build(ctx)
+	dir := filepath.Join(b.Out, "releases", string(b.Version))
+	m, forgot, err := b.build(ctx, &folder{dir: dir})
 	if err != nil {
 		removeEmpty(made)
+		return Built{}, err
 	}
-	return built, err
+	return Built{Manifest: m, Digest: m.Digest(), Dir: dir, Forgot: forgot}, nil
 }
 
-// build reads the tree until it held still once.
-func (b *builder) build(ctx context.Context) (Built, error) {
+// build reads the tree until it held still once. What it could not remember is
+// the first error.
+func (b *builder) build(ctx context.Context, to target) (m Manifest, forgot, err error) {
 	then := b.cache.load()
 	defer then.close()
 	var changed *errVanished
 	for range maxReads {
-		built, err := b.attempt(ctx, then)
+		m, forgot, err := b.attempt(ctx, then, to)
 		if errors.Is(err, errEarlier) {
 			then.earlier = nil
-			built, err = b.attempt(ctx, then)
+			m, forgot, err = b.attempt(ctx, then, to)
 		}
 		if !errors.As(err, &changed) {
-			return built, err
+			return m, forgot, err
 		}
 	}
-	return Built{}, &TreeChanged{Path: changed.path, Reason: changed.reason, Reads: maxReads}
+	return Manifest{}, nil, &TreeChanged{Path: changed.path, Reason: changed.reason, Reads: maxReads}
 }
 
-func (b *builder) attempt(ctx context.Context, then *remembered) (Built, error) {
+func (b *builder) attempt(ctx context.Context, then *remembered, to target) (m Manifest, forgot, err error) {
+	if b.unchanged(ctx, then) {
+		if there, err := to.holds(ctx, then); there || err != nil {
+			return then.manifest, nil, err
+		}
+	}
 	tree, err := scan(ctx, b.root, b.exclude)
 	if err != nil {
-		return Built{}, err
-	}
-	dir := filepath.Join(b.Out, "releases", string(b.Version))
-	if m, ok := b.stands(dir, tree, then); ok {
-		return Built{Manifest: m, Digest: m.Digest(), Dir: dir}, nil
+		return m, nil, err
 	}
 	if err := settle(ctx, tree); err != nil {
-		return Built{}, err
+		return m, nil, err
 	}
-	staging, err := os.MkdirTemp(filepath.Join(b.Out, "releases"), ".wpbake-build-*")
-	if err != nil {
-		return Built{}, fmt.Errorf("making output directory: %w", err)
+	var d Description
+	if b.Describe != nil {
+		if d, err = b.Describe.Describe(ctx); err != nil {
+			return m, nil, err
+		}
+		if err := d.WordPress.validate(); err != nil {
+			return m, nil, err
+		}
 	}
-	defer os.RemoveAll(staging)
-	m, x, err := b.write(ctx, filepath.Join(staging, artifactName), b.packer(tree, then))
+	draft, err := to.begin(ctx)
 	if err != nil {
-		return Built{}, err
+		return m, nil, err
+	}
+	defer draft.discard()
+	p := b.packer(tree, then)
+	if m, err = b.write(ctx, draft, p, d); err != nil {
+		return m, nil, err
 	}
 	again := b.now()
-	after, err := scan(ctx, b.root, b.exclude)
-	if err != nil {
-		return Built{}, err
-	}
-	if diff := sameTree(tree, after); diff != nil {
-		return Built{}, diff
+	if tree, err = b.seenAgain(ctx, tree); err != nil {
+		return m, nil, err
 	}
 	if _, err := ParseManifest(m.Marshal()); err != nil {
-		return Built{}, err
+		return m, nil, err
 	}
-	if err := writeDocuments(staging, m, b.SBOM); err != nil {
-		return Built{}, err
+	if err := draft.commit(ctx, m, d.SBOM); err != nil {
+		return m, nil, err
 	}
-	if err := moveRelease(staging, dir); err != nil {
-		return Built{}, err
-	}
-	forgot := b.cache.save(dir, newRemembered(tree, x, m, again))
-	return Built{Manifest: m, Digest: m.Digest(), Dir: dir, Forgot: forgot}, nil
+	return m, b.cache.save(draft, b.newRemembered(tree, p.index, m, again)), nil
 }
 
-// stands tells whether dir already holds what would be built, untouched since
-// it was built from a tree that has not changed. One walk is enough to know:
-// each entry was, when the walk met it, still as it was remembered, so all of
-// them were when it began.
-func (b *builder) stands(dir string, tree []found, then *remembered) (Manifest, bool) {
-	m := then.manifest
-	m.Version, m.WordPress, m.SBOM = b.Version, b.WordPress, sbomBlob(b.SBOM)
-	if !then.same(tree) || !standsSBOM(dir, m) {
-		return m, false
-	}
-	info, err := os.Lstat(filepath.Join(dir, artifactName))
-	if err != nil || stampOf(info) != then.artifact {
-		return m, false
-	}
-	return m, holds(filepath.Join(dir, manifestName), m.Marshal()) &&
-		(m.SBOM == nil || holds(filepath.Join(dir, sbomName), b.SBOM))
+// unchanged tells whether what is remembered is what would be built again. One
+// look is enough to know: each entry was, when it was looked at, still as it
+// was remembered, so all of them were when the look began.
+func (b *builder) unchanged(ctx context.Context, then *remembered) bool {
+	return stampsTell && then.exclude == strings.Join(b.Exclude, "\n") && then.describer == b.describer() &&
+		then.manifest.Version == b.Version && then.tree.still(ctx, b.root) == nil
 }
 
-func holds(name string, want []byte) bool {
-	have, err := os.ReadFile(name)
-	return err == nil && bytes.Equal(have, want)
+func (b *builder) describer() string {
+	if b.Describe == nil {
+		return ""
+	}
+	return b.Describe.Name
+}
+
+// seenAgain demands that the tree is still as it was scanned.
+func (b *builder) seenAgain(ctx context.Context, tree scanned) (scanned, error) {
+	if tree.still(ctx, b.root) == nil {
+		return tree, nil
+	}
+	// What was left out may have changed its directory; a scan tells.
+	after, err := scan(ctx, b.root, b.exclude)
+	if err != nil {
+		return tree, err
+	}
+	if diff := sameTree(tree.entries, after.entries); diff != nil {
+		return tree, diff
+	}
+	return after, nil
 }
 
 // packer prepares to pack a tree, with what is known of it already.
-func (b *builder) packer(tree []found, then *remembered) *packer {
+func (b *builder) packer(t scanned, then *remembered) *packer {
+	tree := t.entries
 	entries := make([]entry, len(tree))
 	for i := range tree {
 		entries[i] = tree[i].entry
@@ -239,7 +271,7 @@ func (b *builder) packer(tree []found, then *remembered) *packer {
 	copy(p.known[offset:], known)
 	p.index = &index{encoder: encoderName, planner: plannerName(), entries: p.members}
 	p.read = func(t *treeReader, i int, use func(content) error) error {
-		f, err := t.open(&tree[i-offset])
+		f, err := t.file(&tree[i-offset])
 		if err != nil {
 			return err
 		}
@@ -252,25 +284,18 @@ func (b *builder) packer(tree []found, then *remembered) *packer {
 // offset is the number of the tree's first member.
 func (p *packer) offset(tree []found) int { return len(p.members) - 2 - len(tree) }
 
-// write writes the artifact to a file and returns its manifest and index.
-func (b *builder) write(ctx context.Context, name string, p *packer) (Manifest, *index, error) {
-	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
-	if err != nil {
-		return Manifest{}, nil, fmt.Errorf("writing artifact: %w", err)
-	}
-	defer f.Close()
+// write writes the artifact and returns its manifest.
+func (b *builder) write(ctx context.Context, to io.Writer, p *packer, d Description) (Manifest, error) {
 	blob := sha256.New()
-	p.out = io.MultiWriter(f, blob)
+	p.out = io.MultiWriter(to, blob)
 	m, err := b.stream(ctx, p)
 	if err != nil {
-		return Manifest{}, nil, err
-	}
-	if err := errors.Join(f.Sync(), f.Close()); err != nil {
-		return Manifest{}, nil, fmt.Errorf("writing artifact: %w", err)
+		return Manifest{}, err
 	}
 	m.Artifact.Digest = DigestFromSum(blob.Sum(nil))
 	m.Artifact.Size = m.Index.Offset + m.Index.Size + m.Artifact.Size
-	return m, p.index, nil
+	m.SBOM, m.WordPress = sbomBlob(d.SBOM), d.WordPress
+	return m, nil
 }
 
 // stream writes the artifact; of the manifest it leaves the blob's digest to
@@ -295,13 +320,11 @@ func (b *builder) stream(ctx context.Context, p *packer) (Manifest, error) {
 	}
 	list := x.entries[len(x.entries)-1]
 	return Manifest{
-		Format:    Format,
-		Version:   b.Version,
-		Artifact:  Blob{Size: int64(len(seek))},
-		Index:     Section{Digest: DigestOf(indexFrame), Offset: x.layout(), Size: int64(len(indexFrame))},
-		Tree:      describeTree(b.Prefix, treeMembers(x.entries), DigestFromSum(list.sum[:])),
-		SBOM:      sbomBlob(b.SBOM),
-		WordPress: b.WordPress,
+		Format:   Format,
+		Version:  b.Version,
+		Artifact: Blob{Size: int64(len(seek))},
+		Index:    Section{Digest: DigestOf(indexFrame), Offset: x.layout(), Size: int64(len(indexFrame))},
+		Tree:     describeTree(b.Prefix, treeMembers(x.entries), DigestFromSum(list.sum[:])),
 	}, nil
 }
 

@@ -58,19 +58,31 @@ func (c *cache) load() *remembered {
 	return r
 }
 
-// save remembers the release in dir. The artifact goes first: between the two
+// file makes a file for an artifact to be remembered.
+func (c *cache) file() (*os.File, error) {
+	if err := os.MkdirAll(c.dir, 0o700); err != nil {
+		return nil, err
+	}
+	return os.CreateTemp(c.dir, ".new-*")
+}
+
+// save remembers the release of a draft. The artifact goes first: between the two
 // there is a state whose sums of frames tell that the artifact is another.
-func (c *cache) save(dir string, r *remembered) error {
+func (c *cache) save(d draft, r *remembered) error {
 	if c == nil {
 		return nil
 	}
-	if err := c.saveBoth(dir, r); err != nil {
+	if err := c.saveBoth(d, r); err != nil {
 		return fmt.Errorf("remembering the build: %w", err)
 	}
 	return nil
 }
 
-func (c *cache) saveBoth(dir string, r *remembered) error {
+func (c *cache) saveBoth(d draft, r *remembered) error {
+	from, err := d.local()
+	if err != nil {
+		return err
+	}
 	if err := os.MkdirAll(c.dir, 0o700); err != nil {
 		return err
 	}
@@ -79,7 +91,6 @@ func (c *cache) saveBoth(dir string, r *remembered) error {
 		return err
 	}
 	defer os.RemoveAll(temp)
-	from := filepath.Join(dir, artifactName)
 	if err := linkOrCopy(from, filepath.Join(temp, artifactName)); err != nil {
 		return err
 	}

@@ -60,7 +60,7 @@ func (s *site) build(o BuildOptions, later time.Duration) Built {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	defer b.root.Close()
+	defer b.close()
 	b.now = func() time.Time { return time.Now().Add(later) }
 	built, err := b.run(s.t.Context())
 	if err != nil || built.Forgot != nil {
@@ -178,8 +178,8 @@ func TestYoungStampsAreNotTrusted(t *testing.T) {
 	if !ok {
 		t.Fatal("the state cannot be read")
 	}
-	for i := range r.entries {
-		if f := &r.entries[i]; f.kind == kindFile && f.stamp != (stamp{}) {
+	for i := range r.tree.entries {
+		if f := &r.tree.entries[i]; f.kind == kindFile && f.stamp != (stamp{}) {
 			t.Errorf("%q is trusted", f.path)
 		}
 	}

@@ -39,8 +39,8 @@ func Unpacked(dir string) (Manifest, error) {
 // the path. Mutable state that DefaultExclude names may have appeared in it.
 func Check(dir string, m Manifest) error { return check(context.Background(), dir, m) }
 
-func check(ctx context.Context, dir string, m Manifest) error {
-	root, err := os.OpenRoot(dir)
+func check(ctx context.Context, name string, m Manifest) error {
+	root, err := os.OpenRoot(name)
 	if err != nil {
 		return fmt.Errorf("reading release: %w", err)
 	}
@@ -53,15 +53,20 @@ func check(ctx context.Context, dir string, m Manifest) error {
 	if err != nil {
 		return err
 	}
-	all, err := scan(ctx, root, exclude)
+	d, err := openTree(name)
+	if err != nil {
+		return fmt.Errorf("reading release: %w", err)
+	}
+	defer d.close()
+	all, err := scan(ctx, d, exclude)
 	if err != nil {
 		return err
 	}
-	tree, err := splitMeta(all)
+	tree, err := splitMeta(all.entries)
 	if err != nil {
 		return err
 	}
-	if err := sumFiles(ctx, root, tree); err != nil {
+	if err := sumFiles(ctx, d, tree); err != nil {
 		return err
 	}
 	if err := compareList(tree, listed); err != nil {
@@ -104,7 +109,7 @@ func mutable(prefix string, listed map[string]string) (excluder, error) {
 		}
 		x, err := newExcluder([]string{pattern})
 		if err != nil {
-			return nil, err
+			return x, err
 		}
 		if !anyBelow(x, listed) {
 			free = append(free, pattern)
@@ -142,7 +147,7 @@ func splitMeta(all []found) (tree []found, err error) {
 }
 
 // sumFiles reads all files, a part of them in each worker.
-func sumFiles(ctx context.Context, root *os.Root, tree []found) error {
+func sumFiles(ctx context.Context, root dir, tree []found) error {
 	g, ctx := errgroup.WithContext(ctx)
 	workers := runtime.GOMAXPROCS(0)
 	for w := range workers {
@@ -165,7 +170,7 @@ func sumFiles(ctx context.Context, root *os.Root, tree []found) error {
 }
 
 func sumFile(ctx context.Context, t *treeReader, f *found) error {
-	file, err := t.open(f)
+	file, err := t.file(f)
 	if err != nil {
 		return err
 	}

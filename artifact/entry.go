@@ -52,6 +52,7 @@ type entry struct {
 const (
 	fileMode = 0o644
 	dirMode  = 0o755
+	linkMode = 0o777
 )
 
 // epoch is the time of directories and links, and the earliest of files:

@@ -21,23 +21,39 @@ func DefaultExclude() []string {
 // excluder decides what is left out. A pattern names the last parts of a
 // path, each as path.Match reads it; with a leading slash it names the whole
 // path from the tree's root. What lies below goes with it.
-type excluder [][]string
+type excluder struct {
+	named map[string][][]string // by their last part, patterns whose last part is a plain name
+	other [][]string
+}
 
 func newExcluder(patterns []string) (excluder, error) {
-	var x excluder
+	x := excluder{named: map[string][][]string{}}
 	for _, p := range patterns {
 		clean := strings.TrimSuffix(p, "/")
 		if _, err := path.Match(clean, ""); err != nil || strings.Trim(clean, "/") == "" {
-			return nil, fmt.Errorf("exclude pattern %q: want a path such as wp-content/cache, in which * stands for any part of a name", p)
+			return x, fmt.Errorf("exclude pattern %q: want a path such as wp-content/cache, in which * stands for any part of a name", p)
 		}
-		x = append(x, strings.Split(clean, "/"))
+		parts := strings.Split(clean, "/")
+		if last := parts[len(parts)-1]; strings.ContainsAny(last, wildcards) {
+			x.other = append(x.other, parts)
+		} else {
+			x.named[last] = append(x.named[last], parts)
+		}
 	}
 	return x, nil
 }
 
+// wildcards are the characters that path.Match reads as anything but themselves.
+const wildcards = `*?[\`
+
 func (x excluder) match(p string) bool {
 	name := path.Base(p)
-	for _, pattern := range x {
+	for _, pattern := range x.named[name] {
+		if matchTail(pattern, strings.Split(p, "/")) {
+			return true
+		}
+	}
+	for _, pattern := range x.other {
 		// Most paths fail at their last part, without being taken apart.
 		if matchPart(pattern[len(pattern)-1], name) && matchTail(pattern, strings.Split(p, "/")) {
 			return true
@@ -47,7 +63,7 @@ func (x excluder) match(p string) bool {
 }
 
 func matchPart(pattern, part string) bool {
-	if !strings.ContainsAny(pattern, `*?[\`) {
+	if !strings.ContainsAny(pattern, wildcards) {
 		return pattern == part
 	}
 	ok, _ := path.Match(pattern, part)

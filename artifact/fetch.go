@@ -161,8 +161,8 @@ func (f *fetcher) work(ctx context.Context, spans <-chan span) error {
 		return err
 	}
 	defer plain.Close()
-	sink := &fileSink{tree: treeReader{root: f.stage.root}, u: f.u}
-	defer sink.tree.Close()
+	sink := &fileSink{dirs: lastDir{root: f.stage.root}, u: f.u}
+	defer sink.dirs.Close()
 	for s := range spans {
 		if err := f.span(ctx, s, plain, sink); err != nil {
 			return err

@@ -2,6 +2,7 @@ package artifact_test
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -175,4 +176,13 @@ func program(tb testing.TB, name string) string {
 	}
 	tb.Skipf("%s is not installed", name)
 	return ""
+}
+
+// describe describes every tree so.
+func describe(w *artifact.WordPress, sbom string) *artifact.Describer {
+	d := artifact.Description{WordPress: w, SBOM: []byte(sbom)}
+	return &artifact.Describer{
+		Name:     fmt.Sprint(w, sbom),
+		Describe: func(context.Context) (artifact.Description, error) { return d, nil },
+	}
 }

@@ -1,6 +1,7 @@
 package artifact
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -55,7 +56,7 @@ func badPath(p string) string {
 }
 
 // collisions finds paths that a file system without regard to case, or to the
-// form of accents, takes for one.
+// form of accents, takes for one. A nil one finds none.
 type collisions struct {
 	seen map[string]string
 	fold cases.Caser
@@ -65,8 +66,16 @@ func newCollisions() *collisions {
 	return &collisions{seen: make(map[string]string), fold: cases.Fold()}
 }
 
+// mayCollide is false for names that are told apart by every file system.
+func mayCollide(names []string) bool {
+	return slices.ContainsFunc(names, func(s string) bool { return !isASCII(s) || strings.ToLower(s) != s })
+}
+
 // add returns an earlier path that p collides with, or nothing.
 func (c *collisions) add(p string) string {
+	if c == nil {
+		return ""
+	}
 	key := p
 	if isASCII(p) {
 		key = strings.ToLower(p)

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
-	"os"
 	"runtime"
 	"slices"
 
@@ -20,7 +19,7 @@ type packer struct {
 	members  []entry // sums are filled in as files are read
 	known    []bool  // of each member: its sum, or whatever it needs, is there
 	read     func(t *treeReader, i int, use func(content) error) error
-	root     *os.Root
+	root     dir
 	out      io.Writer
 	enc      *zstd.Encoder // shared by all workers
 	earlier  *earlier      // frames that need not be made again; may be nil
@@ -162,26 +161,26 @@ func (p *packer) work(ctx context.Context, todo <-chan *job) error {
 
 // small fills one frame with whole entries.
 func (p *packer) small(emit *emitter, tree *treeReader, buf []byte) error {
-	clear(buf)
 	rest := buf
 	for i := emit.first; i < emit.last; i++ {
 		e := &p.members[i]
-		head, err := header(e)
+		size, err := tarSize(e)
 		if err != nil {
 			return err
 		}
+		at := size - e.size - padding(e)
 		if e.kind == kindFile {
-			body := rest[len(head):][:e.size]
+			body := rest[at:][:e.size]
 			if err := p.read(tree, i, func(c content) error { return c.readFull(body) }); err != nil {
 				return err
 			}
 			e.sum = sha256.Sum256(body)
-			if head, err = header(e); err != nil { // its time is known now
-				return err
-			}
 		}
-		copy(rest, head)
-		rest = rest[int64(len(head))+e.size+padding(e):]
+		if _, err := appendHeader(rest[:0:at], e); err != nil { // its time is known now
+			return err
+		}
+		clear(rest[at+e.size : size])
+		rest = rest[size:]
 	}
 	if done, err := emit.reuse(); done || err != nil {
 		return err

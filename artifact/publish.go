@@ -15,6 +15,7 @@ import (
 type Published struct {
 	Digest  Digest // the manifest's
 	Created bool   // false when the version was there already, with equal bytes
+	Forgot  error  // why PublishTree remembered nothing in the cache
 }
 
 // Publish puts what Build wrote into dir into a store: the artifact first,
@@ -73,14 +74,8 @@ func readRelease(dir string) (Manifest, []byte, error) {
 
 // published looks whether the version is there, under any spelling.
 func published(ctx context.Context, store Store, m Manifest, digest Digest) (bool, error) {
-	versions, err := Versions(ctx, store)
-	if err != nil {
+	if err := spelling(ctx, store, m.Version); err != nil {
 		return false, err
-	}
-	for _, v := range versions {
-		if v != m.Version && strings.EqualFold(string(v), string(m.Version)) {
-			return false, &VersionTaken{Version: m.Version, Taken: v, Want: digest}
-		}
 	}
 	raw, err := manifestBytes(ctx, store, m.Version)
 	if errors.Is(err, ErrNotFound) {
@@ -101,11 +96,16 @@ func put(ctx context.Context, store Store, m Manifest, name string, body Body) e
 	if !errors.Is(err, ErrExists) {
 		return err
 	}
-	taken := &VersionTaken{Version: m.Version, Taken: m.Version, Want: m.Digest()}
+	return taken(ctx, store, m)
+}
+
+// taken says by whom a version's name is taken, as far as it can be found out.
+func taken(ctx context.Context, store Store, m Manifest) error {
+	e := &VersionTaken{Version: m.Version, Taken: m.Version, Want: m.Digest()}
 	if raw, err := manifestBytes(ctx, store, m.Version); err == nil {
-		taken.Have = DigestOf(raw)
+		e.Have = DigestOf(raw)
 	}
-	return taken
+	return e
 }
 
 // checkBlob reads the whole artifact once: what is published is what the

@@ -12,12 +12,14 @@ import (
 
 // remembered is the last build of a tree. The zero value knows nothing.
 type remembered struct {
-	manifest Manifest
-	artifact stamp // of the file that was built, where it was built
-	frames   []frame
-	entries  []found // in order, with sums
-	file     *os.File
-	earlier  *earlier // frames to take; nil when there are none
+	manifest  Manifest
+	describer string // who described the tree
+	exclude   string // patterns, a line each
+	artifact  stamp  // of the file that was built, where it was built
+	frames    []frame
+	tree      scanned // with sums
+	file      *os.File
+	earlier   *earlier // frames to take; nil when there are none
 }
 
 // racy is how long a file must have been left alone for its stamp to tell: a
@@ -27,16 +29,22 @@ const racy = 2 * time.Second
 
 // newRemembered takes down what was built from a tree that was seen unchanged
 // at a time after everything was read.
-func newRemembered(tree []found, x *index, m Manifest, seen time.Time) *remembered {
-	r := &remembered{manifest: m, frames: x.frames}
+func (b *builder) newRemembered(t scanned, x *index, m Manifest, seen time.Time) *remembered {
 	limit := seen.Add(-racy).UnixNano()
-	members := x.entries[len(x.entries)-2-len(tree):]
-	for i, f := range tree {
-		f.sum = members[i].sum
-		if f.kind == kindFile && max(f.stamp.mtime, f.stamp.ctime) >= limit {
-			f.stamp = stamp{}
+	trusted := func(s stamp) stamp {
+		if max(s.mtime, s.ctime) >= limit {
+			return stamp{}
 		}
-		r.entries = append(r.entries, f)
+		return s
+	}
+	r := &remembered{
+		manifest: m, describer: b.describer(), exclude: strings.Join(b.Exclude, "\n"), frames: x.frames,
+		tree: scanned{self: trusted(t.self), entries: make([]found, len(t.entries))},
+	}
+	members := x.entries[len(x.entries)-2-len(t.entries):]
+	for i, f := range t.entries {
+		f.sum, f.stamp = members[i].sum, trusted(f.stamp)
+		r.tree.entries[i] = f
 	}
 	return r
 }
@@ -51,7 +59,7 @@ func (r *remembered) close() {
 // which entries need not be read.
 func (r *remembered) recall(tree []found, entries []entry) []bool {
 	known := make([]bool, len(tree))
-	old := r.entries
+	old := r.tree.entries
 	for i := range tree {
 		f := &tree[i]
 		if known[i] = f.kind != kindFile; known[i] {
@@ -67,19 +75,6 @@ func (r *remembered) recall(tree []found, entries []entry) []bool {
 	return known
 }
 
-// same tells whether the tree is the one remembered, to the last entry.
-func (r *remembered) same(tree []found) bool {
-	if len(tree) == 0 || len(tree) != len(r.entries) {
-		return false
-	}
-	for i := range tree {
-		if r.entries[i].path != tree[i].path || !r.entries[i].looks(&tree[i]) {
-			return false
-		}
-	}
-	return true
-}
-
 // looks compares an entry remembered with one found at its path.
 func (f *found) looks(now *found) bool {
 	if f.kind != now.kind || f.size != now.size || f.target != now.target {
@@ -91,14 +86,17 @@ func (f *found) looks(now *found) bool {
 // stateHeading begins a state; what another wpbake would build differently is
 // of no use.
 func stateHeading() string {
-	return fmt.Sprintf("wpbake cache 1, format %d, %s, %s\n", Format, encoderName, plannerName())
+	return fmt.Sprintf("wpbake cache 2, format %d, %s, %s\n", Format, encoderName, plannerName())
 }
 
 // marshal writes a state: heading, numbers and texts, the sum of all that.
 func (r *remembered) marshal() []byte {
 	b := []byte(stateHeading())
 	b = appendText(b, string(r.manifest.Marshal()))
+	b = appendText(b, r.describer)
+	b = appendText(b, r.exclude)
 	b = appendStamp(b, r.artifact)
+	b = appendStamp(b, r.tree.self)
 	b = binary.AppendVarint(b, int64(len(r.frames)))
 	for i := range r.frames {
 		f := &r.frames[i]
@@ -107,9 +105,9 @@ func (r *remembered) marshal() []byte {
 		b = append(b, f.storedSum[:]...)
 		b = append(b, f.contentSum[:]...)
 	}
-	b = binary.AppendVarint(b, int64(len(r.entries)))
-	for i := range r.entries {
-		e := &r.entries[i]
+	b = binary.AppendVarint(b, int64(len(r.tree.entries)))
+	for i := range r.tree.entries {
+		e := &r.tree.entries[i]
 		b = append(b, byte(e.kind))
 		b = appendText(b, e.path)
 		b = appendText(b, e.target)
@@ -145,14 +143,15 @@ func parseState(b []byte) (*remembered, bool) {
 	p := &stateParser{rest: body}
 	r := &remembered{}
 	m, err := ParseManifest([]byte(p.text()))
-	r.manifest, r.artifact = m, p.stamp()
+	r.manifest, r.describer, r.exclude = m, p.text(), p.text()
+	r.artifact, r.tree.self = p.stamp(), p.stamp()
 	for range p.number() {
 		r.frames = append(r.frames, frame{p.number(), p.number(), p.sum(), p.sum()})
 	}
 	for range p.number() {
 		f := found{entry: entry{kind: kind(p.bytes(1)[0]), path: p.text(), target: p.text(), size: p.number(), sum: p.sum()}}
 		f.stamp = p.stamp()
-		r.entries = append(r.entries, f)
+		r.tree.entries = append(r.tree.entries, f)
 	}
 	return r, err == nil && !p.bad && p.rest == ""
 }

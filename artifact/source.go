@@ -1,116 +1,191 @@
 package artifact
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path"
+	"strings"
+	"sync"
 )
 
-// treeReader opens files of a scanned tree and notices when one is not, or
-// does not stay, what the scan met. It keeps the last directory open: entries
-// come in the order of a walk.
+// treeReader reads a scanned tree and notices what is not, or does not stay, as
+// the scan met it. It keeps the directories on the way to the last path open:
+// entries come in the order of a walk.
 type treeReader struct {
-	root   *os.Root
-	dir    *os.Root
-	dirRel string
+	root  dir
+	names []string // of open, each below the one before
+	open  []dir
 }
 
-func (t *treeReader) Close() {
-	if t.dir != nil {
-		t.dir.Close()
+func (t *treeReader) Close() { t.leave(0) }
+
+// leave closes all directories but the outermost n.
+func (t *treeReader) leave(n int) {
+	for i := len(t.open) - 1; i >= n; i-- {
+		t.open[i].close()
 	}
+	t.open, t.names = t.open[:n], t.names[:n]
 }
 
-// enter returns the directory at rel, below the root.
-func (t *treeReader) enter(rel string) (*os.Root, error) {
-	if t.dir != nil && t.dirRel == rel {
-		return t.dir, nil
+// enter returns the directory at rel, "." for the root.
+func (t *treeReader) enter(rel string) (dir, error) {
+	if rel == "." {
+		return t.root, nil
 	}
-	dir, err := t.root.OpenRoot(rel)
-	if err != nil {
-		return nil, err
+	depth := 0
+	for rel != "" {
+		var name string
+		name, rel, _ = strings.Cut(rel, "/")
+		if depth < len(t.names) && t.names[depth] == name {
+			depth++
+			continue
+		}
+		t.leave(depth)
+		up := t.root
+		if depth > 0 {
+			up = t.open[depth-1]
+		}
+		d, err := up.open(name)
+		if err != nil {
+			return dir{}, err
+		}
+		t.open, t.names = append(t.open, d), append(t.names, name)
+		depth++
 	}
-	t.Close()
-	t.dir, t.dirRel = dir, rel
-	return dir, nil
+	return t.open[depth-1], nil
 }
 
-// open opens a file; the caller reads it with steadyFile and closes it.
-func (t *treeReader) open(f *found) (*steadyFile, error) {
-	dir, err := t.enter(path.Dir(f.path))
+// file opens a file; the caller reads it and closes it.
+func (t *treeReader) file(f *found) (*steadyFile, error) {
+	d, err := t.enter(path.Dir(f.path))
 	if err != nil {
 		return nil, vanished(f.path, err)
 	}
-	file, err := dir.OpenFile(path.Base(f.path), openFlags, 0)
+	opened, err := d.file(path.Base(f.path))
 	if errors.Is(err, fs.ErrPermission) {
 		return nil, &TreeError{Rule: RuleUnreadable, Path: f.path, Reason: "cannot be opened"}
 	}
 	if err != nil {
 		return nil, vanished(f.path, err)
 	}
-	s := &steadyFile{File: file, found: f}
-	if err := s.check(); err != nil {
-		file.Close()
-		return nil, err
-	}
-	return s, nil
+	return &steadyFile{file: opened, found: f}, nil
 }
 
-// steadyFile is an open file that must stay as the scan met it.
+// same tells whether an entry still is as the scan met it.
+func (t *treeReader) same(f *found) error {
+	d, err := t.enter(path.Dir(f.path))
+	if err != nil {
+		return vanished(f.path, err)
+	}
+	st, err := d.stat(path.Base(f.path))
+	if err != nil {
+		return vanished(f.path, err)
+	}
+	if st != f.stamp {
+		return &errVanished{f.path, "changed"}
+	}
+	return nil
+}
+
+// steadyFile is an open file that must be, and stay, what the scan met. That is
+// looked at after it was read: until then nothing of it is used.
 type steadyFile struct {
-	*os.File
+	file
 	found *found
 }
 
 func (s *steadyFile) check() error {
-	info, err := s.Stat()
+	st, err := s.stat()
 	if err != nil {
 		return vanished(s.found.path, err)
 	}
-	if stampOf(info) != s.found.stamp {
+	if st != s.found.stamp {
 		return &errVanished{s.found.path, "changed"}
 	}
 	return nil
 }
 
-// readTo copies the whole file to w. A file that ends early or goes on has
-// changed.
+// readTo copies the whole file to w.
 func (s *steadyFile) readTo(ctx context.Context, w io.Writer) error {
+	b := make([]byte, min(s.found.size, 256<<10))
 	for left := s.found.size; left > 0; {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		n, err := io.CopyN(w, s.File, min(left, frameTarget))
-		left -= n
-		if err != nil {
-			return s.readError(err)
+		part := b[:min(left, int64(len(b)))]
+		if err := s.fill(part); err != nil {
+			return err
 		}
+		if _, err := w.Write(part); err != nil {
+			return err
+		}
+		left -= int64(len(part))
 	}
-	return s.finish()
+	return s.check()
 }
 
 // readFull fills b, which is as long as the file.
 func (s *steadyFile) readFull(b []byte) error {
-	if _, err := io.ReadFull(s.File, b); err != nil {
-		return s.readError(err)
-	}
-	return s.finish()
-}
-
-func (s *steadyFile) readError(err error) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return &errVanished{s.found.path, "shrank"}
-	}
-	return fmt.Errorf("reading tree: %w", err)
-}
-
-func (s *steadyFile) finish() error {
-	if n, _ := s.Read(make([]byte, 1)); n > 0 {
-		return &errVanished{s.found.path, "grew"}
+	if err := s.fill(b); err != nil {
+		return err
 	}
 	return s.check()
+}
+
+func (s *steadyFile) fill(b []byte) error {
+	for len(b) > 0 {
+		n, err := s.read(b)
+		if err != nil || n == 0 {
+			if changed := s.check(); changed != nil {
+				return changed
+			}
+			return fmt.Errorf("reading tree: %q: %w", s.found.path, cmp.Or(err, io.ErrUnexpectedEOF))
+		}
+		b = b[n:]
+	}
+	return nil
+}
+
+// still looks whether a tree is as a scan met it, to the last entry. Directories
+// that look the same hold the same names.
+func (t *scanned) still(ctx context.Context, root dir) error {
+	self, err := root.self()
+	if err != nil {
+		return vanished("", err)
+	}
+	if self != t.self {
+		return &errVanished{".", "changed"}
+	}
+	n := workers()
+	errs := make([]error, n)
+	var all sync.WaitGroup
+	for w := range n {
+		part := t.entries[len(t.entries)*w/n : len(t.entries)*(w+1)/n]
+		all.Go(func() { errs[w] = stillPart(ctx, root, part) })
+	}
+	all.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func stillPart(ctx context.Context, root dir, part []found) error {
+	t := &treeReader{root: root}
+	defer t.Close()
+	for i := range part {
+		if i%1024 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err := t.same(&part[i]); err != nil {
+			return err
+		}
+	}
+	return nil
 }

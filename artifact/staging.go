@@ -148,8 +148,8 @@ func (s *staging) commit() error {
 
 // write stores a small file beside what was unpacked.
 func (s *staging) write(name string, b []byte) error {
-	sink := &fileSink{tree: treeReader{root: s.root}}
-	defer sink.tree.Close()
+	sink := &fileSink{dirs: lastDir{root: s.root}}
+	defer sink.dirs.Close()
 	w, err := sink.create(name)
 	if err != nil {
 		return err
@@ -161,10 +161,37 @@ func (s *staging) write(name string, b []byte) error {
 	return w.Close()
 }
 
+// lastDir keeps the last directory open: entries come in the order of a walk.
+type lastDir struct {
+	root *os.Root
+	dir  *os.Root
+	rel  string
+}
+
+func (t *lastDir) Close() {
+	if t.dir != nil {
+		t.dir.Close()
+	}
+}
+
+// enter returns the directory at rel, below the root.
+func (t *lastDir) enter(rel string) (*os.Root, error) {
+	if t.dir != nil && t.rel == rel {
+		return t.dir, nil
+	}
+	dir, err := t.root.OpenRoot(rel)
+	if err != nil {
+		return nil, err
+	}
+	t.Close()
+	t.dir, t.rel = dir, rel
+	return dir, nil
+}
+
 // fileSink writes files below a staging root. Each worker has its own, and
 // keeps the last directory open.
 type fileSink struct {
-	tree treeReader
+	dirs lastDir
 	u    *unpacker
 }
 
@@ -177,7 +204,7 @@ func (k *fileSink) file(i int, e *entry) (io.WriteCloser, error) {
 }
 
 func (k *fileSink) create(p string) (*os.File, error) {
-	dir, err := k.tree.enter(path.Dir(p))
+	dir, err := k.dirs.enter(path.Dir(p))
 	if err != nil {
 		return nil, fmt.Errorf("unpacking: %w", err)
 	}
@@ -205,7 +232,7 @@ func (f *sunkFile) Close() error {
 	}
 	e := f.sink.u.index.entries[f.number]
 	e.sum = f.sink.u.sums[f.number]
-	if err := f.sink.tree.dir.Chtimes(path.Base(e.path), e.modTime(), e.modTime()); err != nil {
+	if err := f.sink.dirs.dir.Chtimes(path.Base(e.path), e.modTime(), e.modTime()); err != nil {
 		return fmt.Errorf("unpacking: %w", err)
 	}
 	return nil

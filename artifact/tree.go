@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path"
 	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -22,177 +24,281 @@ type errVanished struct{ path, reason string }
 
 func (e *errVanished) Error() string { return fmt.Sprintf("%q %s", e.path, e.reason) }
 
+// scanned is a tree as one walk met it.
+type scanned struct {
+	self    stamp   // of the tree's own directory
+	entries []found // in the order of comparePaths
+}
+
 // scanner walks a tree. It looks at everything before anything is opened, and
 // goes on after a refusal so that a person hears how much is wrong.
 type scanner struct {
 	exclude excluder
 	dev     uint64
+	met     atomic.Int64  // entries
+	spare   chan struct{} // a token for each walker that may still begin
+}
+
+// held is what one directory holds.
+type held struct {
 	found   []found
-	bytes   int64
-	names   *collisions
+	below   []*held // of found's directories, in order
 	refused []*TreeError
+	err     error // why it could not be read
 }
 
-// scan lists the tree below root in the order of comparePaths, or says why no
-// node could hold the same tree.
-func scan(ctx context.Context, root *os.Root, exclude excluder) ([]found, error) {
-	info, err := root.Stat(".")
+// scan lists a tree, or says why no node could hold the same tree.
+func scan(ctx context.Context, root dir, exclude excluder) (scanned, error) {
+	self, err := root.self()
 	if err != nil {
-		return nil, fmt.Errorf("reading tree: %w", err)
+		return scanned{}, fmt.Errorf("reading tree: %w", err)
 	}
-	s := &scanner{exclude: exclude, dev: stampOf(info).dev, names: newCollisions()}
-	if err := s.walk(ctx, root, "", 1); err != nil {
-		return nil, err
+	s := &scanner{exclude: exclude, dev: self.dev, spare: make(chan struct{}, maxWorkers)}
+	for range workers() - 1 {
+		s.spare <- struct{}{}
 	}
-	s.checkLinks()
-	if len(s.refused) > 0 {
-		first := *s.refused[0]
-		first.More = len(s.refused) - 1
-		return nil, &first
+	top := &held{}
+	s.enter(ctx, root, walker{rel: "."}, top)
+	t := scanned{self: self, entries: make([]found, 0, s.met.Load())}
+	var refused []*TreeError
+	if refused, err = t.gather(top, nil); err != nil {
+		return scanned{}, err
 	}
-	return s.found, nil
+	slices.SortFunc(refused, func(a, b *TreeError) int { return comparePaths(a.Path, b.Path) })
+	if refused, err = t.judge(refused); err != nil {
+		return scanned{}, err
+	}
+	if len(refused) > 0 {
+		first := *refused[0]
+		first.More = len(refused) - 1
+		return scanned{}, &first
+	}
+	return t, nil
 }
 
-func (s *scanner) refuse(rule, p, reason string) {
-	s.refused = append(s.refused, &TreeError{Rule: rule, Path: p, Reason: reason})
+// gather puts what directories hold in order.
+func (t *scanned) gather(l *held, refused []*TreeError) ([]*TreeError, error) {
+	if l.err != nil {
+		return nil, l.err
+	}
+	refused = append(refused, l.refused...)
+	below := l.below
+	for i := range l.found {
+		t.entries = append(t.entries, l.found[i])
+		if l.found[i].kind != kindDir {
+			continue
+		}
+		var err error
+		if refused, err = t.gather(below[0], refused); err != nil {
+			return nil, err
+		}
+		below = below[1:]
+	}
+	return refused, nil
 }
 
-func (s *scanner) walk(ctx context.Context, dir *os.Root, rel string, depth int) error {
-	if err := ctx.Err(); err != nil {
-		return err
+// judge looks at what only a whole tree can be judged by.
+func (t *scanned) judge(refused []*TreeError) ([]*TreeError, error) {
+	size, links := int64(0), false
+	for i := range t.entries {
+		f := &t.entries[i]
+		if size += f.size; size > maxBytes {
+			return nil, &TreeError{Rule: RuleBytes, Path: f.path, Reason: fmt.Sprintf("brings the tree over %d bytes", int64(maxBytes))}
+		}
+		links = links || f.kind == kindLink
 	}
-	names, err := readNames(dir)
+	if links {
+		refused = append(refused, t.checkLinks()...)
+	}
+	return refused, nil
+}
+
+// walker is one of the goroutines that walk a tree.
+type walker struct {
+	rel   string // of the directory that it is in
+	depth int
+	buf   []byte // scratch for names
+}
+
+func (l *held) refuse(rule, p, reason string) {
+	l.refused = append(l.refused, &TreeError{Rule: rule, Path: p, Reason: reason})
+}
+
+// walk fills in what is in d, and everything below it.
+func (s *scanner) walk(ctx context.Context, d dir, w walker, l *held) {
+	if l.err = ctx.Err(); l.err != nil {
+		return
+	}
+	if w.buf == nil {
+		w.buf = make([]byte, 32<<10)
+	}
+	if w.rel == "." {
+		w.rel = ""
+	}
+	names, err := d.names(nil, w.buf)
 	if errors.Is(err, fs.ErrPermission) {
-		s.refuse(RuleUnreadable, orRoot(rel), "cannot be listed")
-		return nil
+		l.refuse(RuleUnreadable, orRoot(w.rel), "cannot be listed")
+		return
 	}
 	if err != nil {
-		return vanished(rel, err)
+		l.err = vanished(w.rel, err)
+		return
+	}
+	slices.Sort(names)
+	if l.err = s.look(d, w, names, l); l.err != nil {
+		return
+	}
+	s.descend(ctx, d, w, l)
+}
+
+// look looks at each name in d.
+func (s *scanner) look(d dir, w walker, names []string, l *held) error {
+	l.found = make([]found, 0, len(names))
+	var collide *collisions // paths collide only where two names of one directory do
+	if mayCollide(names) {
+		collide = newCollisions()
 	}
 	for _, name := range names {
-		p := path.Join(rel, name)
+		p := name
+		if w.rel != "" {
+			p = w.rel + "/" + name
+		}
 		if s.exclude.match(p) {
 			continue
 		}
-		if len(s.found) >= maxEntries {
+		if s.met.Add(1) > maxEntries {
 			return &TreeError{Rule: RuleEntries, Path: p, Reason: fmt.Sprintf("is one entry more than %d", maxEntries)}
 		}
-		if err := s.visit(ctx, dir, p, depth); err != nil {
+		if reason := badName(name); reason != "" {
+			l.refuse(RuleName, p, reason)
+			continue
+		}
+		if len(p) > maxPath {
+			l.refuse(RuleName, p, fmt.Sprintf("has a path longer than %d bytes", maxPath))
+			continue
+		}
+		if earlier := collide.add(name); earlier != "" {
+			l.refuse(RuleCollision, p, fmt.Sprintf("is the same name as %q on other file systems", path.Join(w.rel, earlier)))
+			continue
+		}
+		if err := s.visit(d, p, w.depth+1, l); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func readNames(dir *os.Root) ([]string, error) {
-	f, err := dir.Open(".")
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	names, err := f.Readdirnames(-1)
-	slices.Sort(names)
-	return names, err
-}
-
-func (s *scanner) visit(ctx context.Context, dir *os.Root, p string, depth int) error {
+// visit takes an entry into what is held, or refuses it.
+func (s *scanner) visit(d dir, p string, depth int, l *held) error {
 	name := path.Base(p)
-	info, err := dir.Lstat(name)
+	st, err := d.stat(name)
 	if err != nil {
 		return vanished(p, err)
 	}
-	if reason := badName(name); reason != "" {
-		s.refuse(RuleName, p, reason)
-		return nil
-	}
-	if len(p) > maxPath {
-		s.refuse(RuleName, p, fmt.Sprintf("has a path longer than %d bytes", maxPath))
-		return nil
-	}
-	if earlier := s.names.add(p); earlier != "" {
-		s.refuse(RuleCollision, p, fmt.Sprintf("is the same name as %q on other file systems", earlier))
-		return nil
-	}
-	f := found{entry: entry{path: p}, stamp: stampOf(info)}
-	switch info.Mode().Type() {
+	f := found{entry: entry{path: p}, stamp: st}
+	switch st.mode.Type() {
 	case fs.ModeDir:
 		f.kind = kindDir
-		return s.visitDir(ctx, dir, f, depth)
+		if st.dev != s.dev {
+			l.refuse(RuleMount, p, "is another file system")
+			return nil
+		}
+		if depth >= maxDepth {
+			l.refuse(RuleDepth, p, fmt.Sprintf("is nested deeper than %d directories", maxDepth))
+			return nil
+		}
+		l.below = append(l.below, &held{})
 	case fs.ModeSymlink:
 		f.kind = kindLink
-		if f.target, err = dir.Readlink(name); err != nil {
+		if f.target, err = d.readlink(name); err != nil {
 			return vanished(p, err)
 		}
-		s.found = append(s.found, f)
 	case 0:
-		f.kind, f.size = kindFile, info.Size()
-		return s.visitFile(f)
+		f.kind, f.size = kindFile, st.size
+		if st.mode&(fs.ModeSetuid|fs.ModeSetgid|fs.ModeSticky) != 0 {
+			l.refuse(RuleMode, p, fmt.Sprintf("has the mode %v", st.mode))
+			return nil
+		}
 	default:
-		s.refuse(RuleSpecial, p, "is a "+specialName(info.Mode()))
+		l.refuse(RuleSpecial, p, "is a "+specialName(st.mode))
+		return nil
 	}
+	l.found = append(l.found, f)
 	return nil
 }
 
-func (s *scanner) visitFile(f found) error {
-	if f.stamp.mode&(fs.ModeSetuid|fs.ModeSetgid|fs.ModeSticky) != 0 {
-		s.refuse(RuleMode, f.path, fmt.Sprintf("has the mode %v", f.stamp.mode))
-		return nil
+// descend walks the directories that were found in d, beside each other as
+// far as there are walkers to spare.
+func (s *scanner) descend(ctx context.Context, d dir, w walker, l *held) {
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	below := l.below
+	for i := range l.found {
+		if l.found[i].kind != kindDir {
+			continue
+		}
+		sub := below[0]
+		below = below[1:]
+		into := walker{rel: l.found[i].path, depth: w.depth + 1, buf: w.buf}
+		select {
+		case <-s.spare:
+			beside.Go(func() {
+				into.buf = nil
+				s.enter(ctx, d, into, sub)
+				s.spare <- struct{}{}
+			})
+		default:
+			s.enter(ctx, d, into, sub)
+		}
 	}
-	if s.bytes += f.size; s.bytes > maxBytes {
-		return &TreeError{Rule: RuleBytes, Path: f.path, Reason: fmt.Sprintf("brings the tree over %d bytes", int64(maxBytes))}
-	}
-	s.found = append(s.found, f)
-	return nil
 }
 
-func (s *scanner) visitDir(ctx context.Context, parent *os.Root, f found, depth int) error {
-	if f.stamp.dev != s.dev {
-		s.refuse(RuleMount, f.path, "is another file system")
-		return nil
-	}
-	if depth >= maxDepth {
-		s.refuse(RuleDepth, f.path, fmt.Sprintf("is nested deeper than %d directories", maxDepth))
-		return nil
-	}
-	s.found = append(s.found, f)
-	dir, err := parent.OpenRoot(path.Base(f.path))
+func (s *scanner) enter(ctx context.Context, parent dir, w walker, l *held) {
+	d, err := parent.open(path.Base(w.rel))
 	if errors.Is(err, fs.ErrPermission) {
-		s.refuse(RuleUnreadable, f.path, "cannot be opened")
-		return nil
-	}
-	if err != nil {
-		return vanished(f.path, err)
-	}
-	defer dir.Close()
-	return s.walk(ctx, dir, f.path, depth+1)
-}
-
-// checkLinks resolves all links against what was found. Only a whole tree can
-// be judged so.
-func (s *scanner) checkLinks() {
-	if !slices.ContainsFunc(s.found, func(f found) bool { return f.kind == kindLink }) {
+		l.refuse(RuleUnreadable, w.rel, "cannot be opened")
 		return
 	}
-	byPath := make(map[string]entry)
-	for i := range s.found {
-		byPath[s.found[i].path] = s.found[i].entry
+	if err != nil {
+		l.err = vanished(w.rel, err)
+		return
 	}
-	at := func(p string) (entry, bool) { e, ok := byPath[p]; return e, ok }
-	for i := range s.found {
-		f := &s.found[i]
+	defer d.close()
+	s.walk(ctx, d, w, l)
+}
+
+// checkLinks resolves all links against what was found.
+func (t *scanned) checkLinks() (refused []*TreeError) {
+	byPath := make(map[string]*entry, len(t.entries))
+	for i := range t.entries {
+		byPath[t.entries[i].path] = &t.entries[i].entry
+	}
+	at := func(p string) (entry, bool) {
+		e, ok := byPath[p]
+		if !ok {
+			return entry{}, false
+		}
+		return *e, true
+	}
+	for i := range t.entries {
+		f := &t.entries[i]
 		if f.kind != kindLink {
 			continue
 		}
 		if bad := checkLink(f.path, f.target, at); bad != nil {
-			s.refuse(bad.rule, f.path, bad.reason)
+			refused = append(refused, &TreeError{Rule: bad.rule, Path: f.path, Reason: bad.reason})
 		}
 	}
+	return refused
 }
 
 // vanished tells a tree that changes from one that cannot be read.
 func vanished(p string, err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return &errVanished{path: orRoot(p), reason: "vanished"}
+	case errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.ELOOP):
+		return &errVanished{path: orRoot(p), reason: "changed"}
 	}
 	return fmt.Errorf("reading tree: %w", err)
 }
@@ -241,10 +347,10 @@ const tick = 20 * time.Millisecond
 // settle waits until a further change of the tree would carry another stamp
 // than the ones already found: within one tick of the file system's clock two
 // writes look like one.
-func settle(ctx context.Context, tree []found) error {
-	newest := int64(0)
-	for i := range tree {
-		newest = max(newest, tree[i].stamp.ctime, tree[i].stamp.mtime)
+func settle(ctx context.Context, tree scanned) error {
+	newest := max(tree.self.ctime, tree.self.mtime)
+	for i := range tree.entries {
+		newest = max(newest, tree.entries[i].stamp.ctime, tree.entries[i].stamp.mtime)
 	}
 	wait := tick - time.Since(time.Unix(0, newest))
 	if wait <= 0 || wait > tick {

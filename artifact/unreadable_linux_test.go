@@ -22,6 +22,7 @@ func TestUnreadable(t *testing.T) {
 	if err := errors.Join(os.Mkdir(filepath.Join(dir, "closed"), 0o000), os.WriteFile(filepath.Join(dir, "secret"), nil, 0o000)); err != nil {
 		t.Fatal(err)
 	}
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // the scan stays on this thread
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if os.Getuid() == 0 {
@@ -30,21 +31,25 @@ func TestUnreadable(t *testing.T) {
 		}
 		defer unix.Setfsuid(0)
 	}
-	root, err := os.OpenRoot(dir)
+	root, err := openTree(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer root.Close()
-	_, err = scan(t.Context(), root, nil)
+	defer root.close()
+	_, err = scan(t.Context(), root, excluder{})
 	var te *TreeError
 	if !errors.As(err, &te) || te.Rule != RuleUnreadable || te.Path != "closed" {
 		t.Errorf("directory: %v", err)
 	}
-	all, err := scan(t.Context(), root, excluder{{"closed"}})
-	if err != nil || len(all) != 1 {
+	x, err := newExcluder([]string{"closed"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := scan(t.Context(), root, x)
+	if err != nil || len(all.entries) != 1 {
 		t.Fatalf("%v, %v", all, err)
 	}
-	_, err = (&treeReader{root: root}).open(&all[0])
+	_, err = (&treeReader{root: root}).file(&all.entries[0])
 	if !errors.As(err, &te) || te.Rule != RuleUnreadable || te.Path != "secret" {
 		t.Errorf("file: %v", err)
 	}

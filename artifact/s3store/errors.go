@@ -84,6 +84,9 @@ var kinds = map[string]error{
 }
 
 func (s *Store) fail(doing, name string, err error) error {
+	if said := (*Error)(nil); errors.As(err, &said) {
+		return err
+	}
 	e := &Error{Doing: doing, URL: "s3://" + s.bucket + "/" + s.prefix + name, Bucket: s.bucket, Err: err}
 	var api smithy.APIError
 	if errors.As(err, &api) {

@@ -29,29 +29,39 @@ func (s *Store) Put(ctx context.Context, name string, body artifact.Body, c arti
 		if err == nil {
 			return artifact.Stat{Name: name, Size: body.Size, ETag: etag}, nil
 		}
-		err = s.fail("putting", name, err)
-		conflict := errors.Is(err, errConflict)
-		if !conflict && !settled(err) {
-			return artifact.Stat{}, err
+		st, err := s.judge(ctx, name, body, c, s.fail("putting", name, err))
+		if !errors.Is(err, errConflict) || attempt >= conflicts {
+			return st, err
 		}
-		st, found, rerr := s.readBack(ctx, name, body)
-		switch {
-		case rerr != nil:
-			return artifact.Stat{}, rerr
-		case found == ours:
-			return st, nil
-		case c == artifact.Condition{} && !conflict, attempt >= conflicts:
+		if err := pause(ctx, time.Duration(attempt+1)*100*time.Millisecond); err != nil {
 			return artifact.Stat{}, err
-		case conflict, c.Absent && found == nothing:
-			if err := pause(ctx, time.Duration(attempt+1)*100*time.Millisecond); err != nil {
-				return artifact.Stat{}, err
-			}
-		case c.Absent:
-			return artifact.Stat{}, fmt.Errorf("putting %q: %w", name, artifact.ErrExists)
-		default:
-			return artifact.Stat{}, fmt.Errorf("putting %q: %w", name, artifact.ErrChanged)
 		}
 	}
+}
+
+// judge reads back what is stored after S3 refused to write body. It is nil
+// when that is body, and errConflict when the same write may succeed.
+func (s *Store) judge(ctx context.Context, name string, body artifact.Body, c artifact.Condition, refusal error) (artifact.Stat, error) {
+	conflict := errors.Is(refusal, errConflict)
+	if !conflict && !settled(refusal) {
+		return artifact.Stat{}, refusal
+	}
+	st, found, err := s.readBack(ctx, name, body)
+	switch {
+	case err != nil:
+		return artifact.Stat{}, err
+	case found == ours:
+		return st, nil
+	case conflict:
+		return artifact.Stat{}, refusal
+	case c == artifact.Condition{}:
+		return artifact.Stat{}, refusal
+	case c.Absent && found == nothing:
+		return artifact.Stat{}, errors.Join(errConflict, refusal)
+	case c.Absent:
+		return artifact.Stat{}, fmt.Errorf("putting %q: %w", name, artifact.ErrExists)
+	}
+	return artifact.Stat{}, fmt.Errorf("putting %q: %w", name, artifact.ErrChanged)
 }
 
 // settled reports whether S3's answer is final about a condition: the

@@ -32,6 +32,7 @@ func Run(t *testing.T, open func(t *testing.T) artifact.Store) {
 		{"large object", large},
 		{"a body that cannot be read", unreadable},
 		{"ended context", ended},
+		{"uploads", uploads},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) { tt.test(t, open(t)) })

@@ -89,33 +89,71 @@ func checkTree(tree string) error {
 	return nil
 }
 
-// makeArtifact looks at the tree as WordPress and builds it.
-func (c *cli) makeArtifact(ctx context.Context, o buildOptions) (built artifact.Built, err error) {
+// tree opens what is to be built, and says how. done is called when it was.
+func (c *cli) tree(ctx context.Context, o buildOptions) (_ artifact.BuildOptions, done func() error, err error) {
 	if err := checkTree(o.tree); err != nil {
-		return artifact.Built{}, err
+		return artifact.BuildOptions{}, nil, err
 	}
-	dir, cleanup, err := source.Open(ctx, o.tree)
+	dir, done, err := source.Open(ctx, o.tree)
 	if err != nil {
-		return artifact.Built{}, err
+		return artifact.BuildOptions{}, nil, err
 	}
-	defer func() { err = errors.Join(err, cleanup()) }()
-	site, err := wordpress.Inspect(os.DirFS(dir))
-	if err != nil {
-		return artifact.Built{}, fmt.Errorf("reading tree %q: %w", o.tree, err)
-	}
-	sbom, err := wordpress.SBOM(os.DirFS(dir), o.version, site)
-	if err != nil {
-		return artifact.Built{}, fmt.Errorf("reading tree %q: %w", o.tree, err)
-	}
-	m := c.meter()
-	defer m.close()
-	built, err = artifact.Build(ctx, artifact.BuildOptions{
-		Tree: dir, Out: o.out, Version: o.version, WordPress: &site, SBOM: sbom, Progress: m.update,
+	return artifact.BuildOptions{
+		Tree: dir, Out: o.out, Version: o.version, Describe: describer(o, dir),
 		Exclude: append(artifact.DefaultExclude(), o.exclude...),
 		Cache:   o.cache, CacheName: cacheName(o.tree, dir),
-	})
-	if built.Forgot != nil {
-		c.note("the next build will be slow: %v", built.Forgot)
+	}, done, nil
+}
+
+// describer looks at a tree as WordPress.
+func describer(o buildOptions, dir string) *artifact.Describer {
+	return &artifact.Describer{
+		Name: programStamp(),
+		Describe: func(context.Context) (artifact.Description, error) {
+			site, err := wordpress.Inspect(os.DirFS(dir))
+			if err != nil {
+				return artifact.Description{}, fmt.Errorf("reading tree %q: %w", o.tree, err)
+			}
+			sbom, err := wordpress.SBOM(os.DirFS(dir), o.version, site)
+			if err != nil {
+				return artifact.Description{}, fmt.Errorf("reading tree %q: %w", o.tree, err)
+			}
+			return artifact.Description{WordPress: &site, SBOM: sbom}, nil
+		},
 	}
+}
+
+// programStamp tells this program from others that may describe a tree
+// differently; it is empty where that cannot be told.
+func programStamp() string {
+	name, err := os.Executable()
+	if err != nil {
+		return ""
+	}
+	info, err := os.Stat(name)
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprintf("%d bytes of %d", info.Size(), info.ModTime().UnixNano())
+}
+
+// makeArtifact builds the tree on disk.
+func (c *cli) makeArtifact(ctx context.Context, o buildOptions) (built artifact.Built, err error) {
+	build, done, err := c.tree(ctx, o)
+	if err != nil {
+		return artifact.Built{}, err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	m := c.meter()
+	defer m.close()
+	build.Progress = m.update
+	built, err = artifact.Build(ctx, build)
+	c.forgot(built.Forgot)
 	return built, err
+}
+
+func (c *cli) forgot(why error) {
+	if why != nil {
+		c.note("the next build will be slow: %v", why)
+	}
 }

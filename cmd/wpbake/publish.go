@@ -2,8 +2,7 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"os"
+	"errors"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -84,19 +83,19 @@ func (c *cli) publish(ctx context.Context, cfg Config, o publishOptions) error {
 	}{o.build.version, p.Digest, p.Created})
 }
 
-// buildAndPut publishes a tree by way of a scratch directory.
-func (c *cli) buildAndPut(ctx context.Context, store artifact.Store, o buildOptions) (artifact.Published, error) {
-	dir, err := os.MkdirTemp("", "wpbake-")
-	if err != nil {
-		return artifact.Published{}, fmt.Errorf("making a scratch directory: %w", err)
-	}
-	defer os.RemoveAll(dir)
-	o.out = dir
-	built, err := c.makeArtifact(ctx, o)
+// buildAndPut publishes a tree while it is built.
+func (c *cli) buildAndPut(ctx context.Context, store artifact.Store, o buildOptions) (p artifact.Published, err error) {
+	build, done, err := c.tree(ctx, o)
 	if err != nil {
 		return artifact.Published{}, err
 	}
-	return c.put(ctx, store, built.Dir)
+	defer func() { err = errors.Join(err, done()) }()
+	m := c.meter()
+	defer m.close()
+	build.Progress = m.update
+	p, err = artifact.PublishTree(ctx, store, build)
+	c.forgot(p.Forgot)
+	return p, err
 }
 
 func (c *cli) put(ctx context.Context, store artifact.Store, dir string) (artifact.Published, error) {

@@ -1,0 +1,99 @@
+package artifact_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/wpbake/wpbake/artifact"
+)
+
+// counting is a store that counts the bytes put into it.
+type counting struct {
+	artifact.Store
+	put int64
+}
+
+func (c *counting) Put(ctx context.Context, name string, body artifact.Body, cond artifact.Condition) (artifact.Stat, error) {
+	c.put += body.Size
+	return c.Store.Put(ctx, name, body, cond)
+}
+
+// A tree that is published while it is built gives what Build and Publish give.
+func TestPublishTree(t *testing.T) {
+	for name, cache := range map[string]string{"without a cache": "", "with a cache": t.TempDir()} {
+		t.Run(name, func(t *testing.T) {
+			dir := sample().write(t, t.TempDir())
+			o := artifact.BuildOptions{Tree: dir, Version: "v1", Cache: cache, Describe: describe(nil, "{}\n")}
+			s := &counting{Store: store(t, t.TempDir())}
+			p, err := artifact.PublishTree(t.Context(), s, o)
+			check(t, err)
+			b := build(t, artifact.BuildOptions{Tree: dir, Version: "v1", Describe: describe(nil, "{}\n")})
+			if p.Digest != b.Digest || !p.Created || p.Forgot != nil {
+				t.Errorf("got %+v, want %s", p, b.Digest)
+			}
+			_, err = artifact.Verify(t.Context(), s, "v1", b.Digest)
+			check(t, err)
+			sent := s.put
+			again, err := artifact.PublishTree(t.Context(), s, o)
+			check(t, err)
+			if again.Digest != b.Digest || again.Created || s.put != sent {
+				t.Errorf("again: %+v, %d bytes more were put", again, s.put-sent)
+			}
+			check(t, os.WriteFile(filepath.Join(dir, "index.php"), []byte("<?php // other"), 0o644))
+			var taken *artifact.VersionTaken
+			if _, err := artifact.PublishTree(t.Context(), s, o); !errors.As(err, &taken) || taken.Have != b.Digest || s.put != sent {
+				t.Errorf("other bytes: %v, %d bytes more were put", err, s.put-sent)
+			}
+			o.Version = "V1"
+			if _, err := artifact.PublishTree(t.Context(), s, o); !errors.As(err, &taken) || taken.Taken != "v1" {
+				t.Errorf("another spelling: %v", err)
+			}
+		})
+	}
+}
+
+// An artifact without a manifest holds the name: for its own bytes only.
+func TestPublishTreeAfterAnUnfinishedPublication(t *testing.T) {
+	dir := sample().write(t, t.TempDir())
+	where := t.TempDir()
+	s := &counting{Store: store(t, where)}
+	o := artifact.BuildOptions{Tree: dir, Version: "v1"}
+	first, err := artifact.PublishTree(t.Context(), s, o)
+	check(t, err)
+	check(t, os.Remove(filepath.Join(where, "releases/v1/manifest.json")))
+	s.put = 0
+	again, err := artifact.PublishTree(t.Context(), s, o)
+	check(t, err)
+	if again.Digest != first.Digest || !again.Created || s.put > 4<<10 {
+		t.Errorf("got %+v, %d bytes were put", again, s.put)
+	}
+	check(t, os.Remove(filepath.Join(where, "releases/v1/manifest.json")))
+	check(t, os.WriteFile(filepath.Join(dir, "index.php"), []byte("<?php // other"), 0o644))
+	var taken *artifact.VersionTaken
+	if _, err := artifact.PublishTree(t.Context(), s, o); !errors.As(err, &taken) || taken.Have != "" {
+		t.Errorf("other bytes: %v", err)
+	}
+}
+
+// An interrupted publication leaves nothing.
+func TestPublishTreeInterrupted(t *testing.T) {
+	where := t.TempDir()
+	ctx, cancel := context.WithCancel(t.Context())
+	_, err := artifact.PublishTree(ctx, store(t, where), artifact.BuildOptions{
+		Tree: sample().write(t, t.TempDir()), Version: "v1",
+		Progress: func(p artifact.Progress) {
+			if p.Done > 0 {
+				cancel()
+			}
+		},
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Fatalf("got %v", err)
+	}
+	if left, err := os.ReadDir(where); err != nil || len(left) > 0 {
+		t.Errorf("it left %v, %v", left, err)
+	}
+}

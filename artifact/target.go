@@ -1,0 +1,126 @@
+package artifact
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+)
+
+// target is where a build puts a release.
+type target interface {
+	// holds tells whether the release that is remembered is there already.
+	holds(ctx context.Context, then *remembered) (bool, error)
+	// begin begins a release that nobody sees before it is committed.
+	begin(ctx context.Context) (draft, error)
+}
+
+// draft takes an artifact's bytes as they are made.
+type draft interface {
+	io.Writer
+	// commit makes the release appear: its manifest last.
+	commit(ctx context.Context, m Manifest, sbom []byte) error
+	// local is a file on this machine that holds the artifact after commit.
+	local() (string, error)
+	// discard removes what was not committed.
+	discard()
+}
+
+// folder is a version's folder on disk.
+type folder struct{ dir string }
+
+// holds tells whether the folder is as it was when it was remembered.
+func (f *folder) holds(_ context.Context, then *remembered) (bool, error) {
+	info, err := os.Lstat(filepath.Join(f.dir, artifactName))
+	return err == nil && stampOf(info) == then.artifact && standsSBOM(f.dir, then.manifest) &&
+		holds(filepath.Join(f.dir, manifestName), then.manifest.Marshal()), nil
+}
+
+func holds(name string, want []byte) bool {
+	have, err := os.ReadFile(name)
+	return err == nil && bytes.Equal(have, want)
+}
+
+func (f *folder) begin(context.Context) (draft, error) {
+	staging, err := os.MkdirTemp(filepath.Dir(f.dir), ".wpbake-build-*")
+	if err != nil {
+		return nil, fmt.Errorf("making output directory: %w", err)
+	}
+	file, err := os.OpenFile(filepath.Join(staging, artifactName), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	if err != nil {
+		os.RemoveAll(staging)
+		return nil, fmt.Errorf("writing artifact: %w", err)
+	}
+	return &folderDraft{File: file, staging: staging, dir: f.dir}, nil
+}
+
+type folderDraft struct {
+	*os.File
+	staging, dir string
+}
+
+func (d *folderDraft) commit(ctx context.Context, m Manifest, sbom []byte) error {
+	if err := errors.Join(d.Sync(), d.Close()); err != nil {
+		return fmt.Errorf("writing artifact: %w", err)
+	}
+	if err := writeDocuments(d.staging, m, sbom); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return moveRelease(d.staging, d.dir)
+}
+
+func (d *folderDraft) local() (string, error) { return filepath.Join(d.dir, artifactName), nil }
+
+func (d *folderDraft) discard() {
+	d.Close()
+	os.RemoveAll(d.staging)
+}
+
+// remembering is a target whose artifacts also go into a file of the cache.
+type remembering struct {
+	target
+	cache *cache
+}
+
+func (t remembering) begin(ctx context.Context) (draft, error) {
+	d, err := t.target.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	file, err := t.cache.file()
+	return &rememberingDraft{draft: d, file: file, forgot: err}, nil
+}
+
+type rememberingDraft struct {
+	draft
+	file   *os.File
+	forgot error // why the file is not whole; the release does not mind
+}
+
+func (d *rememberingDraft) Write(b []byte) (int, error) {
+	if d.forgot == nil {
+		_, d.forgot = d.file.Write(b)
+	}
+	return d.draft.Write(b)
+}
+
+func (d *rememberingDraft) local() (string, error) {
+	if d.forgot != nil {
+		return "", d.forgot
+	}
+	return d.file.Name(), d.file.Close()
+}
+
+func (d *rememberingDraft) discard() {
+	d.draft.discard()
+	if d.file != nil {
+		d.file.Close()
+		os.Remove(d.file.Name())
+	}
+}

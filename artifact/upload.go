@@ -1,0 +1,93 @@
+package artifact
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+)
+
+// An Uploader is a Store that takes an object while it is being made. Publish
+// works with any Store; one that is no Uploader gets artifacts by way of a
+// file.
+type Uploader interface {
+	// Upload begins an object. Nobody sees anything of it before it is
+	// committed. ctx ends the writes as well.
+	Upload(ctx context.Context, name string) (Upload, error)
+
+	// Sweep removes unfinished uploads under a name that is taken: none of
+	// them can be committed under Condition.Absent any more.
+	Sweep(ctx context.Context, name string) error
+}
+
+// An Upload takes an object's bytes, of which it keeps a bounded part in
+// memory.
+type Upload interface {
+	io.Writer
+
+	// Commit makes the object appear whole, as Put does and with Put's
+	// errors. digest is of all that was written.
+	Commit(ctx context.Context, digest Digest, cond Condition) (Stat, error)
+
+	// Abort removes what was not committed, and does nothing after Commit
+	// returned nil.
+	Abort(ctx context.Context) error
+}
+
+// upload begins an object in any store.
+func upload(ctx context.Context, store Store, name string) (Upload, error) {
+	if u, ok := store.(Uploader); ok {
+		return u.Upload(ctx, name)
+	}
+	f, err := os.CreateTemp("", "wpbake-upload-*")
+	if err != nil {
+		return nil, fmt.Errorf("making a scratch file: %w", err)
+	}
+	return &spool{File: f, store: store, name: name}, nil
+}
+
+// sweep removes what killed uploads left. It is no part of a publication: not
+// to be allowed to look is no error.
+func sweep(ctx context.Context, store Store, name string) error {
+	u, ok := store.(Uploader)
+	if !ok {
+		return nil
+	}
+	if err := u.Sweep(ctx, name); err != nil && !errors.Is(err, ErrDenied) {
+		return err
+	}
+	return nil
+}
+
+// spool collects an object in a file before it is put.
+type spool struct {
+	*os.File
+	store Store
+	name  string
+	size  int64
+}
+
+func (s *spool) Write(b []byte) (int, error) {
+	n, err := s.File.Write(b)
+	s.size += int64(n)
+	return n, err
+}
+
+// Commit implements Upload.
+func (s *spool) Commit(ctx context.Context, digest Digest, cond Condition) (Stat, error) {
+	st, err := s.store.Put(ctx, s.name, Body{ReaderAt: s.File, Size: s.size, Digest: digest}, cond)
+	if err != nil {
+		return Stat{}, err
+	}
+	return st, s.Abort(ctx)
+}
+
+// Abort implements Upload.
+func (s *spool) Abort(context.Context) error {
+	s.Close()
+	if err := os.Remove(s.Name()); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
