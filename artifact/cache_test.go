@@ -29,7 +29,7 @@ func newSite(t *testing.T) *site {
 	}
 	s := &site{t: t, dir: dir, files: map[string]string{}}
 	s.write("index.php", "<?php")
-	s.write("wp-content/large.bin", strings.Repeat("x", 7<<19))
+	s.write("wp-content/large.bin", strings.Repeat("x", 9<<19))
 	for i := range 20 {
 		s.write(fmt.Sprintf("wp-content/plugins/p%d/p.php", i), strings.Repeat(fmt.Sprint(i), 25_000))
 	}

@@ -117,8 +117,8 @@ func TestGoldenDigest(t *testing.T) {
 	}{
 		{"tree", b.Manifest.Tree.Digest, "sha256:928ac4de3f64192500645190cdf6ecd7d0404b88424bca40047826a3d7480e3a"},
 		{"file list", b.Manifest.Tree.List, "sha256:58fc202b6bb214c5a974dc6dcaefac621f6f0ae303c99a210b45fd226c2651bf"},
-		{"artifact", b.Manifest.Artifact.Digest, "sha256:20c976760e7e175dd6ad00a1b5926632f4b0624d58cb50f384b57cd96b37552f"},
-		{"manifest", b.Digest, "sha256:5e457a9824519456578cb0da46d8942d5d0905eeb31b9622704fe301af1fe612"},
+		{"artifact", b.Manifest.Artifact.Digest, "sha256:6164ace9d286e64329315803cfbcf91fd18e214a4b83f5a52f483e3788854eac"},
+		{"manifest", b.Digest, "sha256:cfea2667c04aa1360f0538fc3564075245730357ebd2bea92a2187c61f254516"},
 	} {
 		if d.got != d.want {
 			t.Errorf("%s is %s, want %s", d.what, d.got, d.want)

@@ -11,7 +11,7 @@ import (
 // all artifacts: see TestGoldenDigest.
 const (
 	planner     = "directory"
-	frameTarget = 3 << 19
+	frameTarget = 2 << 20
 )
 
 // plannerName is recorded in every index.
