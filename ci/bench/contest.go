@@ -12,57 +12,79 @@ import (
 	"time"
 )
 
-// work is one thing that wpbake and a peer both do.
+// work is one thing that wpbake does, and others too.
 type work struct {
-	name  string
-	goal  float64                                    // ratio of times; 0 is none
-	ours  func(round int) []string                   // the command of a round
-	peer  func(round int) []string                   // "
-	ready func(ctx context.Context, round int) error // before ours; not timed; may be nil
-	sizes func() (ours, peer int64, err error)       // of what was made; may be nil
+	name   string
+	goal   float64 // ratio of times to the fastest peer's, or of bytes; 0 is none
+	memory int64   // bytes that ours may take; 0 is any
+	ours   command
+	peers  []peer
+	ready  func(ctx context.Context, round int) error // before ours; not timed; may be nil
+	sizes  func() (ours, peer int64, err error)       // of what was made; may be nil
+	// share makes it a work of bytes: it reads what ours printed. Nothing is
+	// compared with peers then.
+	share func(printed []byte) (float64, error)
+}
+
+// command is the command line of a round.
+type command func(round int) []string
+
+type peer struct {
+	name string
+	command
 }
 
 // result is what came of a work. Times are seconds.
 type result struct {
-	Corpus string    `json:"corpus"`
-	Work   string    `json:"work"`
-	Peer   string    `json:"peer"`
-	Ours   []float64 `json:"ours_seconds"`
-	Peers  []float64 `json:"peer_seconds"`
-	Ratio  float64   `json:"ratio"` // the median of the rounds' ratios
-	Goal   float64   `json:"goal,omitempty"`
-	Size   float64   `json:"size_ratio,omitempty"`
-	Memory int64     `json:"memory_bytes"` // the largest that ours was in memory
+	Corpus     string               `json:"corpus"`
+	Work       string               `json:"work"`
+	Peer       string               `json:"peer,omitempty"` // the fastest
+	Ours       []float64            `json:"ours_seconds"`
+	Peers      map[string][]float64 `json:"peer_seconds,omitempty"`
+	Ratio      float64              `json:"ratio"` // the median of the rounds' ratios
+	Goal       float64              `json:"goal,omitempty"`
+	Size       float64              `json:"size_ratio,omitempty"`
+	Memory     int64                `json:"memory_bytes"` // the largest that ours was in memory
+	MemoryGoal int64                `json:"memory_goal_bytes,omitempty"`
 }
 
-// contest runs both in turn, once unmeasured and then so many rounds: what
-// slows the machine down for a while slows both.
-func (w work) contest(ctx context.Context, rounds int) (result, error) {
-	r := result{Work: w.name, Goal: w.goal, Peer: strings.Join(w.peer(0), " ")}
-	var ratios []float64
+// contest runs all in turn, once unmeasured and then so many rounds: what
+// slows the machine down for a while slows all of them.
+func (w work) contest(ctx context.Context, e env, rounds int) (result, error) {
+	r := result{Work: w.name, Goal: w.goal, MemoryGoal: w.memory, Peers: map[string][]float64{}}
+	var shares []float64
 	for round := range rounds + 1 {
 		if w.ready != nil {
 			if err := w.ready(ctx, round); err != nil {
 				return r, err
 			}
 		}
-		ours, err := spend(ctx, w.ours(round))
+		ours, err := e.spend(ctx, w.ours(round))
 		if err != nil {
 			return r, err
 		}
-		peer, err := spend(ctx, w.peer(round))
-		if err != nil {
-			return r, err
+		if round > 0 {
+			r.Ours = append(r.Ours, ours.seconds)
+			r.Memory = max(r.Memory, ours.memory)
 		}
-		if round == 0 {
-			continue
+		if w.share != nil && round > 0 {
+			share, err := w.share(ours.printed)
+			if err != nil {
+				return r, err
+			}
+			shares = append(shares, share)
 		}
-		r.Ours = append(r.Ours, ours.seconds)
-		r.Peers = append(r.Peers, peer.seconds)
-		r.Memory = max(r.Memory, ours.memory)
-		ratios = append(ratios, ours.seconds/peer.seconds)
+		for _, p := range w.peers {
+			spent, err := e.spend(ctx, p.command(round))
+			if err != nil {
+				return r, err
+			}
+			if round > 0 {
+				r.Peers[p.name] = append(r.Peers[p.name], spent.seconds)
+			}
+		}
 	}
-	r.Ratio = median(ratios)
+	r.judge(shares)
 	if w.sizes != nil {
 		ours, peer, err := w.sizes()
 		if err != nil {
@@ -73,24 +95,49 @@ func (w work) contest(ctx context.Context, rounds int) (result, error) {
 	return r, nil
 }
 
+// judge compares with the peer that is fastest in the median.
+func (r *result) judge(shares []float64) {
+	if len(shares) > 0 {
+		r.Ratio = median(shares)
+		return
+	}
+	for name, times := range r.Peers {
+		if r.Peer == "" || median(times) < median(r.Peers[r.Peer]) {
+			r.Peer = name
+		}
+	}
+	var ratios []float64
+	for i, ours := range r.Ours {
+		ratios = append(ratios, ours/r.Peers[r.Peer][i])
+	}
+	r.Ratio = median(ratios)
+}
+
+// env is what commands run in.
+type env []string
+
 // spent is what a command cost.
 type spent struct {
 	seconds float64
 	memory  int64
+	printed []byte
 }
 
-func spend(ctx context.Context, argv []string) (spent, error) {
+// spend times a command as a whole process. What others wrote before it is on
+// the disk by then.
+func (e env) spend(ctx context.Context, argv []string) (spent, error) {
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	cmd.Env = append(os.Environ(), "LC_ALL=C")
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.Env = append(append(os.Environ(), "LC_ALL=C"), e...)
+	var out, said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &said
+	syscall.Sync()
 	begun := time.Now()
 	err := cmd.Run()
 	took := time.Since(begun).Seconds()
 	if err != nil {
-		return spent{}, fmt.Errorf("running %q: %w\n%s", strings.Join(argv, " "), err, out.Bytes())
+		return spent{}, fmt.Errorf("running %q: %w\n%s%s", strings.Join(argv, " "), err, out.Bytes(), said.Bytes())
 	}
-	s := spent{seconds: took}
+	s := spent{seconds: took, printed: out.Bytes()}
 	if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
 		s.memory = usage.Maxrss << 10
 	}

@@ -131,3 +131,32 @@ func (c corpus) phpFile() (string, error) {
 	slices.Sort(files)
 	return files[len(files)/2], nil
 }
+
+// pluginFiles returns the text files of a plugin of middling size.
+func (c corpus) pluginFiles() ([]string, error) {
+	dirs, err := filepath.Glob(filepath.Join(c.Tree, "wp-content/plugins/*/"))
+	if err != nil {
+		return nil, err
+	}
+	var plugins [][]string
+	for _, dir := range dirs {
+		var files []string
+		err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
+			if ext := filepath.Ext(p); err == nil && (ext == ".php" || ext == ".js" || ext == ".css") {
+				files = append(files, p)
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		if len(files) > 0 {
+			plugins = append(plugins, files)
+		}
+	}
+	if len(plugins) == 0 {
+		return nil, errors.New("the corpus has no plugin to update")
+	}
+	slices.SortFunc(plugins, func(a, b []string) int { return len(a) - len(b) })
+	return plugins[len(plugins)/2], nil
+}

@@ -57,13 +57,19 @@ func run(ctx context.Context, o options) error {
 	if o.rounds < 1 {
 		return errors.New("want at least one round")
 	}
+	cloud, err := startCloud(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer cloud.stop()
 	report := report{Machine: describeMachine(ctx, o.dir), Rounds: o.rounds}
 	for name := range strings.SplitSeq(o.corpora, ",") {
 		c, err := makeCorpus(o, name)
 		if err != nil {
 			return err
 		}
-		results, err := measure(ctx, o, c)
+		results, err := measure(ctx, &bench{options: o, corpus: c, cloud: cloud, scratch: filepath.Join(o.dir, "scratch", c.Name)})
+		report.Corpora = append(report.Corpora, c)
 		report.Results = append(report.Results, results...)
 		if err != nil {
 			return err
@@ -75,25 +81,38 @@ func run(ctx context.Context, o options) error {
 }
 
 // measure runs all works on one corpus.
-func measure(ctx context.Context, o options, c corpus) ([]result, error) {
-	scratch := filepath.Join(o.dir, "scratch", c.Name)
-	if err := os.MkdirAll(scratch, 0o755); err != nil {
+func measure(ctx context.Context, b *bench) ([]result, error) {
+	if err := os.MkdirAll(b.scratch, 0o755); err != nil {
 		return nil, err
 	}
+	defer b.unmount()
 	var results []result
-	for _, w := range works(o, c, scratch) {
-		if !strings.HasPrefix(w.name, o.only) {
+	for _, w := range b.works() {
+		if !strings.HasPrefix(w.name, b.only) {
 			continue
 		}
-		fmt.Fprintf(os.Stderr, "%s: %s\n", c.Name, w.name)
-		r, err := w.contest(ctx, o.rounds)
+		fmt.Fprintf(os.Stderr, "%s: %s\n", b.corpus.Name, w.name)
+		r, err := w.contest(ctx, b.cloud.env, b.rounds)
 		if err != nil {
-			return results, fmt.Errorf("%s: %s: %w", c.Name, w.name, err)
+			return results, fmt.Errorf("%s: %s: %w", b.corpus.Name, w.name, err)
 		}
-		r.Corpus = c.Name
+		r.Corpus = b.corpus.Name
 		results = append(results, r)
 	}
 	return results, nil
+}
+
+// unmount ends the mounts of images.
+func (b *bench) unmount() {
+	mounted, err := filepath.Glob(b.out("image/*.mounted"))
+	if err != nil {
+		return
+	}
+	for _, dir := range mounted {
+		if err := syscall.Unmount(dir, 0); err != nil {
+			fmt.Fprintf(os.Stderr, "bench: unmounting %s: %v\n", dir, err)
+		}
+	}
 }
 
 // tidy removes what the works left. It comes last: after thousands of files

@@ -10,21 +10,36 @@ import (
 	"time"
 )
 
-// peers are shell lines; $0 is a corpus's tree, $1 what to write or read.
+// Goals of memory: what a build and a node may take at any tree's size.
+const (
+	buildMemory = 256 << 20
+	nodeMemory  = 64 << 20
+)
+
+// peers are shell lines; $0 is a corpus's tree, $1 what to write.
 const (
 	tarZstd   = `tar --sort=name --owner=0 --group=0 --numeric-owner --mtime=@0 -C "$0" -cf - . | zstd -q -f -T0 -3 -o "$1"`
-	tarUnpack = `mkdir -p "$0" && tar --zstd -xf "$1" -C "$0" && sync -f "$0"`
+	tarUpload = `tar --sort=name --owner=0 --group=0 --numeric-owner --mtime=@0 -C "$0" -cf - . | zstd -q -T0 -3 | aws s3 cp --quiet - "$1"`
+)
+
+// Lines that unpack: $0 is the new directory, $1 an object or a URL.
+const (
+	awsUnpack  = `mkdir -p "$0" && aws s3 cp --quiet "$1" - | tar --zstd -x -C "$0" && sync -f "$0"`
+	curlUnpack = `mkdir -p "$0" && curl -fsS "$1" | zstd -q -d | tar -x -C "$0" && sync -f "$0"`
 )
 
 func shell(line string, args ...string) []string {
-	return append([]string{"sh", "-c", line}, args...)
+	return append([]string{"bash", "-o", "pipefail", "-c", line}, args...)
 }
 
 // works lists what is measured, in order: later works use what earlier ones
 // made.
-func works(o options, c corpus, scratch string) []work {
-	b := bench{options: o, corpus: c, scratch: scratch}
-	return []work{b.cold(), b.unchanged(), b.nextVersion(), b.oneFile(), b.freshCheckout(), b.fetch()}
+func (b *bench) works() []work {
+	return []work{
+		b.cold(), b.unchanged(), b.nextVersion(), b.oneFile(), b.freshCheckout(),
+		b.publish(), b.publishOneFile(),
+		b.fetch(), b.fetchImage(), b.delta("delta, one file changed", 0.02, b.changeFile), b.delta("delta, one plugin updated", 0.12, b.changePlugin),
+	}
 }
 
 // bench names the files of one corpus's works.
@@ -32,26 +47,30 @@ type bench struct {
 	options
 	corpus  corpus
 	scratch string
+	cloud   *cloud
+	url     string // of the peer's artifact
 }
 
-func (b bench) out(name string) string { return filepath.Join(b.scratch, name) }
+func (b *bench) out(name string) string { return filepath.Join(b.scratch, name) }
 
-func (b bench) build(version, out, cache string) []string {
+func (b *bench) build(version, out, cache string) []string {
 	return []string{b.wpbake, "build", version, "--quiet", "--tree", b.corpus.Tree, "--out", b.out(out), "--cache", cache}
 }
 
 // remembering builds with a cache that the round before has filled.
-func (b bench) remembering(version string) []string {
+func (b *bench) remembering(version string) []string {
 	return b.build(version, "remembered", b.out("cache"))
 }
 
-func (b bench) tar(int) []string { return shell(tarZstd, b.corpus.Tree, b.out("peer.tar.zst")) }
+func (b *bench) tar() []peer {
+	return []peer{{"tar | zstd", func(int) []string { return shell(tarZstd, b.corpus.Tree, b.out("peer.tar.zst")) }}}
+}
 
-func (b bench) cold() work {
+func (b *bench) cold() work {
 	return work{
-		name: "build, cold", goal: 1,
-		ours: func(int) []string { return b.build("v1", "cold", "off") },
-		peer: b.tar,
+		name: "build, cold", goal: 1, memory: buildMemory,
+		ours:  func(int) []string { return b.build("v1", "cold", "off") },
+		peers: b.tar(),
 		sizes: func() (int64, int64, error) {
 			ours, err := os.Stat(b.out("cold/releases/v1/wordpress.tar.zst"))
 			if err != nil {
@@ -66,46 +85,42 @@ func (b bench) cold() work {
 	}
 }
 
-func (b bench) unchanged() work {
+func (b *bench) unchanged() work {
 	return work{
-		name: "build, nothing changed", goal: 0.08,
-		ours: func(int) []string { return b.remembering("v1") }, peer: b.tar,
+		name: "build, nothing changed", goal: 0.08, memory: buildMemory,
+		ours: func(int) []string { return b.remembering("v1") }, peers: b.tar(),
 		ready: b.remember,
 	}
 }
 
 // nextVersion writes a new artifact of an unchanged tree.
-func (b bench) nextVersion() work {
+func (b *bench) nextVersion() work {
 	return work{
-		name: "build, nothing changed, next version",
-		ours: func(round int) []string { return b.remembering(fmt.Sprintf("v%d", round+2)) }, peer: b.tar,
+		name: "build, nothing changed, next version", memory: buildMemory,
+		ours: func(round int) []string { return b.remembering(fmt.Sprintf("v%d", round+2)) }, peers: b.tar(),
 		ready: b.remember,
 	}
 }
 
 // oneFile changes a file of the corpus before each round.
-func (b bench) oneFile() work {
+func (b *bench) oneFile() work {
 	return work{
-		name: "build, one file changed", goal: 0.15,
-		ours: func(int) []string { return b.remembering("v1") }, peer: b.tar,
+		name: "build, one file changed", goal: 0.15, memory: buildMemory,
+		ours: func(int) []string { return b.remembering("v1") }, peers: b.tar(),
 		ready: func(ctx context.Context, round int) error {
 			if err := b.remember(ctx, round); err != nil {
 				return err
 			}
-			name, err := b.corpus.phpFile()
-			if err != nil {
-				return err
-			}
-			return changeLastLine(name, fmt.Sprintf("// bench %d", round))
+			return b.changeFile(round)
 		},
 	}
 }
 
 // freshCheckout gives every file a new time, as a checkout would.
-func (b bench) freshCheckout() work {
+func (b *bench) freshCheckout() work {
 	return work{
-		name: "build, fresh checkout", goal: 0.45,
-		ours: func(int) []string { return b.remembering("v1") }, peer: b.tar,
+		name: "build, fresh checkout", goal: 0.45, memory: buildMemory,
+		ours: func(int) []string { return b.remembering("v1") }, peers: b.tar(),
 		ready: func(ctx context.Context, round int) error {
 			if err := b.remember(ctx, round); err != nil {
 				return err
@@ -122,12 +137,40 @@ func (b bench) freshCheckout() work {
 }
 
 // remember builds until nothing is too young to be remembered.
-func (b bench) remember(ctx context.Context, _ int) error {
-	if _, err := spend(ctx, b.remembering("v1")); err != nil {
+func (b *bench) remember(ctx context.Context, _ int) error {
+	for range 2 {
+		if _, err := b.cloud.env.spend(ctx, b.remembering("v1")); err != nil {
+			return err
+		}
+		time.Sleep(2 * time.Second) // what is younger is not trusted
+	}
+	return nil
+}
+
+func (b *bench) changeFile(round int) error {
+	name, err := b.corpus.phpFile()
+	if err != nil {
 		return err
 	}
-	_, err := spend(ctx, b.remembering("v1"))
-	return err
+	return changeLastLine(name, fmt.Sprintf("// bench %d", round))
+}
+
+// changePlugin changes two files in three of a plugin of middling size, as an
+// update does.
+func (b *bench) changePlugin(round int) error {
+	files, err := b.corpus.pluginFiles()
+	if err != nil {
+		return err
+	}
+	for i, name := range files {
+		if i%3 == 2 {
+			continue
+		}
+		if err := changeLastLine(name, fmt.Sprintf("// bench %d", round)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // changeLastLine puts a line in the place of the one it put there before.
@@ -140,18 +183,4 @@ func changeLastLine(name, line string) error {
 		b = b[:i]
 	}
 	return os.WriteFile(name, append(b, "\n"+line...), 0o644)
-}
-
-// fetch unpacks into a new directory each round: nothing is deleted between
-// timings.
-func (b bench) fetch() work {
-	return work{
-		name: "fetch to a verified, synced directory", goal: 0.6,
-		ours: func(round int) []string {
-			return []string{b.wpbake, "fetch", "v1", b.out(fmt.Sprintf("fetched/%d", round)), "--quiet", "--store", "dir://" + b.out("cold")}
-		},
-		peer: func(round int) []string {
-			return shell(tarUnpack, b.out(fmt.Sprintf("untarred/%d", round)), b.out("peer.tar.zst"))
-		},
-	}
 }

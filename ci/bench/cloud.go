@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// cloud is the local cloud that artifacts are published to: its S3 is what
+// wpbake and its peers speak to.
+type cloud struct {
+	wpbake string
+	dir    string
+	env    env
+}
+
+const bucket = "bench"
+
+// startCloud starts it on a free loopback port.
+func startCloud(ctx context.Context, o options) (*cloud, error) {
+	c := &cloud{wpbake: o.wpbake, dir: filepath.Join(o.dir, "cloud")}
+	if err := os.RemoveAll(c.dir); err != nil {
+		return nil, err
+	}
+	if _, err := c.env.spend(ctx, c.local("start", "--port", "0")); err != nil {
+		return nil, err
+	}
+	said, err := c.env.spend(ctx, c.local("env"))
+	if err != nil {
+		c.stop()
+		return nil, err
+	}
+	for line := range strings.Lines(string(said.printed)) {
+		if kv, ok := strings.CutPrefix(strings.TrimSpace(line), "export "); ok {
+			c.env = append(c.env, strings.ReplaceAll(kv, "'", ""))
+		}
+	}
+	if _, err := c.env.spend(ctx, []string{"aws", "s3", "mb", "s3://" + bucket}); err != nil {
+		c.stop()
+		return nil, fmt.Errorf("making a bucket: %w", err)
+	}
+	return c, nil
+}
+
+func (c *cloud) local(args ...string) []string {
+	return append([]string{c.wpbake, "local", args[0], "--dir", c.dir}, args[1:]...)
+}
+
+// stop ends the local cloud, also after an interrupt.
+func (c *cloud) stop() {
+	if _, err := c.env.spend(context.Background(), c.local("stop")); err != nil {
+		fmt.Fprintln(os.Stderr, "bench: stopping the local cloud:", err)
+	}
+	os.RemoveAll(c.dir)
+}
+
+// store is a place for one corpus's artifacts.
+func (c *cloud) store(corpus string) string { return "s3://" + bucket + "/" + corpus }
+
+// presign returns a URL that curl can get.
+func (c *cloud) presign(ctx context.Context, object string) (string, error) {
+	said, err := c.env.spend(ctx, []string{"aws", "s3", "presign", object, "--expires-in", "604800"})
+	return strings.TrimSpace(string(said.printed)), err
+}
