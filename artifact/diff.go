@@ -27,7 +27,7 @@ type Change struct {
 // of a walk. It reads their indexes and file lists, verified, and none of
 // their files. Directories count only when they are no directory in the other
 // version, or not in it at all.
-func Diff(ctx context.Context, store Store, before, after Manifest) ([]Change, error) {
+func Diff(ctx context.Context, store ReleaseStore, before, after Manifest) ([]Change, error) {
 	if before.Tree.Digest == after.Tree.Digest {
 		return nil, nil
 	}
@@ -69,7 +69,7 @@ func (e *entry) public() *Entry {
 // listing returns the entries of a published tree with the sums of their
 // files, by paths below the prefix. The digest of the tree proves that index
 // and file list tell the truth about it.
-func listing(ctx context.Context, store Store, m Manifest) ([]entry, error) {
+func listing(ctx context.Context, store ReleaseStore, m Manifest) ([]entry, error) {
 	x, err := fetchIndex(ctx, store, m)
 	if err != nil {
 		return nil, err
@@ -107,7 +107,7 @@ func listing(ctx context.Context, store Store, m Manifest) ([]entry, error) {
 
 // fetchList reads the file list, which is the last member, from the one
 // section that it is in.
-func fetchList(ctx context.Context, store Store, m Manifest, x *index) ([]byte, error) {
+func fetchList(ctx context.Context, store ReleaseStore, m Manifest, x *index) ([]byte, error) {
 	sections, err := x.sections()
 	if err != nil {
 		return nil, err

@@ -33,7 +33,7 @@ const fetchers = 4
 // is thrown away. A Dest that already holds the release, compared file by
 // file, is left as it is; any other is a *DestTaken. Bytes that are not the
 // release's are *Damaged.
-func Fetch(ctx context.Context, store Store, o FetchOptions) (Manifest, error) {
+func Fetch(ctx context.Context, store ReleaseStore, o FetchOptions) (Manifest, error) {
 	raw, err := manifestBytes(ctx, store, o.Version)
 	if err != nil {
 		return Manifest{}, err
@@ -101,7 +101,7 @@ func reuse(ctx context.Context, dest string, m Manifest) error {
 }
 
 type fetcher struct {
-	store    Store
+	store    ReleaseStore
 	m        Manifest
 	stage    *staging
 	u        *unpacker
@@ -145,7 +145,7 @@ func (f *fetcher) unpack(ctx context.Context) error {
 }
 
 // fetchIndex reads what follows the frames.
-func fetchIndex(ctx context.Context, store Store, m Manifest) (*index, error) {
+func fetchIndex(ctx context.Context, store ReleaseStore, m Manifest) (*index, error) {
 	r := newRangeReader(ctx, store, m, m.Index.Offset, m.Artifact.Size)
 	defer r.Close()
 	tail, err := io.ReadAll(r)

@@ -10,7 +10,7 @@ import (
 
 // Find returns a published version's manifest and its digest. The error is a
 // *NotPublished, which wraps ErrNotFound, when there is none.
-func Find(ctx context.Context, store Store, v Version) (Manifest, Digest, error) {
+func Find(ctx context.Context, store ReleaseStore, v Version) (Manifest, Digest, error) {
 	b, err := manifestBytes(ctx, store, v)
 	if err != nil {
 		return Manifest{}, "", err
@@ -19,7 +19,7 @@ func Find(ctx context.Context, store Store, v Version) (Manifest, Digest, error)
 	return m, DigestOf(b), err
 }
 
-func manifestBytes(ctx context.Context, store Store, v Version) ([]byte, error) {
+func manifestBytes(ctx context.Context, store ReleaseStore, v Version) ([]byte, error) {
 	if _, err := ParseVersion(string(v)); err != nil {
 		return nil, err
 	}
@@ -52,7 +52,7 @@ func manifestOf(v Version, b []byte) (Manifest, error) {
 
 // Versions returns the published versions in the order people count in: v9
 // before v10.
-func Versions(ctx context.Context, store Store) ([]Version, error) {
+func Versions(ctx context.Context, store ReleaseStore) ([]Version, error) {
 	objects, err := store.List(ctx, "releases/")
 	if err != nil {
 		return nil, fmt.Errorf("listing versions: %w", err)

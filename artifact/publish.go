@@ -23,7 +23,7 @@ type Published struct {
 // the publication. A version that is published with equal bytes is left as it
 // is; other bytes, or a name that differs only in case, are *VersionTaken.
 // progress may be nil.
-func Publish(ctx context.Context, store Store, dir string, progress func(Progress)) (Published, error) {
+func Publish(ctx context.Context, store ReleaseStore, dir string, progress func(Progress)) (Published, error) {
 	m, raw, err := readRelease(dir)
 	if err != nil {
 		return Published{}, err
@@ -73,7 +73,7 @@ func readRelease(dir string) (Manifest, []byte, error) {
 }
 
 // published looks whether the version is there, under any spelling.
-func published(ctx context.Context, store Store, m Manifest, digest Digest) (bool, error) {
+func published(ctx context.Context, store ReleaseStore, m Manifest, digest Digest) (bool, error) {
 	if err := spelling(ctx, store, m.Version); err != nil {
 		return false, err
 	}
@@ -91,7 +91,7 @@ func published(ctx context.Context, store Store, m Manifest, digest Digest) (boo
 }
 
 // put writes one object that must not be there with other bytes.
-func put(ctx context.Context, store Store, m Manifest, name string, body Body) error {
+func put(ctx context.Context, store ReleaseStore, m Manifest, name string, body Body) error {
 	_, err := store.Put(ctx, ReleasePrefix(m.Version)+name, body, Condition{Absent: true})
 	if !errors.Is(err, ErrExists) {
 		return err
@@ -100,7 +100,7 @@ func put(ctx context.Context, store Store, m Manifest, name string, body Body) e
 }
 
 // taken says by whom a version's name is taken, as far as it can be found out.
-func taken(ctx context.Context, store Store, m Manifest) error {
+func taken(ctx context.Context, store ReleaseStore, m Manifest) error {
 	e := &VersionTaken{Version: m.Version, Taken: m.Version, Want: m.Digest()}
 	if raw, err := manifestBytes(ctx, store, m.Version); err == nil {
 		e.Have = DigestOf(raw)

@@ -15,7 +15,7 @@ import (
 // while it is made: no file of it is written but the cache's. What it promises
 // is what Publish promises. When the store has the version already, or its
 // artifact, the tree is built all the same, to compare, and nothing is sent.
-func PublishTree(ctx context.Context, store Store, o BuildOptions) (Published, error) {
+func PublishTree(ctx context.Context, store ReleaseStore, o BuildOptions) (Published, error) {
 	o.Out = ""
 	b, err := newBuilder(o)
 	if err != nil {
@@ -36,7 +36,7 @@ func PublishTree(ctx context.Context, store Store, o BuildOptions) (Published, e
 
 // shelf is a version's place in a store.
 type shelf struct {
-	store   Store
+	store   ReleaseStore
 	version Version
 	created bool // the manifest, by us
 }
@@ -153,7 +153,7 @@ func (d *shelfDraft) discard() {
 }
 
 // spelling refuses a version that is there in other letters' case.
-func spelling(ctx context.Context, store Store, version Version) error {
+func spelling(ctx context.Context, store ReleaseStore, version Version) error {
 	versions, err := Versions(ctx, store)
 	if err != nil {
 		return err

@@ -25,7 +25,7 @@ const (
 	firstPause = 50 * time.Millisecond
 )
 
-func newRangeReader(ctx context.Context, store Store, m Manifest, off, end int64) *rangeReader {
+func newRangeReader(ctx context.Context, store ReleaseStore, m Manifest, off, end int64) *rangeReader {
 	name := ReleasePrefix(m.Version) + artifactName
 	return &rangeReader{
 		off: off, end: end,

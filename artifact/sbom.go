@@ -13,7 +13,7 @@ import (
 
 // SBOM returns a published version's bill of materials, compared with the
 // manifest that names it; nil when it names none.
-func SBOM(ctx context.Context, store Store, m Manifest) ([]byte, error) {
+func SBOM(ctx context.Context, store ReleaseStore, m Manifest) ([]byte, error) {
 	if m.SBOM == nil {
 		return nil, nil
 	}
@@ -74,7 +74,7 @@ func standsSBOM(dir string, m Manifest) bool {
 }
 
 // putSBOM publishes the bill of materials of a version's folder on disk.
-func putSBOM(ctx context.Context, store Store, m Manifest, dir string) error {
+func putSBOM(ctx context.Context, store ReleaseStore, m Manifest, dir string) error {
 	if m.SBOM == nil {
 		return nil
 	}

@@ -8,8 +8,8 @@ import (
 	"os"
 )
 
-// An Uploader is a Store that takes an object while it is being made. Publish
-// works with any Store; one that is no Uploader gets artifacts by way of a
+// An Uploader is a store that takes an object while it is being made. Publish
+// works with any store; one that is no Uploader gets artifacts by way of a
 // file.
 type Uploader interface {
 	// Upload begins an object. Nobody sees anything of it before it is
@@ -36,7 +36,7 @@ type Upload interface {
 }
 
 // upload begins an object in any store.
-func upload(ctx context.Context, store Store, name string) (Upload, error) {
+func upload(ctx context.Context, store ReleaseStore, name string) (Upload, error) {
 	if u, ok := store.(Uploader); ok {
 		return u.Upload(ctx, name)
 	}
@@ -49,7 +49,7 @@ func upload(ctx context.Context, store Store, name string) (Upload, error) {
 
 // sweep removes what killed uploads left. It is no part of a publication: not
 // to be allowed to look is no error.
-func sweep(ctx context.Context, store Store, name string) error {
+func sweep(ctx context.Context, store ReleaseStore, name string) error {
 	u, ok := store.(Uploader)
 	if !ok {
 		return nil
@@ -63,7 +63,7 @@ func sweep(ctx context.Context, store Store, name string) error {
 // spool collects an object in a file before it is put.
 type spool struct {
 	*os.File
-	store Store
+	store ReleaseStore
 	name  string
 	size  int64
 }

@@ -11,7 +11,7 @@ import (
 // manifest with digest (empty takes the store's), the artifact's digest, the
 // index, each frame, each file, the bill of materials. It writes nothing. Bytes that are not the
 // release's are *Damaged.
-func Verify(ctx context.Context, store Store, v Version, digest Digest) (Manifest, error) {
+func Verify(ctx context.Context, store ReleaseStore, v Version, digest Digest) (Manifest, error) {
 	raw, err := manifestBytes(ctx, store, v)
 	if err != nil {
 		return Manifest{}, err
@@ -29,7 +29,7 @@ func Verify(ctx context.Context, store Store, v Version, digest Digest) (Manifes
 	return m, nil
 }
 
-func verifyArtifact(ctx context.Context, store Store, m Manifest) error {
+func verifyArtifact(ctx context.Context, store ReleaseStore, m Manifest) error {
 	x, err := fetchIndex(ctx, store, m)
 	if err != nil {
 		return err

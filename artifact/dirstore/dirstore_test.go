@@ -43,6 +43,7 @@ func open(t *testing.T, dir string) *dirstore.Store {
 
 func TestStore(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) artifact.Store { return open(t, t.TempDir()) })
+	storetest.Releases(t, func(t *testing.T) artifact.ReleaseStore { return open(t, t.TempDir()) })
 }
 
 func TestNames(t *testing.T) {

@@ -87,6 +87,9 @@ func TestStore(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) artifact.Store {
 		return s3store.New(newPlace(t).client, "releases", "shop", "123456789012")
 	})
+	storetest.Releases(t, func(t *testing.T) artifact.ReleaseStore {
+		return s3store.New(newPlace(t).client, "releases", "shop", "123456789012")
+	})
 }
 
 func TestLostAnswerIsSuccess(t *testing.T) {
