@@ -26,6 +26,7 @@ type Config struct {
 	Group       string
 	Region      string
 	BucketOwner string
+	BaseImage   string
 	Exclude     []string
 	Cache       string
 	Refresh     bake.RefreshOptions

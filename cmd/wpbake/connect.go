@@ -31,7 +31,7 @@ func (c *cli) connect(ctx context.Context, cfg Config, o bake.Options) (rollout,
 	if err := cfg.need("store", "group"); err != nil {
 		return rollout{}, err
 	}
-	if _, err := parseStore(cfg.Store); err != nil {
+	if _, err := parseRolloutStore(cfg.Store); err != nil {
 		return rollout{}, err
 	}
 	clients, err := loadAWS(ctx, cfg)

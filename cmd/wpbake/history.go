@@ -33,7 +33,7 @@ func (c *cli) history(ctx context.Context, cfg Config) error {
 	if err := cfg.need("store", "group"); err != nil {
 		return err
 	}
-	store, err := lookInto(ctx, cfg)
+	store, err := lookIntoRollouts(ctx, cfg)
 	if err != nil {
 		return err
 	}

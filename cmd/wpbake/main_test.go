@@ -61,6 +61,7 @@ func TestScript(t *testing.T) {
 			"untouched": scriptUntouched,
 			"refresh":   scriptRefresh,
 			"fault":     scriptFault,
+			"registry":  scriptRegistry,
 		},
 	})
 }

@@ -85,7 +85,7 @@ func (c *cli) nodeBoot(ctx context.Context, cfg Config, o nodeBootOptions) error
 	if err := cfg.need("store", "group"); err != nil {
 		return err
 	}
-	if _, err := parseStore(cfg.Store); err != nil {
+	if _, err := parseRolloutStore(cfg.Store); err != nil {
 		return err
 	}
 	clients, err := loadAWS(ctx, cfg)

@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/artifact/ocistore"
 )
 
 type publishOptions struct {
@@ -22,9 +24,13 @@ func (c *cli) publishCommand() *cobra.Command {
 		Short: "Put an artifact into a store",
 		Long: `Builds the tree and puts the artifact into the store; with --from, puts what
 wpbake build --out DIR wrote. A published version never changes: equal bytes
-are left as they are, other bytes are refused.`,
+are left as they are, other bytes are refused.
+
+In a registry (oci://HOST/REPO) a version is a tag, and its artifact a layer:
+alone, or on top of --base-image. docker login HOST saves the credentials.`,
 		Example: `  eval "$(wpbake local env)"
-  wpbake publish v1 --tree ./site --store s3://releases/shop`,
+  wpbake publish v1 --tree ./site --store s3://releases/shop
+  wpbake publish v1 --tree ./site --store oci://localhost:5000/shop --base-image php:8.3-fpm`,
 		GroupID: groupArtifact,
 		Args:    words("VERSION"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -38,6 +44,9 @@ are left as they are, other bytes are refused.`,
 			if err := cfg.need("store"); err != nil {
 				return err
 			}
+			if err := c.checkBase(cfg); err != nil {
+				return err
+			}
 			if o.from == "" {
 				if err := cfg.need("tree"); err != nil {
 					return err
@@ -47,9 +56,31 @@ are left as they are, other bytes are refused.`,
 			return c.publish(cmd.Context(), cfg, o)
 		},
 	}
-	c.settingFlags(cmd, slices.Concat(treeKeys, storeKeys)...)
+	c.settingFlags(cmd, slices.Concat(treeKeys, storeKeys, []string{"base_image"})...)
 	cmd.Flags().StringVar(&o.from, "from", "", "publish what wpbake build --out `DIR` wrote")
 	return cmd
+}
+
+// checkBase refuses a base image where there are no images. In a file it may
+// stand for the times when the store is a registry.
+func (c *cli) checkBase(cfg Config) error {
+	u, err := parseStore(cfg.Store)
+	if err != nil {
+		return err
+	}
+	if base := c.overrides["base_image"]; base != "" && u.repository == "" {
+		return &usageError{
+			err:  fmt.Errorf("--base-image %q: the store %q holds no images", base, cfg.Store),
+			hint: "leave it out, or --store oci://HOST/REPO",
+		}
+	}
+	if u.repository == "" {
+		return nil
+	}
+	if err := ocistore.Check(ocistore.Options{Repository: u.repository, Base: cfg.BaseImage}); err != nil {
+		return &usageError{err: err, hint: "--base-image php:8.3-fpm"}
+	}
+	return nil
 }
 
 func (c *cli) publish(ctx context.Context, cfg Config, o publishOptions) error {
@@ -58,7 +89,7 @@ func (c *cli) publish(ctx context.Context, cfg Config, o publishOptions) error {
 			return err
 		}
 	}
-	store, err := openStore(ctx, cfg, nil)
+	store, err := openReleases(ctx, cfg)
 	if err != nil {
 		return err
 	}
@@ -84,7 +115,7 @@ func (c *cli) publish(ctx context.Context, cfg Config, o publishOptions) error {
 }
 
 // buildAndPut publishes a tree while it is built.
-func (c *cli) buildAndPut(ctx context.Context, store artifact.Store, o buildOptions) (p artifact.Published, err error) {
+func (c *cli) buildAndPut(ctx context.Context, store artifact.ReleaseStore, o buildOptions) (p artifact.Published, err error) {
 	build, done, err := c.tree(ctx, o)
 	if err != nil {
 		return artifact.Published{}, err
@@ -98,7 +129,7 @@ func (c *cli) buildAndPut(ctx context.Context, store artifact.Store, o buildOpti
 	return p, err
 }
 
-func (c *cli) put(ctx context.Context, store artifact.Store, dir string) (artifact.Published, error) {
+func (c *cli) put(ctx context.Context, store artifact.ReleaseStore, dir string) (artifact.Published, error) {
 	m := c.meter()
 	defer m.close()
 	return artifact.Publish(ctx, store, dir, m.update)

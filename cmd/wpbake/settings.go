@@ -50,7 +50,7 @@ var accountID = regexp.MustCompile(`^[0-9]{12}$`)
 func settings() []setting {
 	return append([]setting{
 		{key: "tree", kind: "TREE", usage: "the WordPress tree to ship: a directory, an archive or git:PATH@REV", set: text(func(c *Config) *string { return &c.Tree })},
-		{key: "store", kind: "URL", usage: "where artifacts rest: s3://BUCKET/PREFIX or dir:///PATH", set: text(func(c *Config) *string { return &c.Store })},
+		{key: "store", kind: "URL", usage: "where artifacts rest: s3://BUCKET/PREFIX, dir:///PATH or, without rollouts, oci://HOST/REPO", set: text(func(c *Config) *string { return &c.Store })},
 		{key: "group", kind: "NAME", usage: "the Auto Scaling group", set: func(c *Config, v []string) error {
 			c.Group = v[0]
 			return checkGroup(v[0])
@@ -62,6 +62,8 @@ func settings() []setting {
 			}
 			return nil
 		}},
+		{key: "base_image", kind: "IMAGE", usage: "in a registry, the image to put the artifact on top of, such as php:8.3-fpm (default none)",
+			set: text(func(c *Config) *string { return &c.BaseImage })},
 		{key: "exclude", kind: "PATTERNS", list: true, usage: "paths of the tree to leave out as well, such as wp-content/debug.log", set: func(c *Config, v []string) error {
 			c.Exclude = v
 			return nil

@@ -84,7 +84,7 @@ func (c *cli) verify(ctx context.Context, cfg Config, o verifyOptions) error {
 }
 
 // unpackAndCheck does on this machine what a node does.
-func unpackAndCheck(ctx context.Context, store artifact.Store, m artifact.Manifest) error {
+func unpackAndCheck(ctx context.Context, store artifact.ReleaseStore, m artifact.Manifest) error {
 	scratch, err := os.MkdirTemp("", "wpbake-")
 	if err != nil {
 		return fmt.Errorf("making a scratch directory: %w", err)
