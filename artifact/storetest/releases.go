@@ -44,13 +44,13 @@ func Build(t *testing.T, v artifact.Version, content string) artifact.Built {
 	t.Helper()
 	dir := t.TempDir()
 	noise := rand.NewChaCha8([32]byte{1})
-	video := make([]byte, 3<<20)
+	video := make([]byte, 300<<10)
 	noise.Read(video)
 	for name, b := range map[string][]byte{
-		"index.php":                  []byte(content),
-		"wp-includes/version.php":    []byte("<?php $wp_version = '7.0.3';\n"),
-		"wp-content/uploads/one.bin": video,
-		"wp-content/two.bin":         video[:1<<20],
+		"index.php":                    []byte(content),
+		"wp-includes/version.php":      []byte("<?php $wp_version = '7.0.3';\n"),
+		"wp-content/languages/one.bin": video,
+		"wp-content/two.bin":           video[:100<<10],
 	} {
 		check(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755))
 		check(t, os.WriteFile(filepath.Join(dir, name), b, 0o644))
