@@ -168,14 +168,28 @@ func publishedAs(tb testing.TB, o artifact.BuildOptions) (artifact.Store, artifa
 func program(tb testing.TB, name string) string {
 	tb.Helper()
 	p, err := exec.LookPath(name)
-	if err == nil {
-		return p
-	}
-	if slices.Contains(strings.Split(os.Getenv("WPBAKE_TEST_REQUIRE"), ","), name) {
+	need(tb, name, err)
+	return p
+}
+
+// need skips, or fails where the test run demands it, unless err is nil.
+func need(tb testing.TB, name string, err error) {
+	tb.Helper()
+	switch {
+	case err == nil:
+	case slices.Contains(strings.Split(os.Getenv("WPBAKE_TEST_REQUIRE"), ","), name):
 		tb.Fatalf("%s is not installed", name)
+	default:
+		tb.Skipf("%s is not installed", name)
 	}
-	tb.Skipf("%s is not installed", name)
-	return ""
+}
+
+// python returns the Python that Debian's python3-zstandard is for.
+func python(tb testing.TB) string {
+	tb.Helper()
+	const path = "/usr/bin/python3"
+	need(tb, "python3-zstandard", exec.CommandContext(tb.Context(), path, "-c", "import zstandard").Run())
+	return path
 }
 
 // describe describes every tree so.

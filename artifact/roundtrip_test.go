@@ -3,6 +3,7 @@ package artifact_test
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -42,21 +43,45 @@ func TestBuildPublishFetch(t *testing.T) {
 	check(t, err)
 }
 
+// pythonUnpack is what the documentation of tarfile and zstandard says to do.
+const pythonUnpack = `
+import sys, tarfile, zstandard
+with open(sys.argv[1], "rb") as f:
+    plain = zstandard.ZstdDecompressor().stream_reader(f, read_across_frames=True)
+    with tarfile.open(fileobj=plain, mode="r|") as tar:
+        tar.extractall()
+`
+
 func TestOtherToolsUnpack(t *testing.T) {
 	want := sample()
 	b := build(t, artifact.BuildOptions{Tree: want.write(t, t.TempDir())})
 	blob := filepath.Join(b.Dir, "wordpress.tar.zst")
+	tool := func(name string) func(testing.TB) string {
+		return func(tb testing.TB) string { return program(tb, name) }
+	}
 	for _, tt := range []struct {
-		name string
-		args []string
+		name  string
+		tool  func(testing.TB) string
+		stdin bool // reads the artifact from a pipe, in which nothing can be sought
+		args  []string
 	}{
-		{"tar", []string{"--zstd", "-xf", blob}},
-		{"bsdtar", []string{"-xf", blob}},
+		{"tar", tool("tar"), false, []string{"--zstd", "-xf", blob}},
+		{"tar that looks for itself", tool("tar"), false, []string{"-xf", blob}},
+		{"tar from a pipe", tool("tar"), true, []string{"--zstd", "-x"}},
+		{"bsdtar", tool("bsdtar"), false, []string{"-xf", blob}},
+		{"bsdtar from a pipe", tool("bsdtar"), true, []string{"-xf", "-"}},
+		{"python", python, false, []string{"-c", pythonUnpack, blob}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := t.TempDir()
-			cmd := exec.CommandContext(t.Context(), program(t, tt.name), tt.args...)
+			cmd := exec.CommandContext(t.Context(), tt.tool(t), tt.args...)
 			cmd.Dir = dir
+			if tt.stdin {
+				f, err := os.Open(blob)
+				check(t, err)
+				defer f.Close()
+				cmd.Stdin = io.MultiReader(f) // not a file to the program
+			}
 			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Fatalf("%v\n%s", err, out)
 			}
