@@ -1,7 +1,6 @@
 package ocistore_test
 
 import (
-	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -14,7 +13,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/google/go-containerregistry/pkg/registry"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -178,9 +176,4 @@ func annotations(t *testing.T, raw []byte) string {
 	b, err := json.Marshal(m.Annotations)
 	check(t, err)
 	return string(b)
-}
-
-// contextWithLimit ends a call that waits for a machine that is not there.
-func contextWithLimit(t *testing.T) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(t.Context(), 10*time.Second)
 }

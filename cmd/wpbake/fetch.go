@@ -24,7 +24,8 @@ func (c *cli) fetchCommand() *cobra.Command {
 verified first; DEST appears whole or not at all. DEST then holds wordpress/
 and, in .wpbake/, the list of files.`,
 		Example: `  eval "$(wpbake local env)"
-  wpbake fetch v1 ./v1 --store s3://releases/shop`,
+  wpbake fetch v1 ./v1 --store s3://releases/shop
+  wpbake fetch v1 ./v1 --store oci://localhost:5000/shop`,
 		GroupID:           groupArtifact,
 		Args:              words("VERSION", "DEST"),
 		ValidArgsFunction: c.completeVersions,

@@ -16,7 +16,11 @@ func (c *cli) showCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show [VERSION]",
 		Short: "What a published version holds; without VERSION, all of them",
+		Long: `Shows a version's digests, its tree, and what it is as WordPress: core, the
+database's version, least PHP and MySQL, plugins and themes. Without VERSION it
+lists what is published, v9 before v10.`,
 		Example: `  eval "$(wpbake local env)"
+  wpbake show --store s3://releases/shop
   wpbake show v1 --store s3://releases/shop
   wpbake show v1 --store s3://releases/shop --sbom >sbom.cdx.json`,
 		GroupID:           groupLook,

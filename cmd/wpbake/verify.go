@@ -23,8 +23,13 @@ func (c *cli) verifyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify VERSION",
 		Short: "Read a published version whole and check every byte",
+		Long: `Reads a version from the store and compares manifest, artifact, index, each
+frame and each file with their digests. It writes nothing. --deep unpacks the
+version as a node does as well, and compares the directory file by file.`,
 		Example: `  eval "$(wpbake local env)"
-  wpbake verify v1 --store s3://releases/shop`,
+  wpbake verify v1 --store s3://releases/shop
+  wpbake verify v1 --store s3://releases/shop --deep
+  wpbake verify v1 --store oci://localhost:5000/shop --digest sha256:…`,
 		GroupID:           groupLook,
 		Args:              words("VERSION"),
 		ValidArgsFunction: c.completeVersions,
