@@ -22,7 +22,7 @@ const unpackedManifest = metaDir + "/" + manifestName
 // Unpacked returns the manifest that Fetch left in dir. It says what dir was
 // made from; Check says whether it still is that.
 func Unpacked(dir string) (Manifest, error) {
-	f, err := os.Open(filepath.Join(dir, filepath.FromSlash(unpackedManifest)))
+	f, err := os.OpenFile(filepath.Join(dir, filepath.FromSlash(unpackedManifest)), openFlags, 0)
 	if err != nil {
 		return Manifest{}, fmt.Errorf("reading manifest: %w", err)
 	}
@@ -89,13 +89,13 @@ func readList(root *os.Root, m Manifest) (map[string]string, error) {
 		return nil, damaged(listPath, "it cannot be read: %v", err)
 	}
 	defer f.Close()
-	const longest = maxEntries * (maxPath + 67)
-	b, err := io.ReadAll(io.LimitReader(f, longest))
+	longest := int64(m.Tree.Files) * int64(len(m.Tree.Prefix)+maxPath+68)
+	b, err := io.ReadAll(io.LimitReader(f, longest+1))
 	if err != nil {
 		return nil, fmt.Errorf("reading file list: %w", err)
 	}
 	if DigestOf(b) != m.Tree.List {
-		return nil, damaged(listPath, "it has another digest than the manifest says")
+		return nil, unread(listPath, "it has another digest than the manifest says")
 	}
 	return parseFileList(b)
 }

@@ -58,6 +58,7 @@ func (e *NotPublished) Hint() string {
 type Damaged struct {
 	Name   string // object or path
 	Reason string
+	Unread bool // a digest or a length told: nothing of these bytes was decoded or parsed
 }
 
 func (e *Damaged) Error() string { return fmt.Sprintf("verifying %q: %s", e.Name, e.Reason) }
@@ -69,6 +70,11 @@ func (e *Damaged) Hint() string {
 
 func damaged(name, format string, args ...any) error {
 	return &Damaged{Name: name, Reason: fmt.Sprintf(format, args...)}
+}
+
+// unread refuses bytes before any meaning was read into them.
+func unread(name, format string, args ...any) error {
+	return &Damaged{Name: name, Reason: fmt.Sprintf(format, args...), Unread: true}
 }
 
 // DestTaken refuses to unpack over something else.

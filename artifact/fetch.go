@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -51,7 +50,7 @@ func Fetch(ctx context.Context, store ReleaseStore, o FetchOptions) (Manifest, e
 		return Manifest{}, err
 	}
 	defer stage.close()
-	if _, err := os.Lstat(dest); !errors.Is(err, fs.ErrNotExist) {
+	if stage.exists() {
 		if err := reuse(ctx, dest, m); err != nil {
 			return Manifest{}, err
 		}
@@ -82,7 +81,7 @@ func Fetch(ctx context.Context, store ReleaseStore, o FetchOptions) (Manifest, e
 // pinnedManifest parses a manifest that has the digest asked for.
 func pinnedManifest(v Version, pin Digest, raw []byte) (Manifest, error) {
 	if got := DigestOf(raw); pin != "" && got != pin {
-		return Manifest{}, damaged(ReleasePrefix(v)+manifestName, "its digest is %s, not %s as asked for", got.Short(), pin.Short())
+		return Manifest{}, unread(ReleasePrefix(v)+manifestName, "its digest is %s, not %s as asked for", got.Short(), pin.Short())
 	}
 	return manifestOf(v, raw)
 }

@@ -40,12 +40,17 @@ func manifestBytes(ctx context.Context, store ReleaseStore, v Version) ([]byte, 
 
 // manifestOf parses the manifest found under a version's name.
 func manifestOf(v Version, b []byte) (Manifest, error) {
-	m, err := ParseManifest(b)
-	if err != nil {
+	name := ReleasePrefix(v) + manifestName
+	m, err := parseManifest(b)
+	var newer *NewerFormat
+	if errors.As(err, &newer) {
 		return Manifest{}, fmt.Errorf("reading manifest of %q: %w", v, err)
 	}
+	if err != nil {
+		return Manifest{}, damaged(name, "it is no manifest: %v", err)
+	}
 	if m.Version != v {
-		return Manifest{}, damaged(ReleasePrefix(v)+manifestName, "it is the manifest of version %q", m.Version)
+		return Manifest{}, damaged(name, "it is the manifest of version %q", m.Version)
 	}
 	return m, nil
 }

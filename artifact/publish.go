@@ -128,7 +128,7 @@ func checkBlob(ctx context.Context, m Manifest, f *os.File) error {
 		}
 	}
 	if DigestFromSum(sum.Sum(nil)) != m.Artifact.Digest {
-		return damaged(artifactName, "it has another digest than the manifest says")
+		return unread(artifactName, "it has another digest than the manifest says")
 	}
 	tail := make([]byte, m.Artifact.Size-m.Index.Offset)
 	if _, err := f.ReadAt(tail, m.Index.Offset); err != nil {

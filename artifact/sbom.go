@@ -36,7 +36,7 @@ func readSBOM(r io.Reader, name string, m Manifest) ([]byte, error) {
 		return nil, fmt.Errorf("reading bill of materials of %q: %w", m.Version, err)
 	}
 	if DigestOf(b) != m.SBOM.Digest || int64(len(b)) != m.SBOM.Size {
-		return nil, damaged(name, "it has another digest than the manifest says")
+		return nil, unread(name, "it has another digest than the manifest says")
 	}
 	return b, nil
 }

@@ -16,11 +16,17 @@ import (
 // name. Everything is written below one os.Root, and only directories, files
 // and the links that the index declares; modes are set before the first link
 // exists.
+//
+// The directory that holds dest is opened once and everything is done in it:
+// whoever swaps it, or something in it, for a link meanwhile leads nothing
+// outside.
 type staging struct {
-	dest string
-	root *os.Root
-	lock *os.File // the directory that holds dest
-	made []string // directories above dest that were made for it
+	dest   string
+	name   string   // of dest in parent
+	parent *os.Root // holds dest
+	root   *os.Root // what is unpacked into; nil before open
+	lock   *os.File // the parent
+	made   []string // directories above dest that were made for it
 }
 
 const partial = ".partial"
@@ -32,16 +38,21 @@ func newStaging(ctx context.Context, dest string) (*staging, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making directory: %w", err)
 	}
-	s := &staging{dest: dest, made: made}
-	if s.lock, err = lockDir(ctx, filepath.Dir(dest)); err != nil {
+	s := &staging{dest: dest, name: filepath.Base(dest), made: made}
+	if s.parent, err = os.OpenRoot(filepath.Dir(dest)); err != nil {
+		removeEmpty(made)
+		return nil, fmt.Errorf("unpacking: %w", err)
+	}
+	if s.lock, err = lockDir(ctx, s.parent); err != nil {
+		s.parent.Close()
 		removeEmpty(made)
 		return nil, err
 	}
 	return s, nil
 }
 
-func lockDir(ctx context.Context, dir string) (*os.File, error) {
-	f, err := os.Open(dir)
+func lockDir(ctx context.Context, dir *os.Root) (*os.File, error) {
+	f, err := dir.Open(".")
 	if err != nil {
 		return nil, fmt.Errorf("locking directory: %w", err)
 	}
@@ -61,32 +72,64 @@ func lockDir(ctx context.Context, dir string) (*os.File, error) {
 			}
 		}
 		f.Close()
-		return nil, fmt.Errorf("locking directory %q: %w", dir, err)
+		return nil, fmt.Errorf("locking directory %q: %w", dir.Name(), err)
 	}
 }
 
 // open makes the empty directory.
 func (s *staging) open() error {
-	if err := os.RemoveAll(s.dest + partial); err != nil {
+	if err := s.parent.RemoveAll(s.name + partial); err != nil {
 		return fmt.Errorf("removing a half-finished release: %w", err)
 	}
-	if err := os.Mkdir(s.dest+partial, dirMode); err != nil {
+	if err := s.parent.Mkdir(s.name+partial, dirMode); err != nil {
 		return fmt.Errorf("unpacking: %w", err)
 	}
-	var err error
-	if s.root, err = os.OpenRoot(s.dest + partial); err != nil {
+	root, err := s.parent.OpenRoot(s.name + partial)
+	if err != nil {
 		return fmt.Errorf("unpacking: %w", err)
 	}
+	names, err := readNames(root)
+	if err != nil || len(names) > 0 || !s.stands(root, s.name+partial) {
+		root.Close()
+		return s.swapped()
+	}
+	s.root = root
 	return s.root.Chmod(".", dirMode)
 }
 
-// close removes what was not committed.
+// stands tells whether an open directory is what stands under a name, and no
+// link to it.
+func (s *staging) stands(root *os.Root, name string) bool {
+	opened, err := root.Stat(".")
+	if err != nil {
+		return false
+	}
+	named, err := s.parent.Lstat(name)
+	return err == nil && os.SameFile(opened, named)
+}
+
+func (s *staging) swapped() error {
+	return fmt.Errorf("unpacking into %q: somebody else puts other things in its place", s.dest+partial)
+}
+
+// exists tells whether there is anything under the final name.
+func (s *staging) exists() bool {
+	_, err := s.parent.Lstat(s.name)
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// close removes what was not committed, whatever its name is by now.
 func (s *staging) close() {
 	if s.root != nil {
+		names, _ := readNames(s.root)
+		for _, name := range names {
+			s.root.RemoveAll(name)
+		}
 		s.root.Close()
-		os.RemoveAll(s.dest + partial)
+		s.parent.RemoveAll(s.name + partial)
 	}
 	s.lock.Close()
+	s.parent.Close()
 	removeEmpty(s.made)
 }
 
@@ -135,11 +178,17 @@ func (s *staging) commit() error {
 	if err := syncTree(dir); err != nil {
 		return fmt.Errorf("unpacking: %w", err)
 	}
-	if _, err := os.Lstat(s.dest); !errors.Is(err, fs.ErrNotExist) {
+	if s.exists() {
 		return &DestTaken{Dest: s.dest, Err: errors.New("it appeared meanwhile")}
 	}
-	if err := os.Rename(s.dest+partial, s.dest); err != nil {
+	if !s.stands(s.root, s.name+partial) {
+		return s.swapped()
+	}
+	if err := s.parent.Rename(s.name+partial, s.name); err != nil {
 		return fmt.Errorf("unpacking: %w", err)
+	}
+	if !s.stands(s.root, s.name) { // it was swapped this very moment
+		return errors.Join(s.swapped(), s.parent.Rename(s.name, s.name+partial))
 	}
 	s.root.Close()
 	s.root = nil

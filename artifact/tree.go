@@ -292,13 +292,19 @@ func (t *scanned) checkLinks() (refused []*TreeError) {
 	return refused
 }
 
-// vanished tells a tree that changes from one that cannot be read.
+// vanished tells a tree that changes from one that cannot be read. What was
+// seen as a directory, a file or a link and then behaves as something else was
+// replaced meanwhile; os.Root itself, not the system, refuses a link that leads
+// outside.
 func vanished(p string, err error) error {
+	var errno syscall.Errno
+	var pathError *fs.PathError
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return &errVanished{path: orRoot(p), reason: "vanished"}
-	case errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.ELOOP):
-		return &errVanished{path: orRoot(p), reason: "changed"}
+	case errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.ELOOP), errors.Is(err, syscall.EINVAL),
+		errors.As(err, &pathError) && !errors.As(err, &errno):
+		return &errVanished{path: orRoot(p), reason: "changed into something else"}
 	}
 	return fmt.Errorf("reading tree: %w", err)
 }

@@ -86,12 +86,12 @@ func (r *plainReader) frame() error {
 	b := r.buf[:f.stored]
 	if _, err := io.ReadFull(r.stored, b); err != nil {
 		if err == io.EOF || err == io.ErrUnexpectedEOF {
-			return damaged(r.u.name, "frame %d is cut short", n)
+			return unread(r.u.name, "frame %d is cut short", n)
 		}
 		return err
 	}
 	if sha256.Sum256(b) != f.storedSum {
-		return damaged(r.u.name, "frame %d has another digest than the index says", n)
+		return unread(r.u.name, "frame %d has another digest than the index says", n)
 	}
 	var err error
 	if r.plain, err = r.dec.DecodeAll(b, r.plain[:0]); err != nil {
@@ -213,18 +213,21 @@ func (u *unpacker) contentSums(entries []entry) error {
 // digest the manifest pins, and the seek table, which follows from the index.
 func readTail(m Manifest, name string, tail []byte) (*index, error) {
 	if int64(len(tail)) != m.Artifact.Size-m.Index.Offset {
-		return nil, damaged(name, "its end is cut short")
+		return nil, unread(name, "its end is cut short")
 	}
 	b := tail[:m.Index.Size]
 	if DigestOf(b) != m.Index.Digest {
-		return nil, damaged(name, "the index has another digest than the manifest says")
+		return nil, unread(name, "the index has another digest than the manifest says")
 	}
 	x, err := unpackIndex(b, m.Tree.Prefix)
 	if err != nil {
 		return nil, &Damaged{Name: name, Reason: err.Error()}
 	}
-	if x.layout() != m.Index.Offset || !bytes.Equal(tail[m.Index.Size:], seekTable(x.frames, m.Index.Size)) {
-		return nil, damaged(name, "index, seek table and manifest contradict each other")
+	if x.layout() != m.Index.Offset {
+		return nil, damaged(name, "index and manifest contradict each other")
+	}
+	if !bytes.Equal(tail[m.Index.Size:], seekTable(x.frames, m.Index.Size)) {
+		return nil, unread(name, "the seek table is not the one that follows from the index: they contradict each other")
 	}
 	return x, nil
 }
@@ -232,7 +235,7 @@ func readTail(m Manifest, name string, tail []byte) (*index, error) {
 // checkSize refuses an object that is longer or shorter than the manifest says.
 func checkSize(m Manifest, name string, size int64) error {
 	if size != m.Artifact.Size {
-		return damaged(name, "it has %d bytes, the manifest says %d", size, m.Artifact.Size)
+		return unread(name, "it has %d bytes, the manifest says %d", size, m.Artifact.Size)
 	}
 	return nil
 }

@@ -65,7 +65,7 @@ func verifyArtifact(ctx context.Context, store ReleaseStore, m Manifest) error {
 		return fmt.Errorf("reading artifact: %w", err)
 	}
 	if DigestFromSum(blob.Sum(nil)) != m.Artifact.Digest {
-		return damaged(name, "it has another digest than the manifest says")
+		return unread(name, "it has another digest than the manifest says")
 	}
 	return u.finish(m)
 }
