@@ -40,7 +40,7 @@ func (s memoryStore) Delete(context.Context, string, Condition) error { return e
 // forgery is an artifact taken apart. seal puts it together again with all
 // digests right: the signer was wrong.
 type forgery struct {
-	t      *testing.T
+	t      testing.TB
 	m      Manifest
 	index  *index
 	plains [][]byte // of frames
@@ -51,7 +51,7 @@ const (
 	docName  = "releases/v1/" + manifestName
 )
 
-func forge(t *testing.T) *forgery {
+func forge(t testing.TB) *forgery {
 	t.Helper()
 	dir := t.TempDir()
 	for name, content := range map[string]string{"a/one.php": "one", "a/two.php": strings.Repeat("two", 500), "b/three.css": "three"} {

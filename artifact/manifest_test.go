@@ -1,7 +1,6 @@
 package artifact
 
 import (
-	"bytes"
 	"errors"
 	"strings"
 	"testing"
@@ -84,56 +83,6 @@ func TestNewerFormat(t *testing.T) {
 	if _, err := ParseManifest([]byte(`{"format": 2, "new": {}}`)); !errors.As(err, &newer) || newer.Hint() == "" {
 		t.Errorf("format 2: %v", err)
 	}
-}
-
-func FuzzParseManifest(f *testing.F) {
-	f.Add(sampleManifest().Marshal())
-	m := sampleManifest()
-	m.WordPress = nil
-	f.Add(m.Marshal())
-	f.Add([]byte(`{"format":1,"Format":1}`))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		m, err := ParseManifest(b)
-		if err == nil && !bytes.Equal(m.Marshal(), b) {
-			t.Errorf("accepted another form of\n%s", m.Marshal())
-		}
-	})
-}
-
-func FuzzIndex(f *testing.F) {
-	entries := membersOf("wordpress", []entry{
-		{path: "a", kind: kindDir}, {path: "a/b c.php", kind: kindFile, size: 600}, {path: "l", kind: kindLink, target: "a/b c.php"},
-	})
-	x := &index{encoder: encoderName, planner: planner, entries: entries, starts: make([]int, len(entries))}
-	plain := int64(0)
-	for i := range entries {
-		n, err := tarSize(&entries[i])
-		if err != nil {
-			f.Fatal(err)
-		}
-		plain += n
-	}
-	x.frames = []frame{{stored: 100, plain: plain}, {stored: 20, plain: trailerSize}}
-	f.Add(string(x.marshal()))
-	f.Add("wpbake index 1\nencoder x\nplanner y\nframes 0\nentries 0\n")
-	f.Fuzz(func(t *testing.T, text string) {
-		x, err := parseIndex([]byte(text), "wordpress")
-		if err != nil {
-			return
-		}
-		if string(x.marshal()) != text {
-			t.Error("accepted another form")
-		}
-		sections, err := x.sections()
-		if err != nil || len(sections) == 0 {
-			t.Fatalf("%d sections, %v", len(sections), err)
-		}
-		for i := range x.entries {
-			if e := &x.entries[i]; strings.HasPrefix(e.path, "/") || strings.Contains("/"+e.path+"/", "/../") {
-				t.Errorf("accepted %q", e.path)
-			}
-		}
-	})
 }
 
 func TestVersionsCountAsPeopleDo(t *testing.T) {
