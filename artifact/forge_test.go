@@ -187,6 +187,26 @@ func (c *cooked) sign(where spoilt, with []byte, at int) memoryStore {
 	return memoryStore{blobName: blob, docName: doc}
 }
 
+// signFrame is sign with one frame stored otherwise.
+func (c *cooked) signFrame(n int, change func(honest []byte) []byte) memoryStore {
+	honest := rawFrame(c.plains[n])
+	stored := change(honest)
+	s := c.sign(spoiltNothing, nil, 0)
+	blob := s[blobName][:c.m.Index.Offset]
+	at := 0
+	for _, plain := range c.plains[:n] {
+		at += len(rawFrame(plain))
+	}
+	blob = slices.Concat(blob[:at], stored, blob[at+len(honest):])
+	f := &c.index.frames[n]
+	f.stored, f.storedSum = int64(len(stored)), sha256.Sum256(stored)
+	x := skippable(indexMagic, rawFrame(c.index.marshal()))
+	c.m.Index = Section{Digest: DigestOf(x), Offset: int64(len(blob)), Size: int64(len(x))}
+	blob = slices.Concat(blob, x, seekTable(c.index.frames, int64(len(x))))
+	c.m.Artifact = Blob{Digest: DigestOf(blob), Size: int64(len(blob))}
+	return memoryStore{blobName: blob, docName: c.m.Marshal()}
+}
+
 // nameContents gives frames the sums of what they hold, where the index is one
 // that a reader takes.
 func (c *cooked) nameContents() {

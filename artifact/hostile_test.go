@@ -152,50 +152,6 @@ func TestForgeryIsFaithful(t *testing.T) {
 	}
 }
 
-// Every byte of an artifact, flipped, is noticed before anything is parsed.
-func TestFlippedBytes(t *testing.T) {
-	f := forge(t)
-	s := f.seal(f.recompress())
-	blob := s[blobName]
-	parent := t.TempDir()
-	for i := range blob {
-		blob[i] ^= 0x40
-		var d *Damaged
-		if _, err := Verify(t.Context(), s, "v1", ""); !errors.As(err, &d) {
-			t.Errorf("byte %d of %d: verified: %v", i, len(blob), err)
-		}
-		if _, err := Fetch(t.Context(), s, FetchOptions{Version: "v1", Dest: filepath.Join(parent, "d")}); !errors.As(err, &d) {
-			t.Errorf("byte %d of %d: fetched: %v", i, len(blob), err)
-		}
-		blob[i] ^= 0x40
-	}
-	if left, _ := os.ReadDir(parent); len(left) > 0 {
-		t.Errorf("it left %v", left)
-	}
-	doc, digest := s[docName], DigestOf(s[docName])
-	for i := range doc {
-		doc[i] ^= 0x01
-		if _, err := Verify(t.Context(), s, "v1", digest); err == nil {
-			t.Errorf("byte %d of the manifest: verified", i)
-		}
-		doc[i] ^= 0x01
-	}
-}
-
-func TestTruncatedAndAppended(t *testing.T) {
-	f := forge(t)
-	s := f.seal(f.recompress())
-	blob := s[blobName]
-	for n := 0; n < len(blob); n += 64 {
-		s[blobName] = blob[:n]
-		refuse(t, s, "bytes, the manifest says")
-	}
-	s[blobName] = slices.Concat(blob, blob)
-	refuse(t, s, "bytes, the manifest says")
-	delete(s, blobName)
-	refuse(t, s, "it is not there")
-}
-
 func TestLyingIndex(t *testing.T) {
 	at := func(x *index, path string) *entry {
 		return &x.entries[slices.IndexFunc(x.entries, func(e entry) bool { return e.path == "wordpress/"+path })]

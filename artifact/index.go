@@ -7,8 +7,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -34,7 +36,8 @@ const (
 	indexMagic   = 0x184D2A57 // a skippable frame; 57 is W
 	indexHeading = "wpbake index 1"
 	maxIndex     = 128 << 20 // plain bytes
-	skipHeader   = 8         // magic and length of a skippable frame
+	maxFrames    = maxEntries
+	skipHeader   = 8 // magic and length of a skippable frame
 )
 
 // errIndex is what every refusal of an index wraps.
@@ -45,24 +48,44 @@ var errForm = fmt.Errorf("%w: not in its one form", errIndex)
 // marshal returns the plain text of an index. FORMAT.md describes it.
 func (x *index) marshal() []byte {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "%s\nencoder %s\nplanner %s\nframes %d\n", indexHeading, x.encoder, x.planner, len(x.frames))
+	x.write(&b)
+	return b.Bytes()
+}
+
+func (x *index) write(b io.Writer) {
+	fmt.Fprintf(b, "%s\nencoder %s\nplanner %s\nframes %d\n", indexHeading, x.encoder, x.planner, len(x.frames))
 	for i := range x.frames {
 		f := &x.frames[i]
-		fmt.Fprintf(&b, "%d\t%d\t%x\t%x\n", f.stored, f.plain, f.storedSum, f.contentSum)
+		fmt.Fprintf(b, "%d\t%d\t%x\t%x\n", f.stored, f.plain, f.storedSum, f.contentSum)
 	}
-	fmt.Fprintf(&b, "entries %d\n", len(x.entries))
+	fmt.Fprintf(b, "entries %d\n", len(x.entries))
 	for i := range x.entries {
 		e := &x.entries[i]
 		switch e.kind {
 		case kindFile:
-			fmt.Fprintf(&b, "f\t%d\t%d\t%s\n", x.starts[i], e.size, e.path)
+			fmt.Fprintf(b, "f\t%d\t%d\t%s\n", x.starts[i], e.size, e.path)
 		case kindLink:
-			fmt.Fprintf(&b, "l\t%d\t%s\t%s\n", x.starts[i], e.path, e.target)
+			fmt.Fprintf(b, "l\t%d\t%s\t%s\n", x.starts[i], e.path, e.target)
 		default:
-			fmt.Fprintf(&b, "d\t%d\t%s\n", x.starts[i], e.path)
+			fmt.Fprintf(b, "d\t%d\t%s\n", x.starts[i], e.path)
 		}
 	}
-	return b.Bytes()
+}
+
+// sameText is a writer that compares what it is given with a text, so that
+// there need not be a second one of its size.
+type sameText struct {
+	rest   []byte
+	differ bool
+}
+
+func (s *sameText) Write(p []byte) (int, error) {
+	if !bytes.HasPrefix(s.rest, p) {
+		s.differ = true
+		return 0, errForm
+	}
+	s.rest = s.rest[len(p):]
+	return len(p), nil
 }
 
 // packIndex compresses an index into its skippable frame.
@@ -80,6 +103,9 @@ func unpackIndex(b []byte, prefix string) (*index, error) {
 		int64(binary.LittleEndian.Uint32(b[4:])) != int64(len(b)-skipHeader) {
 		return nil, errForm
 	}
+	if reason := badFrame(b[skipHeader:], -1); reason != "" {
+		return nil, fmt.Errorf("%w: it %s", errIndex, reason)
+	}
 	dec, err := newDecoder(maxIndex)
 	if err != nil {
 		return nil, err
@@ -95,21 +121,32 @@ func unpackIndex(b []byte, prefix string) (*index, error) {
 // parseIndex accepts only what marshal writes for the same index, so that an
 // index has one form, and only a consistent one.
 func parseIndex(text []byte, prefix string) (*index, error) {
-	p := &indexParser{rest: string(text)}
-	x := &index{}
-	if p.line() != indexHeading {
+	if !bytes.HasPrefix(text, []byte(indexHeading+"\n")) {
 		return nil, fmt.Errorf("%w: it does not begin with %q", errIndex, indexHeading)
 	}
+	p := &indexParser{rest: string(text[len(indexHeading)+1:])}
+	x := &index{}
 	x.encoder = p.word("encoder ")
 	x.planner = p.word("planner ")
-	for range p.count("frames ") {
+	frames := p.count("frames ")
+	if frames > maxFrames {
+		return nil, fmt.Errorf("%w: it has %d frames", errIndex, frames)
+	}
+	for range frames {
 		f := p.fields(4)
 		x.frames = append(x.frames, frame{p.number(f[0]), p.number(f[1]), p.sum(f[2]), p.sum(f[3])})
 	}
-	for range p.count("entries ") {
-		p.entry(x)
+	entries := p.count("entries ")
+	if entries > maxEntries+maxDepth {
+		return nil, fmt.Errorf("%w: it has %d entries", errIndex, entries)
 	}
-	if p.bad || !bytes.Equal(x.marshal(), text) {
+	for range entries {
+		if p.entry(x); p.bad {
+			return nil, errForm
+		}
+	}
+	same := &sameText{rest: text}
+	if x.write(same); p.bad || same.differ || len(same.rest) > 0 {
 		return nil, errForm
 	}
 	return x, x.check(prefix)
@@ -130,7 +167,7 @@ func (p *indexParser) line() string {
 
 func (p *indexParser) word(key string) string {
 	value, ok := strings.CutPrefix(p.line(), key)
-	p.bad = p.bad || !ok || value == "" || !isASCII(value)
+	p.bad = p.bad || !ok || value == "" || !isASCII(value) || strings.ContainsFunc(value, unicode.IsControl)
 	return value
 }
 

@@ -160,7 +160,7 @@ func (m *Manifest) validate() error {
 	case x.Offset < 1 || x.Size <= skipHeader || x.Size > maxIndex || m.Artifact.Size < 1 ||
 		x.Offset > m.Artifact.Size-x.Size:
 		return fmt.Errorf("index at %d of %d bytes is not inside an artifact of %d", x.Offset, x.Size, m.Artifact.Size)
-	case m.Artifact.Size-x.Offset-x.Size > maxIndex:
+	case m.Artifact.Size-x.Offset-x.Size > seekTableSize(maxFrames):
 		return fmt.Errorf("%d bytes after the index are too many", m.Artifact.Size-x.Offset-x.Size)
 	case t.Files < 0 || t.Files > maxEntries || t.Bytes < 0 || t.Bytes > maxBytes:
 		return fmt.Errorf("a tree of %d files and %d bytes is out of bounds", t.Files, t.Bytes)

@@ -93,6 +93,9 @@ func (r *plainReader) frame() error {
 	if sha256.Sum256(b) != f.storedSum {
 		return unread(r.u.name, "frame %d has another digest than the index says", n)
 	}
+	if reason := badFrame(b, f.plain); reason != "" {
+		return damaged(r.u.name, "frame %d cannot be decoded: it %s", n, reason)
+	}
 	var err error
 	if r.plain, err = r.dec.DecodeAll(b, r.plain[:0]); err != nil {
 		return damaged(r.u.name, "frame %d cannot be decoded: %v", n, err)

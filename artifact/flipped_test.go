@@ -1,0 +1,320 @@
+package artifact
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+)
+
+// forgedWithSBOM is a release with all three objects.
+func forgedWithSBOM(t *testing.T) (memoryStore, Digest) {
+	t.Helper()
+	f := forge(t)
+	sbom := []byte(`{"bomFormat":"CycloneDX"}`)
+	f.m.SBOM = sbomBlob(sbom)
+	s := f.seal(f.recompress())
+	s[ReleasePrefix("v1")+sbomName] = sbom
+	return s, f.m.Digest()
+}
+
+// unreadBy wants both Verify and Fetch to refuse a release by a digest or a
+// length alone: nothing was parsed or decoded of the bytes that are wrong.
+// Fetch needs no bill of materials.
+func unreadBy(t *testing.T, s memoryStore, pin Digest, dest, what string) {
+	t.Helper()
+	var d *Damaged
+	if _, err := Verify(t.Context(), s, "v1", pin); !errors.As(err, &d) || !d.Unread {
+		t.Errorf("%s: verified: %v", what, err)
+	}
+	if d != nil && strings.HasSuffix(d.Name, sbomName) {
+		return
+	}
+	if _, err := Fetch(t.Context(), s, FetchOptions{Version: "v1", Digest: pin, Dest: dest}); !errors.As(err, &d) || !d.Unread {
+		t.Errorf("%s: fetched: %v", what, err)
+	}
+}
+
+// Every byte of a release, flipped, is noticed before anything of it is
+// parsed or decoded: of the artifact, the manifest, the bill of materials.
+func TestFlippedBytes(t *testing.T) {
+	s, pin := forgedWithSBOM(t)
+	parent := inMemory(t)
+	dest := filepath.Join(parent, "d")
+	for name, b := range s {
+		for i := range b {
+			b[i] ^= 1 << (i % 8)
+			unreadBy(t, s, pin, dest, fmt.Sprintf("byte %d of %d of %s", i, len(b), name))
+			b[i] ^= 1 << (i % 8)
+		}
+	}
+	if left, _ := os.ReadDir(parent); len(left) > 0 {
+		t.Errorf("it left %v", left)
+	}
+	if _, err := Verify(t.Context(), s, "v1", pin); err != nil {
+		t.Fatalf("unspoilt: %v", err)
+	}
+}
+
+// Every object cut at any byte, and every object with bytes appended.
+func TestTruncatedAndAppended(t *testing.T) {
+	s, pin := forgedWithSBOM(t)
+	parent := inMemory(t)
+	dest := filepath.Join(parent, "d")
+	for name, b := range s {
+		for n := range b {
+			s[name] = b[:n]
+			unreadBy(t, s, pin, dest, fmt.Sprintf("%s cut at %d", name, n))
+		}
+		for _, tail := range [][]byte{{0}, b, []byte("\n"), skippable(0x184D2A50, nil)} {
+			s[name] = slices.Concat(b, tail)
+			unreadBy(t, s, pin, dest, fmt.Sprintf("%s and %q", name, tail[:1]))
+		}
+		s[name] = b
+	}
+	delete(s, blobName)
+	refuse(t, s, "it is not there")
+	if left, _ := os.ReadDir(parent); len(left) > 0 {
+		t.Errorf("it left %v", left)
+	}
+}
+
+// Parts of one release in the place of another's.
+func TestSwappedBetweenReleases(t *testing.T) {
+	a, b := forge(t), forge(t)
+	i := bytes.Index(b.plains[0], []byte("three\x00"))
+	copy(b.plains[0][i:], "THREE") // of equal length, and of another release
+	one, two := a.seal(a.recompress()), b.seal(b.recompress())
+	pin := a.m.Digest()
+	dest := filepath.Join(inMemory(t), "d")
+	offset := 0
+	for n, f := range a.index.frames[:len(a.index.frames)-1] {
+		other := b.index.frames[n]
+		if f.stored == other.stored && !bytes.Equal(one[blobName][offset:][:f.stored], two[blobName][offset:][:f.stored]) {
+			s := memoryStore{docName: one[docName], blobName: bytes.Clone(one[blobName])}
+			copy(s[blobName][offset:], two[blobName][offset:][:f.stored])
+			unreadBy(t, s, pin, dest, fmt.Sprintf("frame %d", n))
+		}
+		offset += int(f.stored)
+	}
+	s := memoryStore{docName: one[docName], blobName: two[blobName]}
+	unreadBy(t, s, pin, dest, "artifact")
+	s = memoryStore{docName: two[docName], blobName: one[blobName]}
+	unreadBy(t, s, pin, dest, "manifest")
+	unreadBy(t, s, b.m.Digest(), dest, "artifact again")
+	if len(one[blobName]) == len(two[blobName]) {
+		s = memoryStore{docName: one[docName], blobName: slices.Concat(one[blobName][:offset], two[blobName][offset:])}
+		unreadBy(t, s, pin, dest, "index")
+	}
+	swap := memoryStore{docName: one[docName], blobName: slices.Concat(
+		one[blobName][a.index.frames[0].stored:offset], one[blobName][:a.index.frames[0].stored], one[blobName][offset:])}
+	unreadBy(t, swap, pin, dest, "frames in another order")
+}
+
+// cutShort is a store whose objects end before the length that it tells, or
+// never.
+type cutShort struct {
+	memoryStore
+	endless bool
+}
+
+func (c cutShort) Get(ctx context.Context, name string, off, n int64) (*Object, error) {
+	o, err := c.memoryStore.Get(ctx, name, off, n)
+	if err != nil || name != blobName {
+		return o, err
+	}
+	o.ReadCloser = io.NopCloser(io.LimitReader(o.ReadCloser, 0))
+	if c.endless {
+		o.ReadCloser = io.NopCloser(zeros{})
+	}
+	return o, nil
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+// A body that is shorter than its announced length, or endless, ends in one
+// clear error after a bounded number of tries.
+func TestBodiesOfOtherLength(t *testing.T) {
+	f := forge(t)
+	s := f.seal(f.recompress())
+	for _, endless := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			parent := inMemory(t)
+			_, err := Fetch(t.Context(), cutShort{s, endless}, FetchOptions{Version: "v1", Dest: filepath.Join(parent, "d")})
+			var d *Damaged
+			if endless && (!errors.As(err, &d) || !d.Unread) || !endless && !errors.Is(err, io.ErrUnexpectedEOF) {
+				t.Errorf("endless %v: %v", endless, err)
+			}
+			if left, _ := os.ReadDir(parent); len(left) > 0 {
+				t.Errorf("it left %v", left)
+			}
+		})
+	}
+}
+
+// Bytes that a zstd decoder takes and an artifact must not have, with all
+// digests right.
+func TestForeignFrames(t *testing.T) {
+	header := func(b ...byte) []byte { return append([]byte{0x28, 0xb5, 0x2f, 0xfd}, b...) }
+	hidden := skippable(0x184D2A53, []byte("hidden"))
+	for _, tt := range []struct {
+		name   string
+		stored func(honest []byte) []byte
+		why    string
+	}{
+		{"hidden after it", func(b []byte) []byte { return slices.Concat(b, hidden) }, "does not end where it should"},
+		{"hidden before it", func(b []byte) []byte { return slices.Concat(hidden, b) }, "is a skippable frame"},
+		{"only hidden", func([]byte) []byte { return hidden }, "is a skippable frame"},
+		{"an empty frame before it", func(b []byte) []byte { return slices.Concat(rawFrame(nil), b) }, "announces 0 bytes"},
+		{"an empty frame after it", func(b []byte) []byte { return slices.Concat(b, rawFrame(nil)) }, "does not end where it should"},
+		{"twice", func(b []byte) []byte { return slices.Concat(b, b) }, "does not end where it should"},
+		{"zeros after it", func(b []byte) []byte { return append(bytes.Clone(b), 0, 0, 0, 0) }, "does not end where it should"},
+		{"a dictionary", func([]byte) []byte { return header(0x21, 7, 1, 0, 0) }, "needs a dictionary"},
+		{"a window of 2 GiB", func([]byte) []byte { return header(0x00, 0xa8, 1, 0, 0) }, "asks for a window"},
+		{"a window of 3.75 TiB", func([]byte) []byte { return header(0x00, 0xff, 1, 0, 0) }, "asks for a window"},
+		{"16 EiB announced", func([]byte) []byte {
+			return append(header(0xe0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff), 1, 0, 0)
+		}, "announces 18446744073709551615 bytes"},
+		{"a block without an end", func([]byte) []byte { return header(0x00, 0x58, 0xff, 0xff, 0xff) }, "does not end where it should"},
+		{"blocks without a last one", func([]byte) []byte { return header(0x00, 0x58, 0, 0, 0, 0, 0, 0) }, "is cut short"},
+		{"nothing but a magic", func([]byte) []byte { return header() }, "has no zstd header"},
+		{"gzip", func([]byte) []byte { return []byte("\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x00") }, "has no zstd header"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r, _ := parseRecipe(honestRecipe)
+			c, _ := r.cook([]byte("x"), 60000)
+			s := c.signFrame(0, tt.stored)
+			bounded(t, func() { refuse(t, s, tt.why) })
+		})
+	}
+}
+
+// The index's frame is held to the same, and is a bomb no more than others.
+func TestForeignIndexFrame(t *testing.T) {
+	enc, err := newEncoder(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer enc.Close()
+	million := func(line string) []byte {
+		return []byte("wpbake index 1\nencoder x\nplanner y\nframes 0\nentries 1000000\n" + strings.Repeat(line, 1_000_000))
+	}
+	for name, frame := range map[string][]byte{
+		"a bomb of zeros":                 enc.EncodeAll(make([]byte, maxIndex), nil),
+		"a bomb beyond the limit":         enc.EncodeAll(make([]byte, maxIndex+1), nil),
+		"a bomb with a heading":           enc.EncodeAll(slices.Concat([]byte("wpbake index 1\nencoder "), bytes.Repeat([]byte("x"), maxIndex/2)), nil),
+		"a million entries":               enc.EncodeAll(million("d\t0\ta\n"), nil),
+		"a million frames":                enc.EncodeAll([]byte("wpbake index 1\nencoder x\nplanner y\nframes 1000000\n"+strings.Repeat("1\t1\ta\tb\n", 1_000_000)), nil),
+		"more entries than lines":         rawFrame([]byte("wpbake index 1\nencoder x\nplanner y\nframes 0\nentries 9223372036854775807\n")),
+		"a number that overflows":         rawFrame([]byte("wpbake index 1\nencoder x\nplanner y\nframes 99999999999999999999\n")),
+		"two frames":                      slices.Concat(rawFrame(nil), rawFrame(nil)),
+		"a skippable frame":               skippable(indexMagic, rawFrame(nil)),
+		"nothing":                         {},
+		"a window of terabytes":           {0x28, 0xb5, 0x2f, 0xfd, 0x00, 0xff, 1, 0, 0},
+		"terabytes announced":             append([]byte{0x28, 0xb5, 0x2f, 0xfd, 0xe0, 0, 0, 0, 0, 0, 4, 0, 0}, 1, 0, 0),
+		"a length of the frame that lies": nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			packed := skippable(indexMagic, frame)
+			if frame == nil {
+				packed[4] = 7
+			}
+			f := forge(t)
+			blob := slices.Concat(f.recompress(), packed)
+			f.m.Index = Section{Digest: DigestOf(packed), Offset: f.index.layout(), Size: int64(len(packed))}
+			blob = append(blob, seekTable(f.index.frames, int64(len(packed)))...)
+			f.m.Artifact = Blob{Digest: DigestOf(blob), Size: int64(len(blob))}
+			s := memoryStore{blobName: blob, docName: f.m.Marshal()}
+			start := allocatedBytes()
+			refuse(t, s, "index")
+			if took := allocatedBytes() - start; took > 6*maxIndex {
+				t.Errorf("two readings took %d MiB", took>>20)
+			}
+		})
+	}
+}
+
+// Skippable frames that zstd passes over, between the parts of an artifact.
+func TestHiddenBetweenParts(t *testing.T) {
+	hidden := skippable(0x184D2A50, []byte("hidden"))
+	for name, place := range map[string]func(m Manifest) int64{
+		"at the start":         func(Manifest) int64 { return 0 },
+		"before the index":     func(m Manifest) int64 { return m.Index.Offset },
+		"after the index":      func(m Manifest) int64 { return m.Index.Offset + m.Index.Size },
+		"after the seek table": func(m Manifest) int64 { return m.Artifact.Size },
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := forge(t)
+			blob := f.seal(f.recompress())[blobName]
+			at := place(f.m)
+			blob = slices.Insert(bytes.Clone(blob), int(at), hidden...)
+			if at <= f.m.Index.Offset {
+				f.m.Index.Offset += int64(len(hidden))
+			}
+			f.m.Artifact = Blob{Digest: DigestOf(blob), Size: int64(len(blob))}
+			refuse(t, memoryStore{blobName: blob, docName: f.m.Marshal()}, "contradict")
+		})
+	}
+}
+
+// Texts of an index that mean what an honest one means, or nearly.
+func TestIndexHasOneForm(t *testing.T) {
+	r, _ := parseRecipe(honestRecipe)
+	c, _ := r.cook([]byte("x"), 60000)
+	c.sign(spoiltNothing, nil, 0)
+	text := string(c.index.marshal())
+	entries := fmt.Sprintf("entries %d\n", len(c.index.entries))
+	frames := fmt.Sprintf("frames %d\n", len(c.index.frames))
+	for name, change := range map[string][2]string{
+		"leading zero":       {entries, strings.Replace(entries, " ", " 0", 1)},
+		"sign":               {entries, strings.Replace(entries, " ", " +", 1)},
+		"space":              {entries, strings.Replace(entries, "\n", " \n", 1)},
+		"one entry less":     {entries, fmt.Sprintf("entries %d\n", len(c.index.entries)-1)},
+		"one entry more":     {entries, fmt.Sprintf("entries %d\n", len(c.index.entries)+1)},
+		"negative":           {entries, "entries -1\n"},
+		"one frame less":     {frames, fmt.Sprintf("frames %d\n", len(c.index.frames)-1)},
+		"one frame more":     {frames, fmt.Sprintf("frames %d\n", len(c.index.frames)+1)},
+		"carriage return":    {"planner test\n", "planner test\r\n"},
+		"no planner":         {"planner test\n", ""},
+		"other heading":      {"wpbake index 1", "wpbake index 2"},
+		"upper-case digits":  {"\n", "\n"},
+		"size with a zero":   {"\t600\t", "\t0600\t"},
+		"negative size":      {"\t600\t", "\t-600\t"},
+		"size of 2^63":       {"\t600\t", "\t9223372036854775808\t"},
+		"size of 2^63-1":     {"\t600\t", fmt.Sprintf("\t%d\t", math.MaxInt64)},
+		"another letter":     {"\nd\t", "\nD\t"},
+		"empty line":         {frames, frames + "\n"},
+		"bytes after it":     {"", "x"},
+		"no last line's end": {"", ""},
+	} {
+		changed := strings.Replace(text, change[0], change[1], 1)
+		switch name {
+		case "upper-case digits":
+			i := strings.IndexAny(text[strings.Index(text, frames)+len(frames):], "abcdef") + strings.Index(text, frames) + len(frames)
+			changed = text[:i] + strings.ToUpper(text[i:i+1]) + text[i+1:]
+		case "bytes after it":
+			changed = text + "x"
+		case "no last line's end":
+			changed = strings.TrimSuffix(text, "\n")
+		}
+		if changed == text {
+			t.Fatalf("%s changes nothing", name)
+		}
+		if _, err := parseIndex([]byte(changed), "wordpress"); !errors.Is(err, errIndex) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := parseIndex([]byte(text), "wordpress"); err != nil {
+		t.Fatal(err)
+	}
+}
