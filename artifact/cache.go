@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"time"
+
+	"github.com/wpbake/wpbake/artifact/scratch"
 )
 
 // cache remembers the last build of one tree: how its files looked and what
@@ -24,6 +26,9 @@ type cache struct {
 }
 
 const stateName = "state"
+
+// scratchPrefix begins the names of directories of builds that are under way.
+const scratchPrefix = ".wpbake-scratch-"
 
 // newCache returns the cache of the tree at a resolved path.
 func newCache(o BuildOptions, tree string) *cache {
@@ -59,11 +64,20 @@ func (c *cache) load() *remembered {
 }
 
 // file makes a file for an artifact to be remembered.
-func (c *cache) file() (*os.File, error) {
+func (c *cache) file() (*scratch.Dir, *os.File, error) {
 	if err := os.MkdirAll(c.dir, 0o700); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return os.CreateTemp(c.dir, ".new-*")
+	own, err := scratch.New(c.dir, scratchPrefix)
+	if err != nil {
+		return nil, nil, err
+	}
+	f, err := os.OpenFile(filepath.Join(own.Path, artifactName), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		own.Remove()
+		return nil, nil, err
+	}
+	return own, f, nil
 }
 
 // save remembers the release of a draft. The artifact goes first: between the two
@@ -86,11 +100,12 @@ func (c *cache) saveBoth(d draft, r *remembered) error {
 	if err := os.MkdirAll(c.dir, 0o700); err != nil {
 		return err
 	}
-	temp, err := os.MkdirTemp(c.dir, ".new-*")
+	own, err := scratch.New(c.dir, scratchPrefix)
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(temp)
+	defer own.Remove()
+	temp := own.Path
 	if err := linkOrCopy(from, filepath.Join(temp, artifactName)); err != nil {
 		return err
 	}

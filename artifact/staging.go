@@ -88,13 +88,22 @@ func (s *staging) open() error {
 	if err != nil {
 		return fmt.Errorf("unpacking: %w", err)
 	}
-	names, err := readNames(root)
+	names, err := namesIn(root)
 	if err != nil || len(names) > 0 || !s.stands(root, s.name+partial) {
 		root.Close()
 		return s.swapped()
 	}
 	s.root = root
 	return s.root.Chmod(".", dirMode)
+}
+
+func namesIn(root *os.Root) ([]string, error) {
+	f, err := root.Open(".")
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return f.Readdirnames(-1)
 }
 
 // stands tells whether an open directory is what stands under a name, and no
@@ -121,7 +130,7 @@ func (s *staging) exists() bool {
 // close removes what was not committed, whatever its name is by now.
 func (s *staging) close() {
 	if s.root != nil {
-		names, _ := readNames(s.root)
+		names, _ := namesIn(s.root)
 		for _, name := range names {
 			s.root.RemoveAll(name)
 		}

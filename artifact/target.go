@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+
+	"github.com/wpbake/wpbake/artifact/scratch"
 )
 
 // target is where a build puts a release.
@@ -45,41 +47,42 @@ func holds(name string, want []byte) bool {
 }
 
 func (f *folder) begin(context.Context) (draft, error) {
-	staging, err := os.MkdirTemp(filepath.Dir(f.dir), ".wpbake-build-*")
+	own, err := scratch.New(filepath.Dir(f.dir), scratchPrefix)
 	if err != nil {
 		return nil, fmt.Errorf("making output directory: %w", err)
 	}
-	file, err := os.OpenFile(filepath.Join(staging, artifactName), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	file, err := os.OpenFile(filepath.Join(own.Path, artifactName), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 	if err != nil {
-		os.RemoveAll(staging)
+		own.Remove()
 		return nil, fmt.Errorf("writing artifact: %w", err)
 	}
-	return &folderDraft{File: file, staging: staging, dir: f.dir}, nil
+	return &folderDraft{File: file, own: own, dir: f.dir}, nil
 }
 
 type folderDraft struct {
 	*os.File
-	staging, dir string
+	own *scratch.Dir
+	dir string
 }
 
 func (d *folderDraft) commit(ctx context.Context, m Manifest, sbom []byte) error {
 	if err := errors.Join(d.Sync(), d.Close()); err != nil {
 		return fmt.Errorf("writing artifact: %w", err)
 	}
-	if err := writeDocuments(d.staging, m, sbom); err != nil {
+	if err := writeDocuments(d.own.Path, m, sbom); err != nil {
 		return err
 	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return moveRelease(d.staging, d.dir)
+	return moveRelease(d.own.Path, d.dir)
 }
 
 func (d *folderDraft) local() (string, error) { return filepath.Join(d.dir, artifactName), nil }
 
 func (d *folderDraft) discard() {
 	d.Close()
-	os.RemoveAll(d.staging)
+	d.own.Remove()
 }
 
 // remembering is a target whose artifacts also go into a file of the cache.
@@ -93,12 +96,13 @@ func (t remembering) begin(ctx context.Context) (draft, error) {
 	if err != nil {
 		return nil, err
 	}
-	file, err := t.cache.file()
-	return &rememberingDraft{draft: d, file: file, forgot: err}, nil
+	own, file, err := t.cache.file()
+	return &rememberingDraft{draft: d, own: own, file: file, forgot: err}, nil
 }
 
 type rememberingDraft struct {
 	draft
+	own    *scratch.Dir // holds file; nil when there is none
 	file   *os.File
 	forgot error // why the file is not whole; the release does not mind
 }
@@ -119,8 +123,8 @@ func (d *rememberingDraft) local() (string, error) {
 
 func (d *rememberingDraft) discard() {
 	d.draft.discard()
-	if d.file != nil {
+	if d.own != nil {
 		d.file.Close()
-		os.Remove(d.file.Name())
+		d.own.Remove()
 	}
 }

@@ -44,6 +44,9 @@ func upload(ctx context.Context, store ReleaseStore, name string) (Upload, error
 	if err != nil {
 		return nil, fmt.Errorf("making a scratch file: %w", err)
 	}
+	// Without a name nothing of it outlives this process, however that ends;
+	// a system that keeps the name lets Abort remove it.
+	os.Remove(f.Name())
 	return &spool{File: f, store: store, name: name}, nil
 }
 

@@ -16,8 +16,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/artifact/scratch"
 )
 
 // Store is an artifact.Store below one directory. Object names are paths in
@@ -67,7 +69,7 @@ type part struct {
 
 // open opens an object. What is not a plain file is no object.
 func (s *Store) open(name string) (*os.File, artifact.Stat, error) {
-	f, err := s.root.Open(name)
+	f, err := s.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe must not hang us
 	if err != nil {
 		return nil, artifact.Stat{}, asNotFound(err)
 	}
@@ -106,11 +108,15 @@ func (s *Store) put(ctx context.Context, name string, body artifact.Body, cond a
 	if err := errors.Join(ctx.Err(), checkName(name)); err != nil {
 		return artifact.Stat{}, err
 	}
-	temp, err := s.write(ctx, body)
+	own, err := scratch.New(s.dir, ownPrefix)
 	if err != nil {
 		return artifact.Stat{}, err
 	}
-	defer os.Remove(temp)
+	defer own.Remove()
+	temp, err := write(ctx, own.Path, body)
+	if err != nil {
+		return artifact.Stat{}, err
+	}
 	unlock, err := s.lock(ctx)
 	if err != nil {
 		return artifact.Stat{}, err
@@ -124,7 +130,7 @@ func (s *Store) put(ctx context.Context, name string, body artifact.Body, cond a
 			return artifact.Stat{}, err
 		}
 	}
-	if err := s.root.Rename(filepath.Base(temp), name); err != nil {
+	if err := s.root.Rename(filepath.Base(own.Path)+"/"+filepath.Base(temp), name); err != nil {
 		return artifact.Stat{}, err
 	}
 	if err := s.syncUp(path.Dir(name)); err != nil {
@@ -137,18 +143,14 @@ func (s *Store) put(ctx context.Context, name string, body artifact.Body, cond a
 	return stat, f.Close()
 }
 
-// write puts the body into a file without a name yet.
-func (s *Store) write(ctx context.Context, body artifact.Body) (string, error) {
-	f, err := os.CreateTemp(s.dir, ownPrefix+"*")
+// write puts the body into a file of a scratch directory.
+func write(ctx context.Context, dir string, body artifact.Body) (string, error) {
+	f, err := os.CreateTemp(dir, "*")
 	if err != nil {
 		return "", err
 	}
 	err = errors.Join(copyBody(ctx, f, body), f.Chmod(0o644), f.Sync(), f.Close())
-	if err != nil {
-		os.Remove(f.Name())
-		return "", err
-	}
-	return f.Name(), nil
+	return f.Name(), err
 }
 
 // meets checks a condition under the lock. done means that the body is there

@@ -17,6 +17,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/wpbake/wpbake/artifact/scratch"
 )
 
 const gitPrefix = "git:"
@@ -98,11 +100,11 @@ func In(dir, spec string) string {
 // stage fills a directory of its own and returns the tree in it.
 func stage(l limits, fill func(*staging) error) (dir string, cleanup func() error, err error) {
 	nothing := func() error { return nil }
-	base, err := os.MkdirTemp("", "wpbake-tree-")
+	own, err := scratch.New("", "wpbake-scratch-")
 	if err != nil {
 		return "", nothing, fmt.Errorf("staging tree: %w", err)
 	}
-	cleanup = func() error { return os.RemoveAll(base) }
+	base, cleanup := own.Path, own.Remove
 	s, err := newStaging(base, l)
 	if err == nil {
 		err = errors.Join(fill(s), s.root.Close())

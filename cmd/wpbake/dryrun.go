@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/artifact/scratch"
 	"github.com/wpbake/wpbake/bake"
 )
 
@@ -65,11 +65,12 @@ func (c *cli) wouldPublish(ctx context.Context, cfg Config, store artifact.Store
 		digest, err := c.published(ctx, cfg, store, v)
 		return fmt.Sprintf("publish: %s stays as it is published", v), digest, err
 	}
-	dir, err := os.MkdirTemp("", "wpbake-")
+	own, err := scratch.New("", "wpbake-scratch-")
 	if err != nil {
-		return "", "", fmt.Errorf("making a scratch directory: %w", err)
+		return "", "", err
 	}
-	defer os.RemoveAll(dir)
+	defer own.Remove()
+	dir := own.Path
 	built, err := c.makeArtifact(ctx, buildOptions{version: v, tree: cfg.Tree, exclude: cfg.Exclude, cache: c.cacheDir(cfg), out: dir})
 	switch {
 	case err != nil:

@@ -2,13 +2,12 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
 
 	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/artifact/scratch"
 )
 
 type verifyOptions struct {
@@ -90,12 +89,12 @@ func (c *cli) verify(ctx context.Context, cfg Config, o verifyOptions) error {
 
 // unpackAndCheck does on this machine what a node does.
 func unpackAndCheck(ctx context.Context, store artifact.ReleaseStore, m artifact.Manifest) error {
-	scratch, err := os.MkdirTemp("", "wpbake-")
+	own, err := scratch.New("", "wpbake-scratch-")
 	if err != nil {
-		return fmt.Errorf("making a scratch directory: %w", err)
+		return err
 	}
-	defer os.RemoveAll(scratch)
-	dest := filepath.Join(scratch, string(m.Version))
+	defer own.Remove()
+	dest := filepath.Join(own.Path, string(m.Version))
 	if _, err := artifact.Fetch(ctx, store, artifact.FetchOptions{Version: m.Version, Digest: m.Digest(), Dest: dest}); err != nil {
 		return err
 	}
