@@ -200,3 +200,16 @@ func describe(w *artifact.WordPress, sbom string) *artifact.Describer {
 		Describe: func(context.Context) (artifact.Description, error) { return d, nil },
 	}
 }
+
+// needRoot skips a test that only root can run; a test run that demands root
+// fails instead.
+func needRoot(tb testing.TB) {
+	tb.Helper()
+	if os.Geteuid() == 0 {
+		return
+	}
+	if slices.Contains(strings.Split(os.Getenv("WPBAKE_TEST_REQUIRE"), ","), "root") {
+		tb.Fatal("not root")
+	}
+	tb.Skip("not root")
+}
