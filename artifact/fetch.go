@@ -56,24 +56,12 @@ func Fetch(ctx context.Context, store ReleaseStore, o FetchOptions) (Manifest, e
 		}
 		return m, nil
 	}
-	if err := stage.open(); err != nil {
-		return Manifest{}, err
-	}
 	f := &fetcher{store: store, m: m, stage: stage, progress: newCounter(o.Progress, "fetching", m.Index.Offset)}
-	if err := f.unpack(ctx); err != nil {
-		return Manifest{}, fmt.Errorf("fetching %q: %w", o.Version, err)
-	}
-	if err := stage.write(unpackedManifest, raw); err != nil {
+	var taken *DestTaken
+	if err := f.into(ctx, raw); errors.As(err, &taken) {
 		return Manifest{}, err
-	}
-	if err := stage.finish(f.u.index.entries); err != nil {
-		return Manifest{}, err
-	}
-	if err := ctx.Err(); err != nil {
-		return Manifest{}, err
-	}
-	if err := stage.commit(); err != nil {
-		return Manifest{}, err
+	} else if err != nil {
+		return Manifest{}, fmt.Errorf("fetching %q into %q: %w", o.Version, o.Dest, err)
 	}
 	return m, nil
 }
@@ -105,6 +93,26 @@ type fetcher struct {
 	stage    *staging
 	u        *unpacker
 	progress *counter
+}
+
+// into makes the release appear.
+func (f *fetcher) into(ctx context.Context, raw []byte) error {
+	if err := f.stage.open(); err != nil {
+		return err
+	}
+	if err := f.unpack(ctx); err != nil {
+		return err
+	}
+	if err := f.stage.write(unpackedManifest, raw); err != nil {
+		return err
+	}
+	if err := f.stage.finish(f.u.index.entries); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return f.stage.commit()
 }
 
 // unpack fetches the index, then everything that it lists.
