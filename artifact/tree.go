@@ -207,6 +207,11 @@ func (s *scanner) visit(d dir, p string, depth int, l *held) error {
 			l.refuse(RuleDepth, p, fmt.Sprintf("is nested deeper than %d directories", maxDepth))
 			return nil
 		}
+		// Directories inherit set-group-ID from the one above: it tells nothing.
+		if st.mode&(fs.ModeSetuid|fs.ModeSticky) != 0 {
+			l.refuse(RuleMode, p, fmt.Sprintf("has the mode %v", st.mode))
+			return nil
+		}
 		l.below = append(l.below, &held{})
 	case fs.ModeSymlink:
 		f.kind = kindLink

@@ -50,6 +50,16 @@ func TestRefusedTrees(t *testing.T) {
 			t.Cleanup(func() { l.Close() })
 		}, artifact.RuleSpecial, "s"},
 		{"setuid", tree{"f": "x"}, func(t *testing.T, d string) { check(t, os.Chmod(d+"/f", 0o755|os.ModeSetuid)) }, artifact.RuleMode, "f"},
+		{"setgid", tree{"f": "x"}, func(t *testing.T, d string) { check(t, os.Chmod(d+"/f", 0o755|os.ModeSetgid)) }, artifact.RuleMode, "f"},
+		{"sticky", tree{"f": "x"}, func(t *testing.T, d string) { check(t, os.Chmod(d+"/f", 0o644|os.ModeSticky)) }, artifact.RuleMode, "f"},
+		{"sticky directory", tree{"d/f": "x"}, func(t *testing.T, d string) { check(t, os.Chmod(d+"/d", 0o777|os.ModeSticky)) }, artifact.RuleMode, "d"},
+		{"setuid directory", tree{"d/f": "x"}, func(t *testing.T, d string) { check(t, os.Chmod(d+"/d", 0o755|os.ModeSetuid)) }, artifact.RuleMode, "d"},
+		{"huge sparse file", tree{"a": "x"}, func(t *testing.T, d string) {
+			check(t, os.WriteFile(d+"/huge", nil, 0o644))
+			check(t, os.Truncate(d+"/huge", 64<<30+1))
+		}, artifact.RuleBytes, "huge"},
+		{"long path", tree{strings.Repeat(strings.Repeat("n", 200)+"/", 11) + "f": "x"}, nil, artifact.RuleName, strings.Repeat(strings.Repeat("n", 200)+"/", 10) + strings.Repeat("n", 200)},
+		{"escaping link to a directory", tree{"l": "-> ../..", "x": "y"}, nil, artifact.RuleLinkEscape, "l"},
 		{"control character", tree{"a\nb": "x"}, nil, artifact.RuleName, "a\nb"},
 		{"not UTF-8", tree{"a\xff": "x"}, nil, artifact.RuleName, "a\xff"},
 		{"whiteout", tree{"a/.wh.b": "x"}, nil, artifact.RuleName, "a/.wh.b"},
@@ -127,6 +137,37 @@ func TestLeftOut(t *testing.T) {
 	}
 	if _, err := artifact.Build(t.Context(), artifact.BuildOptions{Tree: t.TempDir(), Out: t.TempDir(), Version: "v1", Exclude: []string{"["}}); err == nil {
 		t.Error("a pattern that is none was accepted")
+	}
+}
+
+// Owners, extended attributes, hard links, modes and a directory's inherited
+// group bit are no part of a release.
+func TestWhatIsDropped(t *testing.T) {
+	plain := tree{"a/f": "x", "a/g": "x"}
+	want := build(t, artifact.BuildOptions{Tree: plain.write(t, t.TempDir())}).Digest
+	for name, change := range map[string]func(t *testing.T, dir string){
+		"modes": func(t *testing.T, d string) {
+			check(t, os.Chmod(d+"/a/f", 0o777))
+			check(t, os.Chmod(d+"/a", 0o700))
+		},
+		"group bit": func(t *testing.T, d string) { check(t, os.Chmod(d+"/a", 0o775|os.ModeSetgid)) },
+		"hard link": func(t *testing.T, d string) {
+			check(t, os.Remove(d+"/a/g"))
+			check(t, os.Link(d+"/a/f", d+"/a/g"))
+		},
+		"attributes": func(t *testing.T, d string) {
+			err := syscall.Setxattr(d+"/a/f", "user.wpbake", []byte("x"), 0)
+			if err != nil && !errors.Is(err, syscall.ENOTSUP) {
+				t.Fatal(err)
+			}
+		},
+		"times": func(t *testing.T, d string) { check(t, os.Chtimes(d+"/a/f", time.Unix(1, 0), time.Unix(1, 0))) },
+	} {
+		dir := plain.write(t, t.TempDir())
+		change(t, dir)
+		if got := build(t, artifact.BuildOptions{Tree: dir}).Digest; got != want {
+			t.Errorf("%s: built another artifact", name)
+		}
 	}
 }
 

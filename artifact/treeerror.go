@@ -10,7 +10,7 @@ const (
 	RuleLinkDepth    = "tree/link-depth"    // a chain of more links than a node follows
 	RuleLinkDangling = "tree/link-dangling" // a link to nothing, or to something left out
 	RuleSpecial      = "tree/special"       // a pipe, socket or device
-	RuleMode         = "tree/mode"          // a set-user-ID, set-group-ID or sticky file
+	RuleMode         = "tree/mode"          // a set-user-ID, set-group-ID or sticky file, a set-user-ID or sticky directory
 	RuleName         = "tree/name"          // a name that other systems would garble
 	RuleCollision    = "tree/case-collision"
 	RuleMount        = "tree/mount" // another file system inside the tree

@@ -166,7 +166,7 @@ func (s *staging) tarEntry(ctx context.Context, f archives.FileInfo) error {
 
 // addOpened writes a file from its place in an archive.
 func (s *staging) addOpened(ctx context.Context, name string, f archives.FileInfo) error {
-	if m := f.Mode(); m&(fs.ModeSetuid|fs.ModeSetgid) != 0 {
+	if m := f.Mode(); m&(fs.ModeSetuid|fs.ModeSetgid|fs.ModeSticky) != 0 {
 		return s.refuse(RuleSpecial, name, "has the mode %v", m)
 	}
 	content, err := f.Open()

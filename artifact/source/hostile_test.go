@@ -39,8 +39,10 @@ func tarOf(members ...member) []byte {
 	w := tar.NewWriter(&b)
 	for _, m := range members {
 		h := &tar.Header{Name: m.name, Typeflag: m.kind, Linkname: m.target, Mode: 0o644 | int64(m.mode.Perm()), PAXRecords: m.pax}
-		if m.mode&fs.ModeSetuid != 0 {
-			h.Mode |= 0o4000
+		for bit, octal := range map[fs.FileMode]int64{fs.ModeSetuid: 0o4000, fs.ModeSetgid: 0o2000, fs.ModeSticky: 0o1000} {
+			if m.mode&bit != 0 {
+				h.Mode |= octal
+			}
 		}
 		if m.kind == 0 {
 			h.Typeflag, h.Size = tar.TypeReg, int64(len(m.content))
@@ -165,6 +167,8 @@ func hostile() map[string]struct {
 	both("empty link", RuleLink, sym("a", ""))
 	both("links in steps", RuleLink, sym("a/b", ".."), sym("c", "a/b/../x"))
 	both("privileged file", RuleSpecial, moded("a", fs.ModeSetuid|0o755))
+	both("privileged group", RuleSpecial, moded("a", fs.ModeSetgid|0o755))
+	both("sticky file", RuleSpecial, moded("a", fs.ModeSticky|0o755))
 	both("too deep", RuleDepth, nested(9))
 	both("too many entries", RuleEntries, many(120)...)
 	both("bomb", RuleBomb, str("a"), sized("b", 1<<20-10))
@@ -295,6 +299,71 @@ func TestAccepted(t *testing.T) {
 		must(cleanup())
 		b.check(t)
 	}
+}
+
+// An archive of every kind, cut after any of its bytes, is refused, and leaves
+// nothing.
+func TestCutAnywhere(t *testing.T) {
+	b := newSandbox(t)
+	t.Setenv("TMPDIR", b.tmp)
+	p := filepath.Join(t.TempDir(), "archive.txt") // a name proves nothing
+	members := []member{str("index.php"), {name: "a/b.php", content: "abcdefgh"}}
+	plain := tarOf(members...)
+	all := map[string][]byte{"tar": plain, "zip": zipOf(members...)}
+	for name, how := range map[string]archives.Compressor{"gz": archives.Gz{}, "bz2": archives.Bz2{}, "xz": archives.Xz{}, "zst": archives.Zstd{}} {
+		all[name] = packedBy(how, plain)
+	}
+	for name, whole := range all {
+		must(os.WriteFile(p, whole, 0o644))
+		_, cleanup, err := open(t.Context(), p, testLimits())
+		if err != nil {
+			t.Errorf("%s, whole: %v", name, err)
+		}
+		must(cleanup())
+		for n := range whole {
+			must(os.WriteFile(p, whole[:n], 0o644))
+			_, cleanup, err := open(t.Context(), p, testLimits())
+			var refused *Refused
+			if !errors.As(err, &refused) {
+				t.Errorf("%s, cut at %d of %d: %v", name, n, len(whole), err)
+			}
+			must(cleanup())
+		}
+		b.check(t)
+	}
+}
+
+// A million entries are refused by their number, in little time.
+func TestMillionEntries(t *testing.T) {
+	b := newSandbox(t)
+	t.Setenv("TMPDIR", b.tmp)
+	p := filepath.Join(t.TempDir(), "archive")
+	one := tarOf(member{name: "a", kind: tar.TypeDir, mode: fs.ModeDir})[:512]
+	f, err := os.Create(p)
+	must(err)
+	w := gzip.NewWriter(f)
+	for i := range 1_000_000 {
+		h := bytes.Clone(one)
+		copy(h, fmt.Sprintf("%d/", i))
+		copy(h[148:], "        ")
+		sum := 0
+		for _, c := range h {
+			sum += int(c)
+		}
+		copy(h[148:], fmt.Sprintf("%06o\x00 ", sum))
+		_, err := w.Write(h)
+		must(err)
+	}
+	must(errors.Join(w.Close(), f.Close()))
+	l := defaultLimits()
+	l.entries = 5000 // making half a million directories is no part of this
+	_, cleanup, err := open(t.Context(), p, l)
+	var refused *Refused
+	if !errors.As(err, &refused) || refused.Rule != RuleEntries {
+		t.Errorf("got %v", err)
+	}
+	must(cleanup())
+	b.check(t)
 }
 
 func TestInterrupted(t *testing.T) {
