@@ -1,0 +1,296 @@
+package wordpress
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/wpbake/wpbake/artifact"
+)
+
+// Door is a change of the database that code alone cannot take back, or a
+// state of it that the code to come does not fit.
+type Door struct {
+	ID     string `json:"id"`   // of the rule in docs/database.md, such as S02
+	Name   string `json:"name"` // one word: passwords, schema, woocommerce, orders, plugin, theme, keys
+	Blocks bool   `json:"blocks"`
+	Count  int64  `json:"count,omitempty"` // of users, where it is about users
+	Text   string `json:"text"`
+	Fix    string `json:"fix,omitempty"`
+}
+
+// Move is a change of the code that a fleet runs.
+type Move struct {
+	From *artifact.WordPress // what runs now; nil when that is not known
+	To   *artifact.WordPress // what is to run; nil when nobody looked, then there is nothing to say
+	Then *Database           // as it was when To was proven last; nil when it never was
+	Now  *Database           // nil when the database could not be asked
+	Back bool                // a rollback: plugins that came since are no mistake
+}
+
+// The first WordPress that writes password hashes of its own form, and verifies
+// them. Older code rejects the right password then.
+const newHashes = "6.8"
+
+// Doors lists what stands between the database and the code to come, those
+// that block first. Without Now it goes by the two trees: what may have been
+// passed and cannot be counted blocks.
+func Doors(m Move) []Door {
+	if m.To == nil {
+		return nil
+	}
+	var doors []Door
+	for _, look := range []func(Move) []Door{passwordDoor, schemaDoor, wooDoors, pluginDoors, themeDoor, keysDoor} {
+		doors = append(doors, look(m)...)
+	}
+	slices.SortStableFunc(doors, func(a, b Door) int {
+		switch {
+		case a.Blocks == b.Blocks:
+			return 0
+		case a.Blocks:
+			return -1
+		}
+		return 1
+	})
+	return doors
+}
+
+func passwordDoor(m Move) []Door {
+	if !Older(m.To.Core, newHashes) || m.From != nil && Older(m.From.Core, newHashes) {
+		return nil
+	}
+	d := Door{ID: "X03", Name: "passwords", Blocks: true,
+		Fix: "these users ask for a new password once the older WordPress runs; a release of 6.8 or later takes both kinds"}
+	if m.Now == nil {
+		if m.From == nil {
+			return nil
+		}
+		d.Text = fmt.Sprintf("how many users have logged in since WordPress %s could not be counted: WordPress %s rejects the password of each", m.From.Core, m.To.Core)
+		return []Door{d}
+	}
+	if m.Now.NewHashes == 0 {
+		return nil
+	}
+	d.Count = m.Now.NewHashes
+	d.Text = fmt.Sprintf("the password hash of %s changed to the form of WordPress 6.8: WordPress %s rejects it", ofUsers(m.Now.NewHashes, m.Now.Users), m.To.Core)
+	return []Door{d}
+}
+
+func ofUsers(n, all int64) string {
+	if all == 1 {
+		return "1 user of 1"
+	}
+	return fmt.Sprintf("%d of %d users", n, all)
+}
+
+func schemaDoor(m Move) []Door {
+	have := 0
+	switch {
+	case m.Now != nil:
+		have = m.Now.Schema
+	case m.From != nil:
+		have = m.From.DBVersion
+	}
+	if have <= m.To.DBVersion {
+		return nil
+	}
+	text := fmt.Sprintf("the database has schema %d, WordPress %s is for %d: visitors see no difference, the administration asks for an upgrade that would write the old number back", have, m.To.Core, m.To.DBVersion)
+	if m.Now == nil {
+		text = fmt.Sprintf("the database could not be asked and may have schema %d, WordPress %s is for %d", have, m.To.Core, m.To.DBVersion)
+	}
+	return []Door{{ID: "S02", Name: "schema", Blocks: true, Text: text,
+		Fix: "keep upgrade.php denied (docs/database.md), and release a WordPress of the newer schema soon"}}
+}
+
+// Since this version WooCommerce can keep orders in tables of their own.
+const wooOrderTables = "7.1"
+
+func wooDoors(m Move) []Door {
+	to := versionOf(m.To.Plugins, "woocommerce")
+	if m.Now == nil {
+		if m.From == nil || !Older(to, versionOf(m.From.Plugins, "woocommerce")) {
+			return nil
+		}
+		return []Door{{ID: "X03", Name: "woocommerce", Blocks: true, Fix: "release the newer WooCommerce again",
+			Text: fmt.Sprintf("the database could not be asked; WooCommerce %s has run on it, %s would come", versionOf(m.From.Plugins, "woocommerce"), orNone(to))}}
+	}
+	var doors []Door
+	have := m.Now.Versions[wooSchema]
+	if v := m.Now.Versions[wooVersion]; Older(have, v) {
+		have = v
+	}
+	if to != "" && Older(to, have) {
+		doors = append(doors, Door{ID: "X03", Name: "woocommerce", Blocks: true, Fix: "release the newer WooCommerce again",
+			Text: fmt.Sprintf("WooCommerce has brought the database to %s and never takes it back: %s would run on it", have, to)})
+	}
+	if to != "" && m.Now.Versions[wooOrders] == "yes" && Older(to, wooOrderTables) {
+		doors = append(doors, Door{ID: "X03", Name: "orders", Blocks: true, Fix: "release a WooCommerce of " + wooOrderTables + " or later",
+			Text: fmt.Sprintf("orders are in tables of their own, which WooCommerce %s does not see", to)})
+	}
+	return doors
+}
+
+func orNone(v string) string { return cmp.Or(v, "none") }
+
+// pluginDoors are about activation, which is a state of the database that all
+// nodes share: an administrator who looks at the plugins on a node without the
+// files of one that is active switches it off for the whole fleet.
+func pluginDoors(m Move) []Door {
+	var doors []Door
+	if m.From != nil {
+		for _, p := range m.From.Plugins {
+			if has(m.To.Plugins, p.Slug) {
+				continue
+			}
+			if m.Now.active(p.Slug) {
+				doors = append(doors, Door{ID: "X04", Name: "plugin", Blocks: !m.Back,
+					Text: fmt.Sprintf("plugin %s is active in the database and not in the tree: a visit to the plugins page switches it off for every node", p.Slug),
+					Fix:  "deactivate it first, and remove it with a later release"})
+			}
+		}
+		for _, p := range m.To.Plugins {
+			if v := versionOf(m.From.Plugins, p.Slug); Older(p.Version, v) && p.Slug != "woocommerce" {
+				doors = append(doors, Door{ID: "X07", Name: "plugin",
+					Text: fmt.Sprintf("plugin %s goes back from %s to %s: what it keeps in the database may be newer", p.Slug, v, p.Version)})
+			}
+		}
+	}
+	if m.Then == nil || m.Now == nil {
+		return doors
+	}
+	for _, file := range m.Then.Active {
+		if slug := PluginSlug(file); has(m.To.Plugins, slug) && !m.Now.active(slug) {
+			doors = append(doors, Door{ID: "X04", Name: "plugin",
+				Text: fmt.Sprintf("plugin %s was active when this release ran and is not any more", slug),
+				Fix:  "activate it again if it should run"})
+		}
+	}
+	return doors
+}
+
+// themeDoor is about a theme that the database names and the tree lacks:
+// WordPress then answers every page with status 200 and nothing in it.
+func themeDoor(m Move) []Door {
+	if m.Now == nil {
+		return nil
+	}
+	var doors []Door
+	for _, dir := range slices.Compact([]string{m.Now.Stylesheet, m.Now.Template}) {
+		if dir != "" && !has(m.To.Themes, dir) {
+			doors = append(doors, Door{ID: "X05", Name: "theme", Blocks: true,
+				Text: fmt.Sprintf("theme %s is active in the database and not in the tree: every page would be empty", dir),
+				Fix:  "switch to a theme that the tree has, then the same command again"})
+		}
+	}
+	return doors
+}
+
+func keysDoor(m Move) []Door {
+	if m.Then == nil || m.Now == nil || !m.Then.KeysInTree && !m.Now.KeysInTree || m.Then.Keys == m.Now.Keys {
+		return nil
+	}
+	return []Door{{ID: "X09", Name: "keys",
+		Text: "keys and salts are in the tree and differ: everybody is logged out",
+		Fix:  "take them from the environment, the same for all releases"}}
+}
+
+func has(list []artifact.Component, slug string) bool {
+	return slices.ContainsFunc(list, func(c artifact.Component) bool { return c.Slug == slug })
+}
+
+func versionOf(list []artifact.Component, slug string) string {
+	i := slices.IndexFunc(list, func(c artifact.Component) bool { return c.Slug == slug })
+	if i < 0 {
+		return ""
+	}
+	return list[i].Version
+}
+
+// Blocking are the doors that ask for a person's word.
+func Blocking(doors []Door) []Door {
+	return slices.DeleteFunc(slices.Clone(doors), func(d Door) bool { return !d.Blocks })
+}
+
+// Older reports whether version a comes before b, as PHP's version_compare
+// orders the numbers and suffixes that WordPress and its plugins use. An empty
+// version is not known: it is neither older nor newer.
+func Older(a, b string) bool {
+	if a == "" || b == "" {
+		return false
+	}
+	x, y := versionParts(a), versionParts(b)
+	for i := range max(len(x), len(y)) {
+		if c := comparePart(partAt(x, i), partAt(y, i)); c != 0 {
+			return c < 0
+		}
+	}
+	return false
+}
+
+func partAt(parts []string, i int) string {
+	if i < len(parts) {
+		return parts[i]
+	}
+	return "" // like 0, and after any suffix but "pl"
+}
+
+// versionParts splits at dots, dashes, plus signs and wherever digits and
+// letters meet.
+func versionParts(v string) []string {
+	var parts []string
+	var part strings.Builder
+	flush := func() {
+		if part.Len() > 0 {
+			parts = append(parts, part.String())
+			part.Reset()
+		}
+	}
+	last := byte(0)
+	for i := range len(v) {
+		c := v[i]
+		switch {
+		case strings.IndexByte(".-_+", c) >= 0:
+			flush()
+		case part.Len() > 0 && digit(c) != digit(last):
+			flush()
+			part.WriteByte(c)
+		default:
+			part.WriteByte(c)
+		}
+		last = c
+	}
+	flush()
+	return parts
+}
+
+func digit(c byte) bool { return c >= '0' && c <= '9' }
+
+func comparePart(a, b string) int {
+	if rankA, rankB := rank(a), rank(b); rankA != numberRank || rankB != numberRank {
+		return cmp.Compare(rankA, rankB)
+	}
+	x, _ := strconv.Atoi(cmp.Or(a, "0"))
+	y, _ := strconv.Atoi(cmp.Or(b, "0"))
+	return cmp.Compare(x, y)
+}
+
+// Suffixes in the order of version_compare; a number, or none, comes after
+// release candidates.
+const numberRank = 5
+
+func rank(part string) int {
+	if part == "" || digit(part[0]) {
+		return numberRank
+	}
+	for i, words := range [][]string{{"dev"}, {"alpha", "a"}, {"beta", "b"}, {"rc", "c"}} {
+		if slices.Contains(words, strings.ToLower(part)) {
+			return i + 1
+		}
+	}
+	if p := strings.ToLower(part); p == "pl" || p == "p" {
+		return numberRank + 1
+	}
+	return 0
+}
