@@ -26,6 +26,7 @@ type Config struct {
 	Services       [][]string    `yaml:"services"`        // argv lists that start or reload services, in order
 	Warm           []string      `yaml:"warm"`            // paths asked for before the gate
 	Gate           Gate          `yaml:"gate"`            // the verdict
+	PHP            PHP           `yaml:"php"`             // by which a schema step runs
 	Logs           []string      `yaml:"logs"`            // files whose ends go into the report
 	Timeout        time.Duration `yaml:"timeout"`         // for the whole boot
 	CommandTimeout time.Duration `yaml:"command_timeout"` // for each hook and service command
@@ -79,7 +80,7 @@ func ParseConfig(b []byte) (Config, error) {
 func configKeys() []string {
 	return []string{
 		"root", "environment", "path", "file", "hooks", "services", "warm", "gate", "url", "host", "headers",
-		"status", "body", "timeout", "logs", "command_timeout", "keep",
+		"status", "body", "timeout", "logs", "command_timeout", "keep", "php", "command", "user",
 	}
 }
 
@@ -124,7 +125,10 @@ func (c Config) Validate() error {
 			return fmt.Errorf("node config: warm %q: want paths that begin with /", p)
 		}
 	}
-	if c.Timeout <= 0 || c.CommandTimeout <= 0 || c.Gate.Timeout <= 0 {
+	if len(c.PHP.Command) > 0 && c.PHP.Command[0] == "" {
+		return errors.New("node config: php.command: a command without a program")
+	}
+	if c.Timeout <= 0 || c.CommandTimeout <= 0 || c.Gate.Timeout <= 0 || c.PHP.Timeout < 0 {
 		return errors.New("node config: timeouts must be positive")
 	}
 	if c.Keep < 1 {

@@ -115,3 +115,38 @@ func syncDir(dir string) error {
 	}
 	return errors.Join(d.Sync(), d.Close())
 }
+
+// readEnvironmentFile reads back what writeEnvironment wrote. A node without an
+// environment has none.
+func readEnvironmentFile(e Environment) (environment, error) {
+	if e.Path == "" {
+		return environment{}, nil
+	}
+	content, err := os.ReadFile(e.File)
+	if err != nil {
+		return nil, fmt.Errorf("reading the environment: %w", err)
+	}
+	return parseEnvironment(string(content)), nil
+}
+
+// parseEnvironment undoes environment.bytes. Values may hold newlines.
+func parseEnvironment(text string) environment {
+	env := environment{}
+	for text != "" {
+		name, rest, ok := strings.Cut(text, `="`)
+		if !ok {
+			break
+		}
+		var value strings.Builder
+		i := 0
+		for ; i < len(rest) && rest[i] != '"'; i++ {
+			if rest[i] == '\\' && i+1 < len(rest) {
+				i++
+			}
+			value.WriteByte(rest[i])
+		}
+		env[name] = value.String()
+		text = strings.TrimPrefix(rest[min(i+1, len(rest)):], "\n")
+	}
+	return env
+}

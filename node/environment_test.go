@@ -143,3 +143,14 @@ func TestWriteFile(t *testing.T) {
 		t.Errorf("left behind: %v, %v", entries, err)
 	}
 }
+
+// The node reads back what it wrote.
+func TestEnvironmentReadBack(t *testing.T) {
+	values := environment(awkwardValues())
+	if d := cmp.Diff(values, parseEnvironment(string(values.bytes()))); d != "" {
+		t.Error(d)
+	}
+	for _, cut := range []string{`A="`, `A="x`, `A="x\`, `A`, `A="x"B="y"`} {
+		parseEnvironment(cut) // whatever it holds, it ends
+	}
+}

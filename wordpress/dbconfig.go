@@ -28,6 +28,7 @@ func keyNames() []string {
 
 // DatabaseConfig is how a release reaches its database.
 type DatabaseConfig struct {
+	Core     string // the directory of WordPress itself in the tree
 	Host     string // as WordPress takes it: host, host:port or host:/socket
 	Name     string
 	User     string
@@ -80,7 +81,9 @@ func ReadDatabase(fsys fs.FS, env func(name string) (string, bool)) (DatabaseCon
 			prefix = p
 		}
 	}
-	return assemble(values, prefix, env)
+	c, err := assemble(values, prefix, env)
+	c.Core = core
+	return c, err
 }
 
 // configFiles are the files that may configure WordPress, in the order of its

@@ -1,0 +1,373 @@
+package node
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/artifact/dirstore"
+	"github.com/wpbake/wpbake/ci/e2e"
+	"github.com/wpbake/wpbake/wordpress"
+)
+
+// The schema of Debian's WordPress 6.1.9, which ci/tree makes.
+const treeSchema = 53496
+
+// database is a real WordPress in a real MariaDB, and a node that serves it.
+type database struct {
+	t       *testing.T
+	site    *e2e.Site
+	dir     string
+	tree    string
+	options SiteOptions
+}
+
+// needServers skips where a server is missing, unless WPBAKE_TEST_REQUIRE says
+// that it may not be.
+func needServers(t *testing.T) {
+	t.Helper()
+	path := os.Getenv("PATH") + ":/usr/sbin:/sbin"
+	t.Setenv("PATH", path)
+	for what, program := range map[string]string{"mariadb": "mariadbd", "php": "php"} {
+		if _, err := exec.LookPath(program); err == nil {
+			continue
+		}
+		if slices.Contains(strings.Split(os.Getenv("WPBAKE_TEST_REQUIRE"), ","), what) {
+			t.Fatalf("no %s, which WPBAKE_TEST_REQUIRE asks for", program)
+		}
+		t.Skipf("no %s here; ci/setup test installs it", program)
+	}
+}
+
+func newDatabase(t *testing.T) *database {
+	t.Helper()
+	needServers(t)
+	if out, err := exec.Command("../ci/tree").CombinedOutput(); err != nil {
+		t.Fatalf("making the WordPress tree: %v\n%s", err, out)
+	}
+	d := &database{t: t, dir: t.TempDir()}
+	// PHP runs as somebody else where this test runs as root.
+	for dir := d.dir; dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.tree = filepath.Join(d.dir, "tree")
+	if err := os.CopyFS(d.tree, os.DirFS("../.cache/wordpress/tree")); err != nil {
+		t.Fatal(err)
+	}
+	site, err := e2e.StartSite(t.Context(), d.dir, d.tree)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(site.Stop)
+	d.site = site
+	d.options = SiteOptions{Config: Config{
+		Root:        filepath.Join(d.dir, "srv"),
+		Environment: Environment{Path: "/shop/", File: filepath.Join(d.dir, "environment")},
+		Gate:        Gate{URL: "http://127.0.0.1:8080/"},
+		PHP:         PHP{Timeout: time.Minute},
+	}}
+	if err := os.WriteFile(d.options.Config.Environment.File, environment(site.Environ).bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// serve builds the tree as it is and puts it where a node serves from.
+func (d *database) serve(v artifact.Version) artifact.Digest {
+	d.t.Helper()
+	w, err := wordpress.Inspect(os.DirFS(d.tree))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	store, err := dirstore.New(filepath.Join(d.dir, "store"))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	built, err := artifact.Build(d.t.Context(), artifact.BuildOptions{Tree: d.tree, Out: d.t.TempDir(), Version: v, WordPress: &w})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	if _, err := artifact.Publish(d.t.Context(), store, built.Dir, nil); err != nil {
+		d.t.Fatal(err)
+	}
+	l := layout{d.options.Config.Root}
+	if err := l.prepare(); err != nil {
+		d.t.Fatal(err)
+	}
+	_, err = artifact.Fetch(d.t.Context(), store, artifact.FetchOptions{Version: v, Digest: built.Digest, Dest: l.release(built.Digest)})
+	if err == nil {
+		err = l.point(built.Digest)
+	}
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return built.Digest
+}
+
+func (d *database) raise(from, to int) {
+	d.t.Helper()
+	if err := e2e.RaiseSchema(d.tree, from, to); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+func (d *database) ask() wordpress.Database {
+	d.t.Helper()
+	got, err := AskDatabase(d.t.Context(), d.options)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return got
+}
+
+// open is a connection beside the node's.
+func (d *database) open() *sql.DB {
+	d.t.Helper()
+	s, err := openSite(d.options, currentLink)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	db, err := s.open()
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	d.t.Cleanup(func() { db.Close() })
+	return db
+}
+
+func (d *database) exec(query string, args ...any) {
+	d.t.Helper()
+	if _, err := d.open().ExecContext(d.t.Context(), query, args...); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+func (d *database) upgrade(digest artifact.Digest) (Schema, error) {
+	return UpgradeSchema(d.t.Context(), SchemaOptions{SiteOptions: d.options, Manifest: digest})
+}
+
+// TestDatabase has one database for all that needs one, because it is dear.
+func TestDatabase(t *testing.T) {
+	d := newDatabase(t)
+	if _, err := AskDatabase(t.Context(), d.options); err == nil || !strings.Contains(err.Error(), "serves no release yet") {
+		t.Fatalf("a node without a release answered %v", err)
+	}
+	v1 := d.serve("v1")
+	t.Run("ask", func(t *testing.T) { d.testAsk(t) })
+	t.Run("nothing to do", func(t *testing.T) {
+		got, err := d.upgrade(v1)
+		if err != nil || got.Ran || got.After != treeSchema {
+			t.Errorf("%+v, %v", got, err)
+		}
+	})
+	d.raise(treeSchema, treeSchema+1)
+	v2 := d.serve("v2")
+	t.Run("the wrong release", func(t *testing.T) {
+		if got, err := d.upgrade(v1); err == nil || d.ask().Schema != treeSchema {
+			t.Errorf("%+v", got)
+		}
+	})
+	t.Run("several at once", func(t *testing.T) { d.testAtOnce(t, v2) })
+	t.Run("killed in the middle", func(t *testing.T) { d.testKilled(t) })
+	t.Run("caller gone in the middle", func(t *testing.T) { d.testLeft(t) })
+	v2 = d.serve("v5")
+	t.Run("only upwards", func(t *testing.T) {
+		d.exec("UPDATE wp_options SET option_value = ? WHERE option_name = 'db_version'", treeSchema+9)
+		_, err := d.upgrade(v2)
+		if down := (*SchemaDown)(nil); !errors.As(err, &down) || d.ask().Schema != treeSchema+9 {
+			t.Errorf("%v, schema %d", err, d.ask().Schema)
+		}
+	})
+}
+
+func (d *database) testAsk(t *testing.T) {
+	got := d.ask()
+	if time.Since(got.At) > time.Minute {
+		t.Errorf("asked at %v", got.At)
+	}
+	got.At = time.Time{}
+	want := wordpress.Database{Schema: treeSchema, Users: 1, Active: []string{"winter-sale/winter-sale.php"},
+		Template: "twentytwentythree", Stylesheet: "twentytwentythree", Versions: map[string]string{}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	d.exec("INSERT INTO wp_users (user_login, user_pass) VALUES ('new', '$wp$2y$10$abc'), ('old', '$P$Babc')")
+	d.exec("INSERT INTO wp_options (option_name, option_value) VALUES ('woocommerce_db_version', '9.9.0')")
+	got = d.ask()
+	if got.Users != 3 || got.NewHashes != 1 || got.Versions["woocommerce_db_version"] != "9.9.0" {
+		t.Errorf("%+v", got)
+	}
+	wrong := d.options
+	wrong.Config.Environment.File = filepath.Join(d.dir, "wrong")
+	env := environment{}
+	for k, v := range d.site.Environ {
+		env[k] = v
+	}
+	env["DB_PASSWORD"] = "a wrong secret"
+	if err := os.WriteFile(wrong.Config.Environment.File, env.bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := AskDatabase(t.Context(), wrong); err == nil || strings.Contains(err.Error(), "a wrong secret") {
+		t.Errorf("with a wrong password: %v", err)
+	}
+}
+
+// testAtOnce wants one of several steps to run, and the others to find it done.
+func (d *database) testAtOnce(t *testing.T, digest artifact.Digest) {
+	var wg sync.WaitGroup
+	results := make([]Schema, 4)
+	errs := make([]error, 4)
+	for i := range results {
+		wg.Go(func() { results[i], errs[i] = d.upgrade(digest) })
+	}
+	wg.Wait()
+	ran := 0
+	for i, r := range results {
+		if errs[i] != nil || r.After != treeSchema+1 {
+			t.Errorf("%+v, %v", r, errs[i])
+		}
+		if r.Ran {
+			ran++
+		}
+	}
+	if ran != 1 {
+		t.Errorf("the step ran %d times", ran)
+	}
+}
+
+// hold adds a plugin to the tree that stops a schema step in its middle for as
+// long as a file is there, and returns how to wait for that and how to let go.
+func (d *database) hold() (await func() (pid int), release func()) {
+	d.t.Helper()
+	dir := filepath.Join(d.dir, "hold")
+	wait, entered := filepath.Join(dir, "wait"), filepath.Join(dir, "entered")
+	plugin := "<?php add_filter( 'dbdelta_create_queries', function ( $q ) {\n" +
+		"if ( file_exists( '" + wait + "' ) ) { file_put_contents( '" + entered + ".new', getmypid() ); rename( '" + entered + ".new', '" + entered + "' ); }\n" +
+		"while ( file_exists( '" + wait + "' ) ) { usleep( 10000 ); clearstatcache(); }\nreturn $q; } );\n"
+	err := errors.Join(os.RemoveAll(dir), os.Mkdir(dir, 0o777), os.Chmod(dir, 0o777), os.WriteFile(wait, nil, 0o644),
+		os.WriteFile(filepath.Join(d.tree, "wp-content/mu-plugins/hold.php"), []byte(plugin), 0o644))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	await = func() int {
+		d.t.Helper()
+		for ctx, tick := d.t.Context(), time.NewTicker(10*time.Millisecond); ; {
+			if text, err := os.ReadFile(entered); err == nil {
+				pid, err := strconv.Atoi(string(text))
+				if err != nil {
+					d.t.Fatal(err)
+				}
+				return pid
+			}
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				d.t.Fatal("the step was never in its middle")
+			}
+		}
+	}
+	return await, func() {
+		if err := os.Remove(wait); err != nil {
+			d.t.Error(err)
+		}
+	}
+}
+
+// testKilled kills a step in its middle while another one waits for it.
+func (d *database) testKilled(t *testing.T) {
+	await, release := d.hold()
+	d.raise(treeSchema+1, treeSchema+2)
+	digest := d.serve("v3")
+	type result struct {
+		Schema
+		err error
+	}
+	first, second := make(chan result, 1), make(chan result, 1)
+	go func() {
+		s, err := d.upgrade(digest)
+		first <- result{s, err}
+	}()
+	pid := await()
+	go func() {
+		s, err := d.upgrade(digest)
+		second <- result{s, err}
+	}()
+	d.awaitQuery(t, "GET_LOCK")
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	release()
+	if r := <-first; r.err == nil || !strings.Contains(r.err.Error(), "signal: killed") {
+		t.Errorf("the killed step answered %+v, %v", r.Schema, r.err)
+	}
+	if r := <-second; r.err != nil || !r.Ran || r.After != treeSchema+2 {
+		t.Errorf("the step after it answered %+v, %v", r.Schema, r.err)
+	}
+}
+
+// testLeft leaves a step in its middle: it goes on, and who comes next waits
+// for it and has nothing to do.
+func (d *database) testLeft(t *testing.T) {
+	await, release := d.hold()
+	d.raise(treeSchema+2, treeSchema+3)
+	digest := d.serve("v4")
+	ctx, leave := context.WithCancel(t.Context())
+	left := make(chan error, 1)
+	go func() {
+		_, err := UpgradeSchema(ctx, SchemaOptions{SiteOptions: d.options, Manifest: digest})
+		left <- err
+	}()
+	await()
+	leave()
+	if err := <-left; !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "goes on") {
+		t.Errorf("the caller that left got %v", err)
+	}
+	next := make(chan error, 1)
+	var got Schema
+	go func() {
+		var err error
+		got, err = d.upgrade(digest)
+		next <- err
+	}()
+	d.awaitQuery(t, "GET_LOCK")
+	release()
+	if err := <-next; err != nil || got.Ran || got.After != treeSchema+3 {
+		t.Errorf("the next caller got %+v, %v", got, err)
+	}
+}
+
+// awaitQuery waits until somebody's query waits in the server.
+func (d *database) awaitQuery(t *testing.T, what string) {
+	t.Helper()
+	db := d.open()
+	for tick := time.NewTicker(10 * time.Millisecond); ; {
+		var n int
+		err := db.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM information_schema.processlist WHERE id <> CONNECTION_ID() AND info LIKE ?", "%"+what+"%").Scan(&n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n > 0 {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-t.Context().Done():
+			t.Fatalf("nobody asked %s", what)
+		}
+	}
+}
