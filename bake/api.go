@@ -10,12 +10,14 @@
 package bake
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
 	"time"
 
 	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/wordpress"
 )
 
 // Options make a Bake. Zero durations mean the defaults named here.
@@ -32,6 +34,10 @@ type Options struct {
 	Lease     time.Duration // of the lock, renewed all the time; 2 minutes
 	OnBusy    OnBusy        // zero means Fail
 	Detach    bool          // return once the refresh has started
+
+	Site        Site                                                // reaches the database; nil: nobody asks it
+	AcceptDoors bool                                                // go through doors that block
+	Snapshot    func(ctx context.Context, r Record) (string, error) // saves the database before a schema step and names what it made; may be nil
 
 	Holder Holder            // who takes the lock
 	Alive  func(Holder) bool // false only when that holder is surely gone; nil: nobody is known to be gone
@@ -86,6 +92,8 @@ const (
 	StepRollback Step = "rollback" // the refresh was told to go back
 	StepSettled  Step = "settled"  // the refresh has ended
 	StepProven   Step = "proven"   // the fleet was proven and the list of proven releases written
+	StepSnapshot Step = "snapshot" // the database was saved
+	StepSchema   Step = "schema"   // the database has followed, or need not
 	StepDone     Step = "done"     // outcome written, lock free
 )
 
@@ -117,13 +125,16 @@ type Result struct {
 	Cause     string           `json:"cause,omitempty"`    // why it was rolled back
 	BadNode   string           `json:"bad_node,omitempty"` // the node that gave the verdict
 	Evidence  string           `json:"evidence,omitempty"` // folder in the store
+	Doors     []wordpress.Door `json:"doors,omitempty"`    // between the database and what serves now
+	Schema    *SchemaChange    `json:"schema,omitempty"`   // how the database followed
+	Snapshot  string           `json:"snapshot,omitempty"` // of the database, made before it followed
 	Seconds   float64          `json:"seconds"`
 }
 
 // Event is one change worth telling.
 type Event struct {
 	Time    time.Time        `json:"time"`
-	Kind    string           `json:"event"` // step, refresh, node, verdict, wait, note
+	Kind    string           `json:"event"` // step, refresh, node, verdict, wait, note, door
 	Run     string           `json:"run,omitempty"`
 	Step    Step             `json:"step,omitempty"`
 	Text    string           `json:"text"` // one line for people

@@ -80,6 +80,9 @@ func token(run, templateID string) string {
 
 func (r *run) startRefresh(ctx context.Context, s State) (Result, bool, error) {
 	if r.rec.Kind == Release && sameTemplates(s.Group.Templates, s.Templates) && len(unproven(s, s.Templates)) == 0 {
+		if s.Asks && r.rec.wantsSchema() {
+			return Result{}, false, r.upgradeSchema(ctx, s)
+		}
 		res, err := r.finish(ctx, s, Action{Verb: Finish, Outcome: Released})
 		return res, err == nil, err
 	}
@@ -169,14 +172,25 @@ func (r *run) finish(ctx context.Context, s State, a Action) (Result, error) {
 		}
 		return Result{}, &FailedUntouched{Run: r.rec.Run, Cause: a.Cause, Fix: a.Fix}
 	}
-	if err := r.writeProven(ctx, s, a.Outcome); err != nil {
-		return Result{}, err
+	if a.Outcome == RolledBack {
+		r.leftBehind(ctx, s)
 	}
-	if err := r.step(ctx, StepProven, func(*Record) {}); err != nil {
+	if err := r.prove(ctx, s, a.Outcome); err != nil {
 		return Result{}, err
 	}
 	res := r.result(s, a)
 	return res, r.end(ctx, a.Outcome, r.rec.Cause)
+}
+
+// prove writes the list of proven releases, once for a run.
+func (r *run) prove(ctx context.Context, s State, o Outcome) error {
+	if r.rec.Has(StepProven) {
+		return nil
+	}
+	if err := r.writeProven(ctx, s, o); err != nil {
+		return err
+	}
+	return r.step(ctx, StepProven, func(*Record) {})
 }
 
 func (r *run) writeProven(ctx context.Context, s State, o Outcome) error {
@@ -244,6 +258,7 @@ func (r *run) result(s State, a Action) Result {
 		Outcome: a.Outcome, Kind: r.rec.Kind, Group: r.rec.Group, Run: r.rec.Run,
 		Version: r.rec.Version, Manifest: r.rec.Manifest, Templates: s.Templates, Refresh: r.rec.Refresh,
 		Nodes: provenNodes(s.Group), Cause: r.rec.Cause, BadNode: r.rec.BadNode,
+		Doors: r.rec.Doors, Schema: r.rec.Schema, Snapshot: r.rec.Snapshot,
 		Seconds: ended.Sub(r.rec.Started).Seconds(),
 	}
 	switch a.Outcome {

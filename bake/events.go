@@ -1,6 +1,7 @@
 package bake
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -137,6 +138,16 @@ func waitsFor(v NodeView) string {
 	return ""
 }
 
+func schemaText(r Record) string {
+	switch {
+	case r.Schema != nil:
+		return fmt.Sprintf("the database went from schema %d to %d", r.Schema.Before, r.Schema.After)
+	case r.Database == nil:
+		return fmt.Sprintf("whether the database has schema %d is not known: wpbake node schema brings it there", r.Code)
+	}
+	return fmt.Sprintf("the database has schema %d", r.Database.Schema)
+}
+
 func stepText(s Step, r Record) string {
 	switch s {
 	case StepRecord:
@@ -156,6 +167,10 @@ func stepText(s Step, r Record) string {
 		return "the refresh has ended"
 	case StepProven:
 		return "every node proven"
+	case StepSnapshot:
+		return "the database is saved as " + cmp.Or(r.Snapshot, "the hook has it")
+	case StepSchema:
+		return schemaText(r)
 	case StepDone:
 		return string(r.Outcome)
 	}

@@ -43,7 +43,7 @@ func (o *observer) look(ctx context.Context, rec Record) (State, error) {
 	}
 	s := State{
 		Now: time.Now(), Group: g, Record: rec,
-		Limits: Limits{FirstNode: o.b.o.FirstNode, Settle: o.b.o.Settle},
+		Limits: Limits{FirstNode: o.b.o.FirstNode, Settle: o.b.o.Settle}, Asks: o.b.o.Site != nil,
 	}
 	refreshes, err := cloud.Refreshes.Refreshes(ctx, g.Name)
 	if err != nil {

@@ -23,6 +23,7 @@ type State struct {
 	Unhealthy  map[string]int         // by instance: looks in a row that found a target unhealthy
 	Activities []Activity             // since the refresh started, newest first
 	Limits     Limits
+	Asks       bool // the database can be asked
 }
 
 // Limits are the times and counts that judging goes by.
@@ -36,12 +37,13 @@ type Verb string
 
 // The actions of a run.
 const (
-	Look         Verb = "look"          // nothing to do now; Text says what is awaited
-	MakeTemplate Verb = "make-template" // add a version to From
-	StartRefresh Verb = "start-refresh"
-	TurnBack     Verb = "turn-back" // roll the active refresh back; Cause says why
-	Finish       Verb = "finish"    // the run ends with Outcome
-	GiveUp       Verb = "give-up"   // a person is needed; Text says why, Fix what to do; with an Outcome the run ends, else it can be resumed
+	Look          Verb = "look"          // nothing to do now; Text says what is awaited
+	MakeTemplate  Verb = "make-template" // add a version to From
+	StartRefresh  Verb = "start-refresh"
+	TurnBack      Verb = "turn-back"      // roll the active refresh back; Cause says why
+	UpgradeSchema Verb = "upgrade-schema" // the fleet is proven: the database follows
+	Finish        Verb = "finish"         // the run ends with Outcome
+	GiveUp        Verb = "give-up"        // a person is needed; Text says why, Fix what to do; with an Outcome the run ends, else it can be resumed
 )
 
 // Action is the next step of a run.
@@ -157,6 +159,9 @@ func finishWhenProven(s State, templates []TemplateRef, o Outcome) Action {
 	missing := unproven(s, templates)
 	if o == Released {
 		missing = append(missing, unpinned(s)...)
+	}
+	if len(missing) == 0 && o == Released && s.Asks && s.Record.wantsSchema() {
+		return Action{Verb: UpgradeSchema}
 	}
 	if len(missing) == 0 {
 		return Action{Verb: Finish, Outcome: o, Cause: s.Record.Cause, Node: s.Record.BadNode}

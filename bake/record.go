@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/wordpress"
 )
 
 // Kind is what a run does.
@@ -49,9 +50,17 @@ type Record struct {
 	Cause     string           `json:"cause,omitempty"`
 	BadNode   string           `json:"bad_node,omitempty"`
 	Undo      string           `json:"undo,omitempty"` // why a person wants the release turned back
-	Holder    Holder           `json:"holder"`
-	Started   time.Time        `json:"started"`
-	Ended     time.Time        `json:"ended,omitzero"`
+
+	Code     int                 `json:"code,omitempty"`     // schema that the release is for
+	Database *wordpress.Database `json:"database,omitempty"` // as it was when the run began
+	Doors    []wordpress.Door    `json:"doors,omitempty"`
+	Accepted bool                `json:"accepted,omitempty"` // a person went through doors that block
+	Snapshot string              `json:"snapshot,omitempty"` // of the database, before the schema step
+	Schema   *SchemaChange       `json:"schema,omitempty"`
+
+	Holder  Holder    `json:"holder"`
+	Started time.Time `json:"started"`
+	Ended   time.Time `json:"ended,omitzero"`
 }
 
 // StepTime is a step and when it was finished.

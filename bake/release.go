@@ -27,12 +27,42 @@ func (b *Bake) Release(ctx context.Context, v artifact.Version, manifest artifac
 	if err != nil {
 		return Result{}, err
 	}
+	p, err := b.mayGo(ctx, c)
+	if err != nil {
+		return Result{}, err
+	}
 	if b.o.OnBusy == Supersede && open != nil && !c.same(*open) {
 		if c.takeover, err = b.supersede(ctx, *open, c); err != nil {
 			return Result{}, err
 		}
 	}
-	return b.perform(ctx, c, func(l Lock) (Record, error) { return b.newRecord(ctx, l) })
+	return b.perform(ctx, c, func(l Lock) (Record, error) {
+		rec, err := b.newRecord(ctx, l)
+		p.into(&rec)
+		return rec, err
+	})
+}
+
+// mayGo looks at the doors of a release that begins now. One that has begun
+// passed them then.
+func (b *Bake) mayGo(ctx context.Context, c claim) (passage, error) {
+	open, err := b.unfinished(ctx)
+	if err != nil {
+		return passage{}, err
+	}
+	if open != nil && c.same(*open) {
+		if rec, _, err := b.docs().record(ctx, open.Run); err != nil || rec.Run != "" {
+			return passage{}, err
+		}
+	}
+	if _, done, err := b.already(ctx, c); err != nil || done {
+		return passage{}, err
+	}
+	p, err := b.passage(ctx, Release, c.version, c.manifest)
+	if err != nil {
+		return passage{}, err
+	}
+	return p, b.mayPass(Release, c.version, p)
 }
 
 // MayRelease refuses what Release would refuse, and changes nothing: callers
@@ -150,6 +180,9 @@ func (b *Bake) conclude(ctx context.Context, name, why string) error {
 		return err
 	}
 	a := Next(s)
+	if a.Verb == UpgradeSchema { // the fleet is proven; the run that takes its place looks at the database anew
+		a = Action{Verb: Finish, Outcome: Released}
+	}
 	if a.Verb != Finish {
 		a = Action{Outcome: Unproven, Cause: why}
 		if s.Refresh == nil && !rec.Has(StepRefresh) {
@@ -235,7 +268,16 @@ func (b *Bake) Resume(ctx context.Context) (Result, error) {
 // its record.
 func (b *Bake) resumedRecord(ctx context.Context, l Lock) (Record, error) {
 	if l.Kind == Release {
-		return b.newRecord(ctx, l)
+		rec, err := b.newRecord(ctx, l)
+		if err != nil {
+			return Record{}, err
+		}
+		p, err := b.passage(ctx, Release, l.Version, l.Manifest)
+		if err != nil {
+			return Record{}, err
+		}
+		p.into(&rec)
+		return rec, b.mayPass(Release, l.Version, p)
 	}
 	p, err := b.docs().proven(ctx)
 	if err != nil {
@@ -245,7 +287,16 @@ func (b *Bake) resumedRecord(ctx context.Context, l Lock) (Record, error) {
 	if !ok {
 		return Record{}, &NotProven{Group: b.o.Group, Version: l.Version, Proven: p.versions()}
 	}
-	return b.rollbackRecord(ctx, l, target)
+	rec, err := b.rollbackRecord(ctx, l, target)
+	if err != nil {
+		return Record{}, err
+	}
+	way, err := b.passage(ctx, Rollback, target.Version, target.Manifest)
+	if err != nil {
+		return Record{}, err
+	}
+	way.into(&rec)
+	return rec, b.mayPass(Rollback, target.Version, way)
 }
 
 // Watch follows the run that stands in the lock without changing anything,

@@ -54,10 +54,21 @@ func (b *Bake) rollbackTo(ctx context.Context, v artifact.Version) (Result, erro
 	} else if open == nil || !c.same(*open) {
 		c.takeover = "rollback"
 	}
+	p, err := b.passage(ctx, Rollback, target.Version, target.Manifest)
+	if err != nil {
+		return Result{}, err
+	}
+	if err := b.mayPass(Rollback, target.Version, p); err != nil {
+		return Result{}, err
+	}
 	b.tell(Event{Kind: "note", Version: target.Version, Text: fmt.Sprintf("going back from %s to %s", current, target.Version)})
 	quiet := *b
 	quiet.o.Refresh.Alarms = nil
-	return quiet.perform(ctx, c, func(l Lock) (Record, error) { return quiet.rollbackRecord(ctx, l, target) })
+	return quiet.perform(ctx, c, func(l Lock) (Record, error) {
+		rec, err := quiet.rollbackRecord(ctx, l, target)
+		p.into(&rec)
+		return rec, err
+	})
 }
 
 // undoActive turns the active refresh back when it is wpbake's.

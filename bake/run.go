@@ -130,6 +130,8 @@ func (r *run) once(ctx context.Context) (Result, bool, error) {
 		return r.startRefresh(ctx, s)
 	case TurnBack:
 		return Result{}, false, r.turnBack(ctx, s, a)
+	case UpgradeSchema:
+		return Result{}, false, r.upgradeSchema(ctx, s)
 	case Finish:
 		res, err := r.finish(ctx, s, a)
 		return res, err == nil, err
