@@ -58,8 +58,15 @@ func (b *Bake) passage(ctx context.Context, kind Kind, v artifact.Version, manif
 		return passage{}, nil
 	}
 	to, err := b.wordpress(ctx, v, manifest)
-	if err != nil || to == nil {
+	if err != nil {
 		return passage{}, err
+	}
+	return b.passageTo(ctx, kind, to)
+}
+
+func (b *Bake) passageTo(ctx context.Context, kind Kind, to *artifact.WordPress) (passage, error) {
+	if to == nil {
+		return passage{}, nil
 	}
 	s, err := b.observer().look(ctx, Record{})
 	if err != nil {
@@ -156,10 +163,13 @@ func (p passage) into(rec *Record) {
 	rec.Accepted = len(wordpress.Blocking(p.doors)) > 0
 }
 
-// Doors lists what stands between the database and a published version, and
-// changes nothing.
-func (b *Bake) Doors(ctx context.Context, v artifact.Version, manifest artifact.Digest) ([]wordpress.Door, *wordpress.Database, error) {
-	p, err := b.passage(ctx, Release, v, manifest)
+// Doors lists what stands between the database and a tree that may not be
+// published yet, and changes nothing. Without a Site there is nothing to tell.
+func (b *Bake) Doors(ctx context.Context, to *artifact.WordPress) ([]wordpress.Door, *wordpress.Database, error) {
+	if b.o.Site == nil {
+		return nil, nil, nil
+	}
+	p, err := b.passageTo(ctx, Release, to)
 	return p.doors, p.database, err
 }
 
@@ -190,4 +200,25 @@ func (r *run) leftBehind(ctx context.Context, s State) {
 	for _, d := range r.rec.Doors {
 		r.b.tell(Event{Kind: "door", Run: r.rec.Run, Text: fmt.Sprintf("%s %s: %s", d.ID, d.Name, d.Text)})
 	}
+}
+
+// Database asks the database by way of a node in service. Without a Site, or
+// with none that answers, it is an error.
+func (b *Bake) Database(ctx context.Context) (*wordpress.Database, error) {
+	if b.o.Site == nil {
+		return nil, errors.New("nothing says how to reach the database: database.command in wpbake.yaml does")
+	}
+	s, err := b.observer().look(ctx, Record{})
+	if err != nil {
+		return nil, err
+	}
+	ids := s.reachable("")
+	if len(ids) == 0 {
+		return nil, errors.New("asking the database: no node of a release is in service")
+	}
+	d, err := b.o.Site.Database(ctx, ids[0])
+	if err != nil {
+		return nil, fmt.Errorf("asking the database by way of node %s: %w", ids[0], err)
+	}
+	return &d, nil
 }

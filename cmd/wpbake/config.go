@@ -34,6 +34,9 @@ type Config struct {
 	Poll        time.Duration
 	Lease       time.Duration
 
+	DatabaseCommand  []string // how wpbake's node commands get to a node
+	DatabaseSnapshot []string
+
 	file string // the file that was read, or looked for in vain
 	read bool
 }

@@ -13,7 +13,7 @@ var (
 	storeKeys   = []string{"store", "region", "bucket_owner"}
 	groupKeys   = append([]string{"group"}, storeKeys...)
 	rolloutKeys = append([]string{
-		"first_node.timeout", "poll", "lock.lease",
+		"first_node.timeout", "poll", "lock.lease", "database.command", "database.snapshot",
 		"refresh.min_healthy", "refresh.max_healthy", "refresh.warmup", "refresh.bake_time",
 		"refresh.checkpoints", "refresh.checkpoint_delay", "refresh.alarms", "refresh.protected", "refresh.standby",
 	}, groupKeys...)
@@ -23,6 +23,7 @@ var (
 type rollout struct {
 	*bake.Bake
 	store artifact.Store
+	saves bool // the database, before its schema changes
 }
 
 // connect opens the store and AWS, and makes the rollout that cfg describes. o
@@ -44,12 +45,13 @@ func (c *cli) connect(ctx context.Context, cfg Config, o bake.Options) (rollout,
 	}
 	o.Cloud, o.Store, o.StoreURL, o.Group = clients.Cloud(), store, cfg.Store, cfg.Group
 	o.Refresh, o.FirstNode, o.Poll, o.Lease = cfg.Refresh, cfg.FirstNode, cfg.Poll, cfg.Lease
+	o.Site, o.Snapshot = c.site(cfg), c.snapshot(cfg)
 	o.Holder, o.Alive, o.AfterStep = c.holder(), alive, c.afterStep
 	b, err := bake.New(o)
 	if err != nil {
 		return rollout{}, err
 	}
-	return rollout{b, store}, nil
+	return rollout{b, store, o.Snapshot != nil}, nil
 }
 
 // ended prints a run's result and returns the error that its outcome is.
@@ -69,6 +71,7 @@ func (c *cli) ended(r bake.Result, laps []lap) error {
 		c.say("rolled back: %s of %s proven on %s in %s", nodes(r.Nodes), r.Group, serving, spent(r.Seconds))
 		c.say("cause: %s", r.Cause)
 	}
+	c.sayDatabase(r)
 	if len(laps) > 0 {
 		c.say("%s", lapLine(laps))
 	}

@@ -4,28 +4,29 @@ import (
 	"context"
 	"fmt"
 	"path"
-	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/wordpress"
 )
 
 // A group of more changes than this is only counted, unless all are asked for.
 const listedChanges = 20
 
 func (c *cli) diffCommand() *cobra.Command {
-	all := false
+	o := diffOptions{}
 	cmd := &cobra.Command{
 		Use:   "diff VERSION VERSION",
 		Short: "What changed from one published version to another",
 		Long: `Compares two published versions by their manifests, indexes and file lists:
-WordPress, plugins and themes by version, then every file, by directory. No
-file is downloaded. A directory with more than 20 changes is only counted.`,
+WordPress, plugins and themes by version or by files that changed, then every
+file, by directory. No file is downloaded, unless --checksums needs them. A
+directory with more than 20 changes is only counted.`,
 		Example: `  eval "$(wpbake local env)"
-  wpbake diff v1 v2 --store s3://releases/shop`,
+  wpbake diff v1 v2 --store s3://releases/shop
+  wpbake diff v1 v2 --live --group shop`,
 		GroupID:           groupLook,
 		Args:              words("VERSION", "VERSION"),
 		ValidArgsFunction: c.completeVersions,
@@ -42,20 +43,29 @@ file is downloaded. A directory with more than 20 changes is only counted.`,
 			if err != nil {
 				return err
 			}
-			return c.diff(cmd.Context(), cfg, [2]artifact.Version{before, after}, all)
+			return c.diff(cmd.Context(), cfg, [2]artifact.Version{before, after}, o)
 		},
 	}
-	c.settingFlags(cmd, storeKeys...)
-	cmd.Flags().BoolVar(&all, "all", false, "list every changed file")
+	c.settingFlags(cmd, append([]string{"database.command"}, groupKeys...)...)
+	cmd.Flags().BoolVar(&o.all, "all", false, "list every changed file")
+	cmd.Flags().BoolVar(&o.live, "live", false, "ask the group's database which plugins and themes are active")
+	cmd.Flags().StringVar(&o.checksums, "checksums", "", "compare WordPress itself in the second version with this `FILE`, JSON as api.wordpress.org/core/checksums/1.0/ gives it")
 	return cmd
+}
+
+type diffOptions struct {
+	all       bool
+	live      bool   // ask the database
+	checksums string // file
 }
 
 // difference is what diff answers to programs.
 type difference struct {
-	Before    side              `json:"before"`
-	After     side              `json:"after"`
-	WordPress []versionChange   `json:"wordpress"`
-	Changes   []artifact.Change `json:"changes"`
+	Before    side                `json:"before"`
+	After     side                `json:"after"`
+	WordPress []wordpress.Change  `json:"wordpress"`
+	Changes   []artifact.Change   `json:"changes"`
+	Upstream  *wordpress.Upstream `json:"upstream,omitempty"` // the newer one against its checksums
 }
 
 type side struct {
@@ -63,17 +73,7 @@ type side struct {
 	Manifest artifact.Digest  `json:"manifest"`
 }
 
-// versionChange is a part of WordPress that has another version. An empty one
-// says that the part is not there, or has none.
-type versionChange struct {
-	Kind   string `json:"kind"` // core, database, php, mysql, plugin or theme
-	Slug   string `json:"slug,omitempty"`
-	Change string `json:"change"` // added, removed or changed
-	Before string `json:"before,omitempty"`
-	After  string `json:"after,omitempty"`
-}
-
-func (c *cli) diff(ctx context.Context, cfg Config, versions [2]artifact.Version, all bool) error {
+func (c *cli) diff(ctx context.Context, cfg Config, versions [2]artifact.Version, o diffOptions) error {
 	store, err := lookInto(ctx, cfg)
 	if err != nil {
 		return err
@@ -91,9 +91,17 @@ func (c *cli) diff(ctx context.Context, cfg Config, versions [2]artifact.Version
 	if err != nil {
 		return err
 	}
-	d := difference{Before: sides[0], After: sides[1], WordPress: versionChanges(m[0].WordPress, m[1].WordPress), Changes: changes}
-	c.sayVersions(d.WordPress)
-	c.sayChanges(changes, all)
+	db, err := c.liveDatabase(ctx, cfg, o)
+	if err != nil {
+		return err
+	}
+	d := difference{Before: sides[0], After: sides[1], WordPress: wordpress.Changes(m[0].WordPress, m[1].WordPress, changes, db), Changes: changes}
+	if d.Upstream, err = upstream(ctx, store, m[1], o.checksums); err != nil {
+		return err
+	}
+	c.sayWordPress(d.WordPress)
+	c.sayChanges(changes, o.all)
+	c.sayUpstream(d.Upstream)
 	if len(d.WordPress)+len(changes) == 0 {
 		c.say("%s and %s hold the same tree", versions[0], versions[1])
 	}
@@ -101,79 +109,6 @@ func (c *cli) diff(ctx context.Context, cfg Config, versions [2]artifact.Version
 		d.Changes = []artifact.Change{}
 	}
 	return c.object(d)
-}
-
-// versionChanges compares two trees as WordPress.
-func versionChanges(before, after *artifact.WordPress) []versionChange {
-	none := artifact.WordPress{}
-	if before == nil {
-		before = &none
-	}
-	if after == nil {
-		after = &none
-	}
-	changes := []versionChange{}
-	for _, x := range []struct{ kind, before, after string }{
-		{"core", before.Core, after.Core},
-		{"database", numbered(before.DBVersion), numbered(after.DBVersion)},
-		{"php", before.PHP, after.PHP},
-		{"mysql", before.MySQL, after.MySQL},
-	} {
-		if x.before != x.after {
-			changes = append(changes, versionChange{Kind: x.kind, Change: "changed", Before: x.before, After: x.after})
-		}
-	}
-	changes = append(changes, componentChanges("plugin", before.Plugins, after.Plugins)...)
-	return append(changes, componentChanges("theme", before.Themes, after.Themes)...)
-}
-
-func numbered(n int) string {
-	if n == 0 {
-		return ""
-	}
-	return strconv.Itoa(n)
-}
-
-// componentChanges compares plugins or themes, each list sorted by slug.
-func componentChanges(kind string, before, after []artifact.Component) []versionChange {
-	var changes []versionChange
-	find := func(list []artifact.Component, slug string) int {
-		return slices.IndexFunc(list, func(x artifact.Component) bool { return x.Slug == slug })
-	}
-	for _, b := range before {
-		x := versionChange{Kind: kind, Slug: b.Slug, Change: "removed", Before: b.Version}
-		if i := find(after, b.Slug); i >= 0 {
-			x.Change, x.After = "changed", after[i].Version
-		}
-		if x.Change == "removed" || x.Before != x.After {
-			changes = append(changes, x)
-		}
-	}
-	for _, a := range after {
-		if find(before, a.Slug) < 0 {
-			changes = append(changes, versionChange{Kind: kind, Slug: a.Slug, Change: "added", After: a.Version})
-		}
-	}
-	slices.SortStableFunc(changes, func(a, b versionChange) int { return strings.Compare(a.Slug, b.Slug) })
-	return changes
-}
-
-func (c *cli) sayVersions(changes []versionChange) {
-	for _, x := range changes {
-		name := x.Kind
-		if x.Slug != "" {
-			name += " " + x.Slug
-		}
-		switch x.Change {
-		case "added", "removed":
-			if v := x.Before + x.After; v != "" {
-				name += " " + v
-			}
-			c.say("%s %s", name, x.Change)
-		default:
-			c.say("%s %s → %s", name, orDash(x.Before), orDash(x.After))
-		}
-	}
 }
 
 // sayChanges lists changes by directory, the lines of a directory after its

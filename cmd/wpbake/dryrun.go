@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/artifact/dirstore"
 	"github.com/wpbake/wpbake/artifact/scratch"
 	"github.com/wpbake/wpbake/bake"
+	"github.com/wpbake/wpbake/wordpress"
 )
 
 // planned is what a release would do.
@@ -16,7 +19,12 @@ type planned struct {
 	Version  artifact.Version `json:"version"`
 	Manifest artifact.Digest  `json:"manifest"`
 	Steps    []string         `json:"steps"`
-	Findings []bake.Finding   `json:"findings"`
+
+	WordPress []wordpress.Change  `json:"wordpress,omitempty"` // against what the group runs
+	Changes   []artifact.Change   `json:"changes,omitempty"`   // files, likewise
+	Doors     []wordpress.Door    `json:"doors,omitempty"`
+	Database  *wordpress.Database `json:"database,omitempty"`
+	Findings  []bake.Finding      `json:"findings"`
 }
 
 // dryRelease looks as release does, and stops where release would change
@@ -37,10 +45,14 @@ func (c *cli) dryRelease(ctx context.Context, cfg Config, o releaseOptions) erro
 	if err := r.MayRelease(ctx, o.version); err != nil {
 		return err
 	}
-	step, digest, err := c.wouldPublish(ctx, cfg, r.store, o.version)
+	step, built, err := c.wouldPublish(ctx, cfg, r.store, o.version)
+	if built.remove != nil {
+		defer built.remove()
+	}
 	if err != nil {
 		return err
 	}
+	digest := built.digest
 	p.Manifest = digest
 	p.Steps = append(p.Steps, step)
 	st, err := r.Status(ctx)
@@ -48,39 +60,114 @@ func (c *cli) dryRelease(ctx context.Context, cfg Config, o releaseOptions) erro
 		return err
 	}
 	p.Steps = append(p.Steps, wouldRelease(st, digest)...)
+	if err := c.wouldMove(ctx, r, st, built, &p); err != nil {
+		return err
+	}
 	for _, s := range p.Steps {
 		c.say("%s", s)
 	}
-	return c.object(p)
+	c.sayWordPress(p.WordPress)
+	if o.files {
+		c.sayChanges(p.Changes, true)
+	}
+	c.sayDoors(p.Doors)
+	if err := c.object(p); err != nil {
+		return err
+	}
+	if len(wordpress.Blocking(p.Doors)) > 0 && !o.accept {
+		return &bake.DoorsPassed{Group: cfg.Group, Kind: bake.Release, Version: o.version, Doors: p.Doors}
+	}
+	return nil
 }
 
-// wouldPublish builds into a scratch directory to learn the digest.
-func (c *cli) wouldPublish(ctx context.Context, cfg Config, store artifact.Store, v artifact.Version) (string, artifact.Digest, error) {
+// wouldMove compares the tree with what the group runs, and with the database.
+func (c *cli) wouldMove(ctx context.Context, r rollout, st bake.Status, built draft, p *planned) error {
+	to, _, err := artifact.Find(ctx, built.store, p.Version)
+	if err != nil {
+		return err
+	}
+	if p.Doors, p.Database, err = r.Doors(ctx, to.WordPress); err != nil {
+		return err
+	}
+	if p.Database != nil && to.WordPress.DBVersion > p.Database.Schema {
+		step := fmt.Sprintf("database: schema %d would become %d once every node is proven", p.Database.Schema, to.WordPress.DBVersion)
+		if r.saves {
+			step += ", after saving it"
+		}
+		p.Steps = append(p.Steps, step)
+	}
+	if st.Version == "" {
+		return nil
+	}
+	from, digest, err := artifact.Find(ctx, r.store, st.Version)
+	if errors.Is(err, artifact.ErrNotFound) || err == nil && digest != st.Manifest {
+		return nil // it was removed from the store
+	}
+	if err != nil {
+		return err
+	}
+	if p.Changes, err = artifact.Diff(ctx, built.store, from, to); err != nil {
+		return err
+	}
+	p.WordPress = wordpress.Changes(from.WordPress, to.WordPress, p.Changes, p.Database)
+	return nil
+}
+
+// draft is a version that may not be published.
+type draft struct {
+	digest artifact.Digest
+	store  artifact.Store // that has it, beside all that are published
+	remove func()         // may be nil
+}
+
+// beside shows one version of another store in a store.
+type beside struct {
+	artifact.Store
+	version artifact.Version
+	other   artifact.Store
+}
+
+// Get opens an object of the version, or of all others.
+func (b beside) Get(ctx context.Context, name string, off, n int64) (*artifact.Object, error) {
+	if strings.HasPrefix(name, artifact.ReleasePrefix(b.version)) {
+		return b.other.Get(ctx, name, off, n)
+	}
+	return b.Store.Get(ctx, name, off, n)
+}
+
+// wouldPublish builds into a scratch directory to learn what would be published.
+func (c *cli) wouldPublish(ctx context.Context, cfg Config, store artifact.Store, v artifact.Version) (step string, s draft, err error) {
 	_, there, err := artifact.Find(ctx, store, v)
 	absent := errors.Is(err, artifact.ErrNotFound)
 	if err != nil && !absent {
-		return "", "", err
+		return "", draft{}, err
 	}
 	if cfg.Tree == "" {
 		digest, err := c.published(ctx, cfg, store, v)
-		return fmt.Sprintf("publish: %s stays as it is published", v), digest, err
+		return fmt.Sprintf("publish: %s stays as it is published", v), draft{digest: digest, store: store}, err
 	}
 	own, err := scratch.New("", "wpbake-scratch-")
 	if err != nil {
-		return "", "", err
+		return "", draft{}, err
 	}
-	defer own.Remove()
 	dir := own.Path
+	s.remove = func() { own.Remove() }
 	built, err := c.makeArtifact(ctx, buildOptions{version: v, tree: cfg.Tree, exclude: cfg.Exclude, cache: c.cacheDir(cfg), out: dir})
-	switch {
-	case err != nil:
-		return "", "", err
-	case absent:
-		return fmt.Sprintf("publish: %s would be put into %s as %s", v, cfg.Store, built.Digest), built.Digest, nil
-	case there == built.Digest:
-		return fmt.Sprintf("publish: %s stays as it is published, with the same bytes", v), built.Digest, nil
+	if err != nil {
+		return "", s, err
 	}
-	return "", "", &hintedError{
+	other, err := dirstore.New(dir)
+	if err != nil {
+		return "", s, err
+	}
+	s.digest, s.store = built.Digest, beside{store, v, other}
+	switch {
+	case absent:
+		return fmt.Sprintf("publish: %s would be put into %s as %s", v, cfg.Store, built.Digest), s, nil
+	case there == built.Digest:
+		return fmt.Sprintf("publish: %s stays as it is published, with the same bytes", v), s, nil
+	}
+	return "", s, &hintedError{
 		err:  fmt.Errorf("version %q is published with other bytes, %s; the tree makes %s", v, there.Short(), built.Digest.Short()),
 		hint: "a published version never changes: choose a new one",
 	}

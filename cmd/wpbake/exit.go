@@ -24,7 +24,8 @@ const exitCodesHelp = `Exit codes of every command:
   2  wrong usage or configuration; nothing was called
   3  the release was bad: rolled back, and proven on every node
   4  needs a person: the group is mixed or cannot be proven, somebody else
-     changed it, or the watching ended while a refresh goes on`
+     changed it, the watching ended while a refresh goes on, or the database
+     cannot go back with the code`
 
 func exitCode(err error) int {
 	var (
@@ -34,6 +35,7 @@ func exitCode(err error) int {
 		lost        *bake.LeaseLost
 		adrift      *bake.Adrift
 		interrupted *bake.Interrupted
+		doors       *bake.DoorsPassed
 	)
 	switch {
 	case err == nil:
@@ -42,7 +44,7 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.As(err, &ended):
 		return ended.exit()
-	case errors.As(err, &person), errors.As(err, &lost), errors.As(err, &adrift):
+	case errors.As(err, &person), errors.As(err, &doors), errors.As(err, &lost), errors.As(err, &adrift):
 		return exitPerson
 	case errors.As(err, &interrupted) && interrupted.Touched:
 		return exitPerson

@@ -38,8 +38,10 @@ func (s *stopwatch) step(step bake.Step) {
 		s.lap("first node")
 	case bake.StepSettled:
 		s.lap("refresh")
-	case bake.StepDone:
+	case bake.StepProven:
 		s.lap("proof")
+	case bake.StepSchema:
+		s.lap("database")
 	}
 }
 

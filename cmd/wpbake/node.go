@@ -22,12 +22,12 @@ const nodeConfig = "/etc/wpbake/node.yaml"
 func (c *cli) nodeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "node",
-		Short:   "What an instance runs: boot a release, tell what it serves",
+		Short:   "What an instance runs: boot a release, tell what it serves, ask its database",
 		GroupID: groupNode,
 		Args:    c.subcommand,
 		RunE:    showHelp,
 	}
-	cmd.AddCommand(c.nodeBootCommand(), c.nodeReadyCommand(), c.nodeStatusCommand())
+	cmd.AddCommand(c.nodeBootCommand(), c.nodeReadyCommand(), c.nodeStatusCommand(), c.nodeDatabaseCommand(), c.nodeSchemaCommand())
 	return cmd
 }
 

@@ -17,6 +17,8 @@ type releaseOptions struct {
 	detach  bool
 	onBusy  bake.OnBusy
 	dryRun  bool
+	accept  bool // doors
+	files   bool // a dry run lists each that changed
 }
 
 func (c *cli) releaseCommand() *cobra.Command {
@@ -28,7 +30,8 @@ func (c *cli) releaseCommand() *cobra.Command {
 		Long: `Looks at the group, builds the tree and publishes it, adds a template version
 that pins its digest, refreshes the group and proves every node. Without a
 tree (--tree=) it releases a published version. A bad first node, an alarm or a failed
-proof rolls the group back.
+proof rolls the group back. Where the database has to follow, it does once
+every node is proven.
 
 An interrupt ends the watching, not the refresh. The same command again takes
 up a run that was stopped.`,
@@ -61,7 +64,9 @@ up a run that was stopped.`,
 	c.settingFlags(cmd, slices.Concat(treeKeys, rolloutKeys)...)
 	f := cmd.Flags()
 	f.BoolVar(&o.detach, "detach", false, "return once the refresh has started")
+	acceptDoorsFlag(cmd, &o.accept)
 	f.BoolVar(&o.dryRun, "dry-run", false, "say what would be done, and do nothing")
+	f.BoolVar(&o.files, "files", false, "with --dry-run, list every file that changed")
 	f.StringVar(&busy, "on-busy", busy, "when another run holds the group: `fail|wait|supersede`")
 	return cmd
 }
@@ -77,7 +82,7 @@ func parseOnBusy(cmd *cobra.Command, s string) (bake.OnBusy, error) {
 func (c *cli) release(ctx context.Context, cfg Config, o releaseOptions) error {
 	show := c.shower(fmt.Sprintf("%s → %s", o.version, cfg.Group))
 	defer show.close()
-	r, err := c.connect(ctx, cfg, bake.Options{OnBusy: o.onBusy, Detach: o.detach, Events: show.tell})
+	r, err := c.connect(ctx, cfg, bake.Options{OnBusy: o.onBusy, Detach: o.detach, AcceptDoors: o.accept, Events: show.tell})
 	if err != nil {
 		return err
 	}

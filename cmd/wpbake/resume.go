@@ -23,7 +23,7 @@ say, and brings it to its end: released and proven, or rolled back and proven.`,
 			if err != nil {
 				return err
 			}
-			return c.follow(cmd.Context(), cfg, rollout.resume)
+			return c.follow(cmd.Context(), cfg, bake.Options{}, rollout.resume)
 		},
 	}
 	c.settingFlags(cmd, rolloutKeys...)

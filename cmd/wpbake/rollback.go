@@ -11,12 +11,17 @@ import (
 )
 
 func (c *cli) rollbackCommand() *cobra.Command {
+	accept := false
 	cmd := &cobra.Command{
 		Use:   "rollback [VERSION]",
 		Short: "Go back to a proven version",
 		Long: `Takes the group back to VERSION, or to the newest proven version that does not
 run now. A release under way is turned back instead. It builds nothing, ignores
-alarms and takes the lock over; the record says so.`,
+alarms and takes the lock over; the record says so.
+
+The database does not go back. What has changed in it since, so that older code
+cannot live with it, is listed; the rollback is then refused, with exit code 4,
+unless --accept-doors is given.`,
 		Example: `  eval "$(wpbake local env)"
   wpbake rollback --store s3://releases/shop --group shop`,
 		GroupID:           groupRelease,
@@ -33,15 +38,16 @@ alarms and takes the lock over; the record says so.`,
 					return err
 				}
 			}
-			return c.rollback(cmd.Context(), cfg, v)
+			return c.rollback(cmd.Context(), cfg, v, accept)
 		},
 	}
 	c.settingFlags(cmd, rolloutKeys...)
+	acceptDoorsFlag(cmd, &accept)
 	return cmd
 }
 
-func (c *cli) rollback(ctx context.Context, cfg Config, v artifact.Version) error {
-	err := c.follow(ctx, cfg, func(r rollout, ctx context.Context) (bake.Result, error) {
+func (c *cli) rollback(ctx context.Context, cfg Config, v artifact.Version, accept bool) error {
+	err := c.follow(ctx, cfg, bake.Options{AcceptDoors: accept}, func(r rollout, ctx context.Context) (bake.Result, error) {
 		return r.Rollback(ctx, v)
 	})
 	ended := (*endedError)(nil)

@@ -22,7 +22,7 @@ func (c *cli) watchCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return c.follow(cmd.Context(), cfg, rollout.watch)
+			return c.follow(cmd.Context(), cfg, bake.Options{}, rollout.watch)
 		},
 	}
 	c.settingFlags(cmd, append([]string{"poll"}, groupKeys...)...)
@@ -32,10 +32,11 @@ func (c *cli) watchCommand() *cobra.Command {
 func (r rollout) watch(ctx context.Context) (bake.Result, error) { return r.Watch(ctx) }
 
 // follow connects to the group and shows what act does until it ends.
-func (c *cli) follow(ctx context.Context, cfg Config, act func(rollout, context.Context) (bake.Result, error)) error {
+func (c *cli) follow(ctx context.Context, cfg Config, o bake.Options, act func(rollout, context.Context) (bake.Result, error)) error {
 	show := c.shower(cfg.Group)
 	defer show.close()
-	r, err := c.connect(ctx, cfg, bake.Options{Events: show.tell})
+	o.Events = show.tell
+	r, err := c.connect(ctx, cfg, o)
 	if err != nil {
 		return err
 	}

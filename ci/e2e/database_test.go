@@ -1,13 +1,14 @@
-package node
+package e2e
 
 import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -15,11 +16,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-sql-driver/mysql"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/wpbake/wpbake/artifact"
 	"github.com/wpbake/wpbake/artifact/dirstore"
-	"github.com/wpbake/wpbake/ci/e2e"
+	"github.com/wpbake/wpbake/node"
 	"github.com/wpbake/wpbake/wordpress"
 )
 
@@ -29,62 +31,66 @@ const treeSchema = 53496
 // database is a real WordPress in a real MariaDB, and a node that serves it.
 type database struct {
 	t       *testing.T
-	site    *e2e.Site
 	dir     string
 	tree    string
-	options SiteOptions
-}
-
-// needServers skips where a server is missing, unless WPBAKE_TEST_REQUIRE says
-// that it may not be.
-func needServers(t *testing.T) {
-	t.Helper()
-	path := os.Getenv("PATH") + ":/usr/sbin:/sbin"
-	t.Setenv("PATH", path)
-	for what, program := range map[string]string{"mariadb": "mariadbd", "php": "php"} {
-		if _, err := exec.LookPath(program); err == nil {
-			continue
-		}
-		if slices.Contains(strings.Split(os.Getenv("WPBAKE_TEST_REQUIRE"), ","), what) {
-			t.Fatalf("no %s, which WPBAKE_TEST_REQUIRE asks for", program)
-		}
-		t.Skipf("no %s here; ci/setup test installs it", program)
-	}
+	vars    settings
+	options node.SiteOptions
 }
 
 func newDatabase(t *testing.T) *database {
 	t.Helper()
-	needServers(t)
-	if out, err := exec.Command("../ci/tree").CombinedOutput(); err != nil {
+	need(t, "php", "mariadb")
+	if out, err := exec.Command("../tree").CombinedOutput(); err != nil {
 		t.Fatalf("making the WordPress tree: %v\n%s", err, out)
 	}
-	d := &database{t: t, dir: t.TempDir()}
 	// PHP runs as somebody else where this test runs as root.
-	for dir := d.dir; dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
-		if err := os.Chmod(dir, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	d.tree = filepath.Join(d.dir, "tree")
-	if err := os.CopyFS(d.tree, os.DirFS("../.cache/wordpress/tree")); err != nil {
-		t.Fatal(err)
-	}
-	site, err := e2e.StartSite(t.Context(), d.dir, d.tree)
+	dir, err := os.MkdirTemp("", "wpbake-database-")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(site.Stop)
-	d.site = site
-	d.options = SiteOptions{Config: Config{
-		Root:        filepath.Join(d.dir, "srv"),
-		Environment: Environment{Path: "/shop/", File: filepath.Join(d.dir, "environment")},
-		Gate:        Gate{URL: "http://127.0.0.1:8080/"},
-		PHP:         PHP{Timeout: time.Minute},
-	}}
-	if err := os.WriteFile(d.options.Config.Environment.File, environment(site.Environ).bytes(), 0o600); err != nil {
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
+	d := &database{t: t, dir: dir, tree: filepath.Join(dir, "tree")}
+	if err := copyTree("../../.cache/wordpress/tree", d.tree); err != nil {
+		t.Fatal(err)
+	}
+	port, err := freePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.vars = newSettings("http://127.0.0.1:8080", "127.0.0.1:"+port)
+	server, err := startDatabase(t.Context(), dir, d.vars)
+	if server != nil {
+		t.Cleanup(server.stop)
+	}
+	if err == nil {
+		err = install(t.Context(), dir, d.tree, d.vars)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.options = node.SiteOptions{Config: node.Config{
+		Root:        filepath.Join(dir, "srv"),
+		Environment: node.Environment{Path: "/shop/", File: filepath.Join(dir, "environment")},
+		Gate:        node.Gate{URL: "http://127.0.0.1:8080/"},
+		PHP:         node.PHP{Timeout: time.Minute},
+	}}
+	d.environment(d.options.Config.Environment.File, d.vars)
 	return d
+}
+
+// environment writes what a boot would have.
+func (d *database) environment(file string, vars settings) {
+	d.t.Helper()
+	var text strings.Builder
+	for k, v := range vars {
+		fmt.Fprintf(&text, "%s=%q\n", k, v)
+	}
+	if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
+		d.t.Fatal(err)
+	}
 }
 
 // serve builds the tree as it is and puts it where a node serves from.
@@ -105,13 +111,14 @@ func (d *database) serve(v artifact.Version) artifact.Digest {
 	if _, err := artifact.Publish(d.t.Context(), store, built.Dir, nil); err != nil {
 		d.t.Fatal(err)
 	}
-	l := layout{d.options.Config.Root}
-	if err := l.prepare(); err != nil {
-		d.t.Fatal(err)
-	}
-	_, err = artifact.Fetch(d.t.Context(), store, artifact.FetchOptions{Version: v, Digest: built.Digest, Dest: l.release(built.Digest)})
+	dest := filepath.Join(d.options.Config.Root, "releases", built.Digest.Short())
+	current := filepath.Join(d.options.Config.Root, "current")
+	err = os.MkdirAll(filepath.Dir(dest), 0o755)
 	if err == nil {
-		err = l.point(built.Digest)
+		_, err = artifact.Fetch(d.t.Context(), store, artifact.FetchOptions{Version: v, Digest: built.Digest, Dest: dest})
+	}
+	if err == nil {
+		err = errors.Join(os.RemoveAll(current), os.Symlink(dest, current))
 	}
 	if err != nil {
 		d.t.Fatal(err)
@@ -119,16 +126,27 @@ func (d *database) serve(v artifact.Version) artifact.Digest {
 	return built.Digest
 }
 
+// raise makes the WordPress of the tree one for a newer schema: its own
+// upgrade then runs for real.
 func (d *database) raise(from, to int) {
 	d.t.Helper()
-	if err := e2e.RaiseSchema(d.tree, from, to); err != nil {
+	name := filepath.Join(d.tree, "wp-includes", "version.php")
+	src, err := os.ReadFile(name)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	before, after, ok := strings.Cut(string(src), fmt.Sprintf("$wp_db_version = %d;", from))
+	if !ok {
+		d.t.Fatalf("the tree is not for schema %d", from)
+	}
+	if err := os.WriteFile(name, fmt.Appendf(nil, "%s$wp_db_version = %d;%s", before, to, after), 0o644); err != nil {
 		d.t.Fatal(err)
 	}
 }
 
 func (d *database) ask() wordpress.Database {
 	d.t.Helper()
-	got, err := AskDatabase(d.t.Context(), d.options)
+	got, err := node.AskDatabase(d.t.Context(), d.options)
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -138,14 +156,13 @@ func (d *database) ask() wordpress.Database {
 // open is a connection beside the node's.
 func (d *database) open() *sql.DB {
 	d.t.Helper()
-	s, err := openSite(d.options, currentLink)
+	c := mysql.NewConfig()
+	c.Net, c.Addr, c.User, c.Passwd, c.DBName = "tcp", d.vars["DB_HOST"], d.vars["DB_USER"], d.vars["DB_PASSWORD"], d.vars["DB_NAME"]
+	connector, err := mysql.NewConnector(c)
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	db, err := s.open()
-	if err != nil {
-		d.t.Fatal(err)
-	}
+	db := sql.OpenDB(connector)
 	d.t.Cleanup(func() { db.Close() })
 	return db
 }
@@ -157,14 +174,14 @@ func (d *database) exec(query string, args ...any) {
 	}
 }
 
-func (d *database) upgrade(digest artifact.Digest) (Schema, error) {
-	return UpgradeSchema(d.t.Context(), SchemaOptions{SiteOptions: d.options, Manifest: digest})
+func (d *database) upgrade(digest artifact.Digest) (node.Schema, error) {
+	return node.UpgradeSchema(d.t.Context(), node.SchemaOptions{SiteOptions: d.options, Manifest: digest})
 }
 
 // TestDatabase has one database for all that needs one, because it is dear.
 func TestDatabase(t *testing.T) {
 	d := newDatabase(t)
-	if _, err := AskDatabase(t.Context(), d.options); err == nil || !strings.Contains(err.Error(), "serves no release yet") {
+	if _, err := node.AskDatabase(t.Context(), d.options); err == nil || !strings.Contains(err.Error(), "serves no release yet") {
 		t.Fatalf("a node without a release answered %v", err)
 	}
 	v1 := d.serve("v1")
@@ -189,7 +206,7 @@ func TestDatabase(t *testing.T) {
 	t.Run("only upwards", func(t *testing.T) {
 		d.exec("UPDATE wp_options SET option_value = ? WHERE option_name = 'db_version'", treeSchema+9)
 		_, err := d.upgrade(v2)
-		if down := (*SchemaDown)(nil); !errors.As(err, &down) || d.ask().Schema != treeSchema+9 {
+		if down := (*node.SchemaDown)(nil); !errors.As(err, &down) || d.ask().Schema != treeSchema+9 {
 			t.Errorf("%v, schema %d", err, d.ask().Schema)
 		}
 	})
@@ -214,15 +231,10 @@ func (d *database) testAsk(t *testing.T) {
 	}
 	wrong := d.options
 	wrong.Config.Environment.File = filepath.Join(d.dir, "wrong")
-	env := environment{}
-	for k, v := range d.site.Environ {
-		env[k] = v
-	}
-	env["DB_PASSWORD"] = "a wrong secret"
-	if err := os.WriteFile(wrong.Config.Environment.File, env.bytes(), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := AskDatabase(t.Context(), wrong); err == nil || strings.Contains(err.Error(), "a wrong secret") {
+	vars := maps.Clone(d.vars)
+	vars["DB_PASSWORD"] = "a wrong secret"
+	d.environment(wrong.Config.Environment.File, vars)
+	if _, err := node.AskDatabase(t.Context(), wrong); err == nil || strings.Contains(err.Error(), "a wrong secret") {
 		t.Errorf("with a wrong password: %v", err)
 	}
 }
@@ -230,7 +242,7 @@ func (d *database) testAsk(t *testing.T) {
 // testAtOnce wants one of several steps to run, and the others to find it done.
 func (d *database) testAtOnce(t *testing.T, digest artifact.Digest) {
 	var wg sync.WaitGroup
-	results := make([]Schema, 4)
+	results := make([]node.Schema, 4)
 	errs := make([]error, 4)
 	for i := range results {
 		wg.Go(func() { results[i], errs[i] = d.upgrade(digest) })
@@ -294,7 +306,7 @@ func (d *database) testKilled(t *testing.T) {
 	d.raise(treeSchema+1, treeSchema+2)
 	digest := d.serve("v3")
 	type result struct {
-		Schema
+		node.Schema
 		err error
 	}
 	first, second := make(chan result, 1), make(chan result, 1)
@@ -329,7 +341,7 @@ func (d *database) testLeft(t *testing.T) {
 	ctx, leave := context.WithCancel(t.Context())
 	left := make(chan error, 1)
 	go func() {
-		_, err := UpgradeSchema(ctx, SchemaOptions{SiteOptions: d.options, Manifest: digest})
+		_, err := node.UpgradeSchema(ctx, node.SchemaOptions{SiteOptions: d.options, Manifest: digest})
 		left <- err
 	}()
 	await()
@@ -338,7 +350,7 @@ func (d *database) testLeft(t *testing.T) {
 		t.Errorf("the caller that left got %v", err)
 	}
 	next := make(chan error, 1)
-	var got Schema
+	var got node.Schema
 	go func() {
 		var err error
 		got, err = d.upgrade(digest)

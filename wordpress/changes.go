@@ -1,0 +1,171 @@
+package wordpress
+
+import (
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/wpbake/wpbake/artifact"
+)
+
+// Change is a part of WordPress that is not the same in two releases. An empty
+// version says that the part is not there, or has none.
+type Change struct {
+	Kind   string `json:"kind"` // core, database, php, mysql, plugin, theme, mu-plugins, drop-in or assets
+	Slug   string `json:"slug,omitempty"`
+	Change string `json:"change"` // added, removed or changed
+	Before string `json:"before,omitempty"`
+	After  string `json:"after,omitempty"`
+	Files  int    `json:"files,omitempty"`  // that differ
+	Active bool   `json:"active,omitempty"` // in the database; false also when that was not asked
+}
+
+// Changes says in WordPress's terms what differs between two releases, of
+// which either may not be known as WordPress. files are the paths that differ;
+// db may be nil.
+func Changes(before, after *artifact.WordPress, files []artifact.Change, db *Database) []Change {
+	none := artifact.WordPress{}
+	if before == nil {
+		before = &none
+	}
+	if after == nil {
+		after = &none
+	}
+	counts := countParts(files)
+	changes := []Change{}
+	for _, x := range []struct{ kind, before, after string }{
+		{"core", before.Core, after.Core},
+		{"database", numbered(before.DBVersion), numbered(after.DBVersion)},
+		{"php", before.PHP, after.PHP},
+		{"mysql", before.MySQL, after.MySQL},
+	} {
+		n := counts[part{x.kind, ""}]
+		if x.before != x.after || n > 0 {
+			changes = append(changes, Change{Kind: x.kind, Change: "changed", Before: x.before, After: x.after, Files: n})
+		}
+	}
+	changes = append(changes, componentChanges("plugin", before.Plugins, after.Plugins, counts)...)
+	changes = append(changes, componentChanges("theme", before.Themes, after.Themes, counts)...)
+	for _, kind := range []string{"mu-plugins", "drop-in"} {
+		for _, p := range sortedParts(counts, kind) {
+			changes = append(changes, Change{Kind: kind, Slug: p.slug, Change: "changed", Files: counts[p]})
+		}
+	}
+	if n := counts[part{"assets", ""}]; n > 0 {
+		changes = append(changes, Change{Kind: "assets", Change: "removed", Files: n})
+	}
+	for i := range changes {
+		changes[i].Active = db.uses(changes[i])
+	}
+	return changes
+}
+
+// uses reports whether the site has a part switched on.
+func (d *Database) uses(c Change) bool {
+	switch {
+	case d == nil:
+		return false
+	case c.Kind == "theme":
+		return c.Slug == d.Stylesheet || c.Slug == d.Template
+	}
+	return c.Kind == "plugin" && d.active(c.Slug)
+}
+
+func numbered(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.Itoa(n)
+}
+
+// componentChanges compares plugins or themes.
+func componentChanges(kind string, before, after []artifact.Component, counts map[part]int) []Change {
+	var changes []Change
+	for _, b := range before {
+		x := Change{Kind: kind, Slug: b.Slug, Change: "removed", Before: b.Version, Files: counts[part{kind, b.Slug}]}
+		if has(after, b.Slug) {
+			x.Change, x.After = "changed", versionOf(after, b.Slug)
+		}
+		if x.Change == "removed" || x.Before != x.After || x.Files > 0 {
+			changes = append(changes, x)
+		}
+	}
+	for _, a := range after {
+		if !has(before, a.Slug) {
+			changes = append(changes, Change{Kind: kind, Slug: a.Slug, Change: "added", After: a.Version, Files: counts[part{kind, a.Slug}]})
+		}
+	}
+	slices.SortStableFunc(changes, func(a, b Change) int { return strings.Compare(a.Slug, b.Slug) })
+	return changes
+}
+
+// part is what a file belongs to.
+type part struct{ kind, slug string }
+
+func sortedParts(counts map[part]int, kind string) []part {
+	var parts []part
+	for p := range counts {
+		if p.kind == kind {
+			parts = append(parts, p)
+		}
+	}
+	slices.SortFunc(parts, func(a, b part) int { return strings.Compare(a.slug, b.slug) })
+	return parts
+}
+
+// countParts counts files that differ, by what they belong to.
+func countParts(files []artifact.Change) map[part]int {
+	counts := map[part]int{}
+	for _, f := range files {
+		if isDirectory(f.Before) && isDirectory(f.After) {
+			continue
+		}
+		counts[partOf(f.Path)]++
+		if f.After == nil && isAsset(f.Path) {
+			counts[part{"assets", ""}]++
+		}
+	}
+	return counts
+}
+
+func isDirectory(e *artifact.Entry) bool { return e == nil || e.Kind == "directory" }
+
+// partOf finds what a path belongs to, in any layout.
+func partOf(p string) part {
+	names := strings.Split(p, "/")
+	for i, name := range names[:len(names)-1] {
+		if name == "wp-admin" || name == "wp-includes" {
+			return part{"core", ""}
+		}
+		if name != "wp-content" && (name != "app" || i != 1 || names[0] != "web") {
+			continue
+		}
+		rest := names[i+1:]
+		switch {
+		case len(rest) == 1 && path.Ext(rest[0]) == ".php" && rest[0] != "index.php":
+			return part{"drop-in", rest[0]}
+		case rest[0] == "mu-plugins":
+			return part{"mu-plugins", ""}
+		case rest[0] == "plugins" && len(rest) > 1:
+			return part{"plugin", strings.TrimSuffix(rest[1], ".php")}
+		case rest[0] == "themes" && len(rest) > 1:
+			return part{"theme", rest[1]}
+		}
+		return part{"content", ""}
+	}
+	if base := names[len(names)-1]; strings.HasPrefix(base, "wp-") && !strings.HasPrefix(base, "wp-config") || base == "xmlrpc.php" {
+		return part{"core", ""}
+	}
+	return part{"other", ""}
+}
+
+// isAsset reports whether a page can ask for the file by its name: while two
+// releases serve side by side, what one lacks is missing from the other's pages.
+func isAsset(p string) bool {
+	switch strings.ToLower(path.Ext(p)) {
+	case ".css", ".js", ".mjs", ".woff", ".woff2", ".ttf", ".otf", ".eot", ".svg", ".png", ".jpg", ".jpeg", ".gif", ".webp", ".avif", ".ico":
+		return true
+	}
+	return false
+}
