@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/wordpress"
 )
 
 // Verdicts of a boot report.
@@ -21,19 +22,20 @@ const (
 // rollouts/GROUP/RUN/nodes/INSTANCE.json. A later boot of the same instance
 // replaces it.
 type Report struct {
-	Instance string           `json:"instance"`
-	Group    string           `json:"group"`
-	Run      string           `json:"run"`
-	Version  artifact.Version `json:"version"`
-	Manifest artifact.Digest  `json:"manifest"`        // what the node verified and serves; empty when it got no further
-	Verdict  string           `json:"verdict"`         // Good, Bad or Unknown
-	Stage    string           `json:"stage,omitempty"` // the stage that failed
-	Cause    string           `json:"cause,omitempty"` // one line; PHP's own message with file and line where there is one
-	Stages   []Stage          `json:"stages"`
-	Errors   []string         `json:"errors,omitempty"` // failed warm-up requests, then PHP errors found in the logs, newest last
-	Logs     []Log            `json:"logs,omitempty"`
-	Started  time.Time        `json:"started"`
-	Finished time.Time        `json:"finished"`
+	Instance string              `json:"instance"`
+	Group    string              `json:"group"`
+	Run      string              `json:"run"`
+	Version  artifact.Version    `json:"version"`
+	Manifest artifact.Digest     `json:"manifest"`        // what the node verified and serves; empty when it got no further
+	Verdict  string              `json:"verdict"`         // Good, Bad or Unknown
+	Stage    string              `json:"stage,omitempty"` // the stage that failed
+	Cause    string              `json:"cause,omitempty"` // one line; PHP's own message with file and line where there is one
+	Stages   []Stage             `json:"stages"`
+	Errors   []string            `json:"errors,omitempty"` // failed warm-up requests, then PHP errors found in the logs, newest last
+	Logs     []Log               `json:"logs,omitempty"`
+	Database *wordpress.Database `json:"database,omitempty"` // nil when it could not be asked
+	Started  time.Time           `json:"started"`
+	Finished time.Time           `json:"finished"`
 }
 
 // Stage is one finished stage of a boot.

@@ -92,7 +92,11 @@ func (b *boot) warmUp(ctx context.Context) error {
 
 func (b *boot) passGate(ctx context.Context) error {
 	err := b.browser.pass(ctx, b.Manifest)
-	if err == nil || ctx.Err() != nil {
+	if err == nil {
+		b.lookAtDatabase(ctx)
+		return b.guardUpgrade(ctx)
+	}
+	if ctx.Err() != nil {
 		return err
 	}
 	if _, fatal := phpErrors(b.logs.read()); fatal != "" {

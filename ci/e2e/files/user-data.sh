@@ -71,6 +71,7 @@ server {
 
 	location ~ /\. { deny all; }
 	location ~ ^/wp-content/uploads/.*\.php\$ { deny all; }
+	location ~ /wp-admin/(upgrade|install)\.php\$ { deny all; }
 	location = /wpb-health {
 		include /etc/nginx/fastcgi_params;
 		fastcgi_param SCRIPT_NAME /fpm-ping;
