@@ -44,7 +44,8 @@ type Stack struct {
 	Environ map[string]string `json:"environ"` // what any AWS client needs
 	Servers map[string]int    `json:"servers"` // process ids
 
-	sessions string // memcached's address
+	sessions string   // memcached's address
+	vars     settings // what WordPress takes from its environment
 	log      io.Writer
 }
 
@@ -92,6 +93,7 @@ func (s *Stack) startBackends(ctx context.Context) (settings, error) {
 	}
 	s.Site, s.sessions = "http://127.0.0.1:"+ports[0], "127.0.0.1:"+ports[1]
 	vars := newSettings(s.Site, "127.0.0.1:"+ports[2])
+	s.vars = vars
 	database, err := startDatabase(ctx, s.Dir, vars)
 	if err := s.keep(database, err); err != nil {
 		return nil, err

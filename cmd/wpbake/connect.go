@@ -45,7 +45,7 @@ func (c *cli) connect(ctx context.Context, cfg Config, o bake.Options) (rollout,
 	}
 	o.Cloud, o.Store, o.StoreURL, o.Group = clients.Cloud(), store, cfg.Store, cfg.Group
 	o.Refresh, o.FirstNode, o.Poll, o.Lease = cfg.Refresh, cfg.FirstNode, cfg.Poll, cfg.Lease
-	o.Site, o.Snapshot = c.site(cfg), c.snapshot(cfg)
+	o.Site, o.Snapshot = c.site(cfg, clients), c.snapshot(cfg)
 	o.Holder, o.Alive, o.AfterStep = c.holder(), alive, c.afterStep
 	b, err := bake.New(o)
 	if err != nil {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/wpbake/wpbake/artifact"
 	"github.com/wpbake/wpbake/bake"
+	"github.com/wpbake/wpbake/internal/aws"
 	"github.com/wpbake/wpbake/node"
 	"github.com/wpbake/wpbake/wordpress"
 )
@@ -28,7 +29,7 @@ const databaseOff = "off"
 func databaseSettings() []setting {
 	return []setting{
 		{key: "database.command", kind: "COMMAND", list: true,
-			usage: "how a command reaches a node that can ask the database: its words, with {node} for the instance id, before wpbake's own; off asks nothing",
+			usage: "how a command reaches a node that can ask the database: its words, with {node} for the instance id, before wpbake's own (default SSM Run Command); off asks nothing",
 			set: func(c *Config, v []string) error {
 				if c.DatabaseCommand = v; len(v) == 0 || v[0] == "" {
 					return errors.New("want a program, or off")
@@ -46,9 +47,13 @@ func databaseSettings() []setting {
 	}
 }
 
-// site is how the configuration reaches the database, nil when it does not.
-func (c *cli) site(cfg Config) bake.Site {
-	if len(cfg.DatabaseCommand) == 0 || cfg.DatabaseCommand[0] == databaseOff {
+// site is how the configuration reaches the database: by SSM's Run Command
+// unless it says otherwise, nil when it says off.
+func (c *cli) site(cfg Config, clients *aws.Clients) bake.Site {
+	switch {
+	case len(cfg.DatabaseCommand) == 0:
+		return remote{clients.Commands().Run}
+	case cfg.DatabaseCommand[0] == databaseOff:
 		return nil
 	}
 	return remote{func(ctx context.Context, instance string, argv []string) ([]byte, error) {

@@ -10,6 +10,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"path/filepath"
@@ -104,10 +105,19 @@ func New(o Options) (*Cloud, error) {
 	return c, nil
 }
 
+// runOn finds where commands for an instance are run.
+func (c *Cloud) runOn(instance string) (func(context.Context, string, io.Writer, io.Writer) (int, error), error) {
+	e, err := c.ec2.Executor(instance)
+	if err != nil {
+		return nil, err
+	}
+	return e.Exec, nil
+}
+
 // build makes the services, each with the neighbours it needs.
 func (c *Cloud) build() error {
 	o, touch := c.options, c.touch
-	c.ssm = ssm.New(ssm.Options{Region: o.Region, Account: o.Account, Changed: touch})
+	c.ssm = ssm.New(ssm.Options{Region: o.Region, Account: o.Account, Changed: touch, Run: c.runOn})
 	c.cloudwatch = cloudwatch.New(cloudwatch.Options{Region: o.Region, Account: o.Account, Changed: touch})
 	machines := ec2.Options{
 		Region: o.Region, Account: o.Account, Network: c.network.number, Runner: o.Runner, Parameters: c.ssm,

@@ -15,12 +15,14 @@ fpm=$(for f in /usr/sbin/php-fpm*; do echo "$f"; done | tail -n 1)
 # Below a directory of its own there is nobody else to become.
 user=''
 fpm_user=''
+php_user=''
 rights=''
 if [ "$(id -u)" = 0 ]; then
 	name=www-data
 	[ -z "$root" ] || name=root
 	user="user $name;"
 	fpm_user="user = $name"
+	php_user="php: {user: $name}"
 	rights=--allow-to-run-as-root
 fi
 
@@ -161,6 +163,7 @@ gate:
   status: 200
   body: wpbake shop
   timeout: 10s
+$php_user
 logs: [/var/log/php-error.log, /var/log/php-fpm.log, /var/log/nginx-error.log]
 CONF
 

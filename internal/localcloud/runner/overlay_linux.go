@@ -44,7 +44,7 @@ func (r *Runner) startOverlay(ctx context.Context, m ec2.Machine) (*process, err
 	if err := p.start(ctx, user.notes); err != nil {
 		return nil, err
 	}
-	p.belongs = inNamespace(cmd.Process.Pid)
+	p.belongs, p.namespaces = inNamespace(cmd.Process.Pid), true
 	return p, nil
 }
 

@@ -31,6 +31,8 @@ type process struct {
 	inherit *os.File           // handed to the first process as descriptor 4, or nil
 	after   func()             // what to do when the first process has ended
 
+	namespaces bool // the first process has namespaces of its own
+
 	console console
 	done    chan struct{}
 }

@@ -1,6 +1,7 @@
-// Package ssm is the parameter store of Systems Manager on this machine:
-// parameters with versions, by name and by path. It knows nothing of the rest
-// of Systems Manager, and what it calls encrypted only looks so.
+// Package ssm is a part of Systems Manager on this machine: the parameter store
+// with versions, by name and by path, and Run Command with shell scripts. It
+// knows nothing of the rest of Systems Manager, and what it calls encrypted only
+// looks so.
 package ssm
 
 import (
@@ -33,14 +34,16 @@ const (
 type Options struct {
 	Region, Account string
 	Changed         func() // called after each change; may be nil
+	Run             Run    // runs commands on instances; nil: no instance is managed
 }
 
-// Service is the parameter store.
+// Service is the parameter store and Run Command.
 type Service struct {
 	options Options
 
 	mu         sync.Mutex
-	parameters []*parameter // by name
+	parameters []*parameter  // by name
+	commands   []*invocation // oldest first
 }
 
 // parameter holds its versions, oldest first and never empty.
@@ -75,6 +78,9 @@ func (s *Service) Actions() wire.Actions {
 		"GetParametersByPath": wire.Handle(s.getParametersByPath),
 		"DeleteParameter":     wire.Handle(s.deleteParameter),
 		"DeleteParameters":    wire.Handle(s.deleteParameters),
+
+		"SendCommand":          wire.Handle(s.sendCommand),
+		"GetCommandInvocation": wire.Handle(s.getCommandInvocation),
 	}
 }
 
