@@ -2,12 +2,14 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"path"
 	"slices"
 
 	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/wordpress"
 )
 
 // upgradePages are pages of WordPress that change the database for whoever
@@ -21,6 +23,10 @@ func upgradePages(core string) []string {
 // away, or that nothing here tells of, is no verdict on the release.
 func (b *boot) lookAtDatabase(ctx context.Context) {
 	s, err := openSite(SiteOptions{Config: b.Config}, currentLink)
+	var other *wordpress.NotWordPress
+	if errors.As(err, &other) {
+		return
+	}
 	if err != nil {
 		b.say("database not asked: %v", err)
 		return
@@ -37,9 +43,12 @@ func (b *boot) lookAtDatabase(ctx context.Context) {
 // this release would do so, an open page is reason not to serve; else it is
 // told, for old code would write an old number back.
 func (b *boot) guardUpgrade(ctx context.Context) error {
-	s, err := openSite(SiteOptions{Config: b.Config}, currentLink)
-	if err != nil || b.report.Database == nil {
+	if b.report.Database == nil {
 		return nil
+	}
+	s, err := openSite(SiteOptions{Config: b.Config}, currentLink)
+	if err != nil {
+		return err
 	}
 	m, err := artifact.Unpacked(s.base)
 	if err != nil || m.WordPress == nil {
