@@ -27,7 +27,7 @@ func (c *cli) liveDatabase(ctx context.Context, cfg Config, o diffOptions) (*wor
 
 // upstream compares WordPress in a version with a file of checksums. The
 // version is fetched for that: its own lists are SHA-256.
-func upstream(ctx context.Context, store artifact.Store, m artifact.Manifest, file string) (u *wordpress.Upstream, err error) {
+func upstream(ctx context.Context, store artifact.ReleaseStore, m artifact.Manifest, file string) (u *wordpress.Upstream, err error) {
 	if file == "" {
 		return nil, nil
 	}
