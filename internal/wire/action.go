@@ -38,6 +38,7 @@ type Error struct {
 	Code    string
 	Message string
 	Status  int
+	Reason  string // of the services that have one besides the code
 }
 
 func (e *Error) Error() string { return e.Code + ": " + e.Message }

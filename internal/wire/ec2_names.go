@@ -5,26 +5,56 @@ package wire
 // ec2Knows reports whether the tables below hold an operation's names.
 func ec2Knows(operation string) bool {
 	switch operation {
-	case "CreateLaunchTemplate",
+	case "AttachVolume",
+		"AuthorizeSecurityGroupIngress",
+		"CopyImage",
+		"CopySnapshot",
+		"CreateImage",
+		"CreateKeyPair",
+		"CreateLaunchTemplate",
 		"CreateLaunchTemplateVersion",
+		"CreateSecurityGroup",
+		"CreateSnapshot",
 		"CreateTags",
+		"CreateVolume",
+		"DeleteKeyPair",
 		"DeleteLaunchTemplate",
 		"DeleteLaunchTemplateVersions",
+		"DeleteSecurityGroup",
+		"DeleteSnapshot",
 		"DeleteTags",
+		"DeleteVolume",
 		"DeregisterImage",
 		"DescribeAvailabilityZones",
+		"DescribeImageAttribute",
 		"DescribeImages",
 		"DescribeInstanceStatus",
 		"DescribeInstances",
+		"DescribeKeyPairs",
 		"DescribeLaunchTemplateVersions",
 		"DescribeLaunchTemplates",
 		"DescribeRegions",
 		"DescribeSecurityGroups",
+		"DescribeSnapshotAttribute",
+		"DescribeSnapshots",
 		"DescribeSubnets",
 		"DescribeTags",
+		"DescribeVolumes",
 		"DescribeVpcs",
+		"DetachVolume",
+		"DisableEbsEncryptionByDefault",
+		"DisableImageDeprecation",
+		"DisableImageDeregistrationProtection",
+		"EnableEbsEncryptionByDefault",
+		"EnableImageDeprecation",
+		"EnableImageDeregistrationProtection",
 		"GetConsoleOutput",
+		"GetEbsEncryptionByDefault",
+		"ImportKeyPair",
+		"ModifyImageAttribute",
+		"ModifyInstanceAttribute",
 		"ModifyLaunchTemplate",
+		"ModifySnapshotAttribute",
 		"RebootInstances",
 		"RegisterImage",
 		"RunInstances",
@@ -49,12 +79,16 @@ func ec2RequestName(key string) string {
 		return "AllowedInstanceType"
 	case "RegisterImageInput.BillingProducts":
 		return "BillingProduct"
-	case "RegisterImageInput.BlockDeviceMappings",
+	case "CreateImageInput.BlockDeviceMappings",
+		"ModifyInstanceAttributeInput.BlockDeviceMappings",
+		"RegisterImageInput.BlockDeviceMappings",
 		"RequestLaunchTemplateData.BlockDeviceMappings",
 		"RunInstancesInput.BlockDeviceMappings":
 		return "BlockDeviceMapping"
 	case "InstanceRequirementsRequest.CpuManufacturers":
 		return "CpuManufacturer"
+	case "CopySnapshotInput.destinationRegion":
+		return "DestinationRegion"
 	case "RequestLaunchTemplateData.ElasticGpuSpecifications":
 		return "ElasticGpuSpecification"
 	case "RequestLaunchTemplateData.ElasticInferenceAccelerators",
@@ -68,18 +102,26 @@ func ec2RequestName(key string) string {
 		"DescribeImagesInput.Filters",
 		"DescribeInstanceStatusInput.Filters",
 		"DescribeInstancesInput.Filters",
+		"DescribeKeyPairsInput.Filters",
 		"DescribeLaunchTemplateVersionsInput.Filters",
 		"DescribeLaunchTemplatesInput.Filters",
 		"DescribeRegionsInput.Filters",
 		"DescribeSecurityGroupsInput.Filters",
+		"DescribeSnapshotsInput.Filters",
 		"DescribeSubnetsInput.Filters",
 		"DescribeTagsInput.Filters",
+		"DescribeVolumesInput.Filters",
 		"DescribeVpcsInput.Filters":
 		return "Filter"
-	case "DescribeSecurityGroupsInput.GroupIds":
+	case "CreateSecurityGroupInput.Description":
+		return "GroupDescription"
+	case "DescribeSecurityGroupsInput.GroupIds",
+		"ModifyInstanceAttributeInput.Groups":
 		return "GroupId"
 	case "DescribeSecurityGroupsInput.GroupNames":
 		return "GroupName"
+	case "IpPermission.UserIdGroupPairs":
+		return "Groups"
 	case "DescribeImagesInput.ImageIds":
 		return "ImageId"
 	case "InstanceRequirementsRequest.InstanceGenerations":
@@ -99,6 +141,10 @@ func ec2RequestName(key string) string {
 	case "InstanceNetworkInterfaceSpecification.Ipv6Prefixes",
 		"LaunchTemplateInstanceNetworkInterfaceSpecificationRequest.Ipv6Prefixes":
 		return "Ipv6Prefix"
+	case "DescribeKeyPairsInput.KeyNames":
+		return "KeyName"
+	case "DescribeKeyPairsInput.KeyPairIds":
+		return "KeyPairId"
 	case "DescribeLaunchTemplatesInput.LaunchTemplateIds":
 		return "LaunchTemplateId"
 	case "DescribeLaunchTemplatesInput.LaunchTemplateNames":
@@ -114,11 +160,18 @@ func ec2RequestName(key string) string {
 	case "RequestLaunchTemplateData.NetworkInterfaces",
 		"RunInstancesInput.NetworkInterfaces":
 		return "NetworkInterface"
-	case "DescribeImagesInput.Owners":
+	case "ModifyImageAttributeInput.OrganizationArns":
+		return "OrganizationArn"
+	case "ModifyImageAttributeInput.OrganizationalUnitArns":
+		return "OrganizationalUnitArn"
+	case "DescribeImagesInput.Owners",
+		"DescribeSnapshotsInput.OwnerIds":
 		return "Owner"
 	case "InstanceSecondaryInterfaceSpecificationRequest.PrivateIpAddresses",
 		"LaunchTemplateInstanceSecondaryInterfaceSpecificationRequest.PrivateIpAddresses":
 		return "PrivateIpAddress"
+	case "ModifyImageAttributeInput.ProductCodes":
+		return "ProductCode"
 	case "CpuPerformanceFactorRequest.References":
 		return "Reference"
 	case "DescribeRegionsInput.RegionNames":
@@ -126,6 +179,8 @@ func ec2RequestName(key string) string {
 	case "CreateTagsInput.Resources",
 		"DeleteTagsInput.Resources":
 		return "ResourceId"
+	case "DescribeSnapshotsInput.RestorableByUserIds":
+		return "RestorableBy"
 	case "RequestLaunchTemplateData.SecondaryInterfaces",
 		"RunInstancesInput.SecondaryInterfaces":
 		return "SecondaryInterface"
@@ -139,6 +194,8 @@ func ec2RequestName(key string) string {
 		return "SecurityGroupId"
 	case "ModifyLaunchTemplateInput.DefaultVersion":
 		return "SetDefaultVersion"
+	case "DescribeSnapshotsInput.SnapshotIds":
+		return "SnapshotId"
 	case "DescribeSubnetsInput.SubnetIds":
 		return "SubnetId"
 	case "CreateTagsInput.Tags",
@@ -146,13 +203,30 @@ func ec2RequestName(key string) string {
 		"LaunchTemplateTagSpecificationRequest.Tags",
 		"TagSpecification.Tags":
 		return "Tag"
-	case "CreateLaunchTemplateInput.TagSpecifications",
+	case "AuthorizeSecurityGroupIngressInput.TagSpecifications",
+		"CopyImageInput.TagSpecifications",
+		"CopySnapshotInput.TagSpecifications",
+		"CreateImageInput.TagSpecifications",
+		"CreateKeyPairInput.TagSpecifications",
+		"CreateLaunchTemplateInput.TagSpecifications",
+		"CreateSecurityGroupInput.TagSpecifications",
+		"CreateSnapshotInput.TagSpecifications",
+		"CreateVolumeInput.TagSpecifications",
+		"ImportKeyPairInput.TagSpecifications",
 		"RegisterImageInput.TagSpecifications",
 		"RequestLaunchTemplateData.TagSpecifications",
 		"RunInstancesInput.TagSpecifications":
 		return "TagSpecification"
+	case "ModifyImageAttributeInput.UserGroups",
+		"ModifySnapshotAttributeInput.GroupNames":
+		return "UserGroup"
+	case "ModifyImageAttributeInput.UserIds",
+		"ModifySnapshotAttributeInput.UserIds":
+		return "UserId"
 	case "Filter.Values":
 		return "Value"
+	case "DescribeVolumesInput.VolumeIds":
+		return "VolumeId"
 	case "DescribeVpcsInput.VpcIds":
 		return "VpcId"
 	case "DescribeAvailabilityZonesInput.ZoneIds":
@@ -180,15 +254,21 @@ func ec2AnswerName(key string) string {
 		return "acceleratorTypeSet"
 	case "InstanceRequirements.AllowedInstanceTypes":
 		return "allowedInstanceTypeSet"
+	case "CreateVolumeOutput.Attachments",
+		"Volume.Attachments":
+		return "attachmentSet"
 	case "DescribeAvailabilityZonesOutput.AvailabilityZones":
 		return "availabilityZoneInfo"
-	case "Image.BlockDeviceMappings",
+	case "DescribeImageAttributeOutput.BlockDeviceMappings",
+		"Image.BlockDeviceMappings",
 		"Instance.BlockDeviceMappings":
 		return "blockDeviceMapping"
 	case "ResponseLaunchTemplateData.BlockDeviceMappings":
 		return "blockDeviceMappingSet"
 	case "InstanceRequirements.CpuManufacturers":
 		return "cpuManufacturerSet"
+	case "DescribeSnapshotAttributeOutput.CreateVolumePermissions":
+		return "createVolumePermission"
 	case "DeregisterImageOutput.DeleteSnapshotResults":
 		return "deleteSnapshotResultSet"
 	case "Instance.PublicDnsName":
@@ -253,6 +333,12 @@ func ec2AnswerName(key string) string {
 		return "ipv6PrefixSet"
 	case "Image.Public":
 		return "isPublic"
+	case "DescribeImageAttributeOutput.KernelId":
+		return "kernel"
+	case "DescribeKeyPairsOutput.KeyPairs":
+		return "keySet"
+	case "DescribeImageAttributeOutput.LaunchPermissions":
+		return "launchPermission"
 	case "DescribeLaunchTemplateVersionsOutput.LaunchTemplateVersions":
 		return "launchTemplateVersionSet"
 	case "Instance.Licenses",
@@ -273,6 +359,8 @@ func ec2AnswerName(key string) string {
 		return "privateIpAddressesSet"
 	case "ProductCode.ProductCodeId":
 		return "productCode"
+	case "DescribeImageAttributeOutput.RamdiskId":
+		return "ramdisk"
 	case "Instance.StateTransitionReason":
 		return "reason"
 	case "CpuPerformanceFactor.References":
@@ -290,8 +378,23 @@ func ec2AnswerName(key string) string {
 		return "securityGroupIdSet"
 	case "DescribeSecurityGroupsOutput.SecurityGroups":
 		return "securityGroupInfo"
+	case "AuthorizeSecurityGroupIngressOutput.SecurityGroupRules":
+		return "securityGroupRuleSet"
 	case "ResponseLaunchTemplateData.SecurityGroups":
 		return "securityGroupSet"
+	case "DescribeSnapshotsOutput.Snapshots":
+		return "snapshotSet"
+	case "AttachVolumeOutput.State",
+		"CreateSnapshotOutput.State",
+		"CreateVolumeOutput.State",
+		"DetachVolumeOutput.State",
+		"Snapshot.State",
+		"Volume.State",
+		"VolumeAttachment.State":
+		return "status"
+	case "CreateSnapshotOutput.StateMessage",
+		"Snapshot.StateMessage":
+		return "statusMessage"
 	case "AvailabilityZone.SubGeography":
 		return "subGeographySet"
 	case "DescribeSubnetsOutput.Subnets":
@@ -300,13 +403,23 @@ func ec2AnswerName(key string) string {
 		return "successfullyDeletedLaunchTemplateVersionSet"
 	case "InstanceTypeSpecification.SupportedInstanceTypes":
 		return "supportedInstanceTypeSet"
-	case "DescribeTagsOutput.Tags",
+	case "CopySnapshotOutput.Tags",
+		"CreateKeyPairOutput.Tags",
+		"CreateSecurityGroupOutput.Tags",
+		"CreateSnapshotOutput.Tags",
+		"CreateVolumeOutput.Tags",
+		"DescribeTagsOutput.Tags",
 		"Image.Tags",
+		"ImportKeyPairOutput.Tags",
 		"Instance.Tags",
+		"KeyPairInfo.Tags",
 		"LaunchTemplate.Tags",
 		"LaunchTemplateTagSpecification.Tags",
 		"SecurityGroup.Tags",
+		"SecurityGroupRule.Tags",
+		"Snapshot.Tags",
 		"Subnet.Tags",
+		"Volume.Tags",
 		"Vpc.Tags",
 		"VpcEncryptionControl.Tags":
 		return "tagSet"
@@ -318,6 +431,8 @@ func ec2AnswerName(key string) string {
 		return "unsuccessfullyDeletedLaunchTemplateVersionSet"
 	case "InstanceTypeSpecification.UnsupportedInstanceTypes":
 		return "unsupportedInstanceTypeSet"
+	case "DescribeVolumesOutput.Volumes":
+		return "volumeSet"
 	case "DescribeVpcsOutput.Vpcs":
 		return "vpcSet"
 	case "AvailabilityZone.State":

@@ -215,6 +215,10 @@ func (c *claim) readPayload(r *http.Request) error {
 		if err != nil {
 			return err
 		}
+		if c.Service == "ebs" && r.Header.Get("X-Amz-Content-Sha256") == UnsignedPayload {
+			c.PayloadHash = UnsignedPayload // blocks have a checksum of their own
+			return nil
+		}
 		sum := sha256.Sum256(body)
 		c.PayloadHash = hex.EncodeToString(sum[:])
 		return nil

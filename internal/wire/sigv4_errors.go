@@ -17,7 +17,7 @@ func wordsOf(service string) *signatureErrors {
 	switch service {
 	case "s3":
 		return s3SignatureErrors()
-	case "ssm", "kms":
+	case "ssm", "kms", "ebs":
 		return jsonSignatureErrors()
 	}
 	return querySignatureErrors()

@@ -45,10 +45,11 @@ func (s *Service) describe(i *instance) types.Instance {
 		Placement:    &types.Placement{AvailabilityZone: aws.String(i.Zone), Tenancy: types.TenancyDefault},
 		Architecture: types.ArchitectureValuesX8664, Hypervisor: types.HypervisorTypeXen,
 		VirtualizationType: types.VirtualizationTypeHvm,
-		RootDeviceType:     types.DeviceTypeEbs, RootDeviceName: aws.String("/dev/xvda"),
+		RootDeviceType:     types.DeviceTypeEbs, RootDeviceName: aws.String(defaultRoot),
 		EbsOptimized:   aws.Bool(aws.ToBool(i.Data.EbsOptimized)),
 		Monitoring:     &types.Monitoring{State: types.MonitoringStateDisabled},
 		PrivateDnsName: aws.String(""), PublicDnsName: aws.String(""),
+		EnaSupport: aws.Bool(i.Ena), SriovNetSupport: optional(i.Sriov),
 	}
 	if profile := i.Data.IamInstanceProfile; profile != nil {
 		arn := aws.ToString(profile.Arn)
@@ -67,7 +68,18 @@ func (s *Service) describe(i *instance) types.Instance {
 	described.PrivateIpAddress = aws.String(i.Address)
 	described.PrivateDnsName = aws.String(hostName(i.Address, s.options.Region))
 	described.SubnetId, described.VpcId = aws.String(i.Subnet), aws.String(vpcID)
-	described.SecurityGroups = []types.GroupIdentifier{{GroupId: aws.String(groupID), GroupName: aws.String("default")}}
+	described.PublicIpAddress = described.PrivateIpAddress
+	described.SecurityGroups, _ = s.groupsOf(&i.Data) // one that was deleted is left out with all
+	for _, v := range s.volumesOf(i.ID) {
+		if v.Root {
+			described.RootDeviceName = aws.String(v.Device)
+		}
+		described.BlockDeviceMappings = append(described.BlockDeviceMappings, types.InstanceBlockDeviceMapping{
+			DeviceName: aws.String(v.Device), Ebs: &types.EbsInstanceBlockDevice{
+				VolumeId: aws.String(v.ID), AttachTime: aws.Time(v.Attached), DeleteOnTermination: aws.Bool(v.Temporary), Status: types.AttachmentStatusAttached,
+			},
+		})
+	}
 	return described
 }
 
@@ -115,9 +127,21 @@ func (s *Service) instanceAttributes(i *instance) attributes {
 		"key-name":            {aws.ToString(i.Data.KeyName)},
 		"launch-time":         {i.Launched.Format(timeLayout)},
 		"owner-id":            {s.options.Account},
-		"instance.group-id":   {groupID},
-		"instance.group-name": {"default"},
+		"instance.group-id":   nil,
+		"instance.group-name": nil,
 		"private-dns-name":    {hostName(i.Address, s.options.Region)},
+		"ip-address":          {i.Address},
+
+		"block-device-mapping.volume-id": nil, "block-device-mapping.device-name": nil,
+	}
+	groups, _ := s.groupsOf(&i.Data)
+	for _, g := range groups {
+		a["instance.group-id"] = append(a["instance.group-id"], *g.GroupId)
+		a["instance.group-name"] = append(a["instance.group-name"], *g.GroupName)
+	}
+	for _, v := range s.volumesOf(i.ID) {
+		a["block-device-mapping.volume-id"] = append(a["block-device-mapping.volume-id"], v.ID)
+		a["block-device-mapping.device-name"] = append(a["block-device-mapping.device-name"], v.Device)
 	}
 	return a.withTags(s.state.Tags[i.ID])
 }

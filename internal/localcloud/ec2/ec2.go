@@ -18,6 +18,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 
+	"github.com/wpbake/wpbake/internal/localcloud/blocks"
 	"github.com/wpbake/wpbake/internal/wire"
 )
 
@@ -37,6 +38,9 @@ type Machine struct {
 	UserData []byte   // decoded
 	Dir      string   // its own directory, "" when the cloud keeps nothing on disk
 	Environ  []string // what user data needs besides the runner's own variables
+
+	Root  io.Reader // what its image put on its disk, for the first start; nil for nothing
+	Disks []Disk    // its volumes besides the root
 }
 
 // Process is a running instance.
@@ -76,6 +80,9 @@ type Options struct {
 	Runner          Runner                        // nil refuses to launch
 	Metadata        Metadata                      // nil serves none
 	Parameters      Parameters                    // nil refuses "resolve:ssm:"
+	Blocks          *blocks.Store                 // of snapshots; nil keeps them in memory
+	VolumeDir       string                        // holds a file for each volume; "" for none
+	Logins          Logins                        // nil lets nobody in
 	Speed           float64                       // 0 means 1
 	Lag             time.Duration
 	Changed         func() // called after each change; may be nil
@@ -102,6 +109,8 @@ type Service struct {
 	machines map[string]*machine  // by instance id; those that have a process, or soon will
 	shortage *shortage
 	lag      time.Duration
+	slow     time.Duration  // how long a snapshot takes after it was read
+	reading  sync.WaitGroup // of volumes, for snapshots
 }
 
 // state is what survives a restart.
@@ -112,10 +121,33 @@ type state struct {
 	Tokens    map[string]token
 	Tags      map[string]map[string]string // by resource, then key
 	Addresses int                          // how many were given out
+
+	Snapshots    []*snapshot
+	Volumes      []*volume
+	KeyPairs     []*keyPair
+	Groups       []*securityGroup
+	Deregistered map[string]time.Time // images
+	Encrypts     bool                 // volumes and snapshots unless told otherwise
+}
+
+// complete makes what a state of an earlier version lacks.
+func (s *state) complete() {
+	if s.Tokens == nil {
+		s.Tokens = map[string]token{}
+	}
+	if s.Tags == nil {
+		s.Tags = map[string]map[string]string{}
+	}
+	if s.Deregistered == nil {
+		s.Deregistered = map[string]time.Time{}
+	}
 }
 
 // New makes a service that has the seeded images and network.
 func New(o Options) *Service {
+	if o.Blocks == nil {
+		o.Blocks = blocks.InMemory()
+	}
 	if o.Changed == nil {
 		o.Changed = func() {}
 	}
@@ -123,7 +155,8 @@ func New(o Options) *Service {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Service{options: o, byID: map[string]*instance{}, machines: map[string]*machine{}, lag: o.Lag}
-	s.state = state{Tokens: map[string]token{}, Tags: map[string]map[string]string{}, Images: seededImages()}
+	s.state.Images = seededImages()
+	s.state.complete()
 	return s
 }
 
@@ -151,11 +184,42 @@ func (s *Service) Actions() wire.Actions {
 		"RegisterImage":                  wire.Handle(s.registerImage),
 		"DescribeImages":                 wire.Handle(s.describeImages),
 		"DeregisterImage":                wire.Handle(s.deregisterImage),
+		"CopyImage":                      wire.Handle(s.copyImage),
+		"CreateImage":                    wire.Handle(s.createImage),
+		"ModifyImageAttribute":           wire.Handle(s.modifyImageAttribute),
+		"DescribeImageAttribute":         wire.Handle(s.describeImageAttribute),
+		"EnableImageDeprecation":         wire.Handle(s.enableImageDeprecation),
+		"DisableImageDeprecation":        wire.Handle(s.disableImageDeprecation),
+		"ModifyInstanceAttribute":        wire.Handle(s.modifyInstanceAttribute),
+		"CreateKeyPair":                  wire.Handle(s.createKeyPair),
+		"ImportKeyPair":                  wire.Handle(s.importKeyPair),
+		"DeleteKeyPair":                  wire.Handle(s.deleteKeyPair),
+		"DescribeKeyPairs":               wire.Handle(s.describeKeyPairs),
+		"CreateSecurityGroup":            wire.Handle(s.createSecurityGroup),
+		"DeleteSecurityGroup":            wire.Handle(s.deleteSecurityGroup),
+		"AuthorizeSecurityGroupIngress":  wire.Handle(s.authorizeSecurityGroupIngress),
+		"CreateSnapshot":                 wire.Handle(s.createSnapshot),
+		"CopySnapshot":                   wire.Handle(s.copySnapshot),
+		"DeleteSnapshot":                 wire.Handle(s.deleteSnapshot),
+		"DescribeSnapshots":              wire.Handle(s.describeSnapshots),
+		"ModifySnapshotAttribute":        wire.Handle(s.modifySnapshotAttribute),
+		"DescribeSnapshotAttribute":      wire.Handle(s.describeSnapshotAttribute),
+		"CreateVolume":                   wire.Handle(s.createVolume),
+		"DeleteVolume":                   wire.Handle(s.deleteVolume),
+		"DescribeVolumes":                wire.Handle(s.describeVolumes),
+		"AttachVolume":                   wire.Handle(s.attachVolume),
+		"DetachVolume":                   wire.Handle(s.detachVolume),
+		"GetEbsEncryptionByDefault":      wire.Handle(s.getEbsEncryptionByDefault),
+		"EnableEbsEncryptionByDefault":   wire.Handle(s.enableEbsEncryptionByDefault),
+		"DisableEbsEncryptionByDefault":  wire.Handle(s.disableEbsEncryptionByDefault),
 		"DescribeSubnets":                wire.Handle(s.describeSubnets),
 		"DescribeVpcs":                   wire.Handle(s.describeVpcs),
 		"DescribeSecurityGroups":         wire.Handle(s.describeSecurityGroups),
 		"DescribeAvailabilityZones":      wire.Handle(s.describeAvailabilityZones),
 		"DescribeRegions":                wire.Handle(s.describeRegions),
+
+		"EnableImageDeregistrationProtection":  wire.Handle(s.enableDeregistrationProtection),
+		"DisableImageDeregistrationProtection": wire.Handle(s.disableDeregistrationProtection),
 	}
 }
 
@@ -174,12 +238,7 @@ func (s *Service) Restore(snapshot []byte) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if restored.Tokens == nil {
-		restored.Tokens = map[string]token{}
-	}
-	if restored.Tags == nil {
-		restored.Tags = map[string]map[string]string{}
-	}
+	restored.complete()
 	s.state, s.byID = restored, map[string]*instance{}
 	for _, i := range restored.Instances {
 		s.byID[i.ID] = i
@@ -193,6 +252,14 @@ func (s *Service) SetLag(lag time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.lag = lag
+}
+
+// SetSlow makes snapshots take so long from when their content is read until
+// they are completed.
+func (s *Service) SetSlow(slow time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.slow = slow
 }
 
 // visible needs the mutex. What was there from the start is always visible,

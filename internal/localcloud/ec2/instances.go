@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"path"
@@ -38,14 +39,18 @@ type instance struct {
 	ReasonCode, Reason           string
 	Launched, Ended              time.Time
 	Console                      []byte // once it has gone
+	Key                          string // who may log in, as in authorized_keys
+	Ena                          bool
+	Sriov                        string
 }
 
 // machine is an instance that runs.
 type machine struct {
-	started  chan struct{} // closed once Start has returned
-	process  Process       // nil until then, and when Start failed
-	metadata interface{ Close() error }
-	halting  bool // somebody asked for its end
+	started chan struct{} // closed once Start has returned
+	process Process       // nil until then, and when Start failed
+	servers []io.Closer   // of its metadata and its logins
+	login   *Login        // nil when nobody can log in
+	halting bool          // somebody asked for its end
 }
 
 // instance finds one; it needs the mutex.
@@ -147,10 +152,8 @@ func (s *Service) nextAddress() (string, error) {
 	return "", wire.Errorf("InsufficientFreeAddressesInSubnet", "There are not enough free addresses in the subnet.")
 }
 
-// boot starts an instance in the background; it needs the mutex.
-func (s *Service) boot(ctx context.Context, i *instance) {
-	m := &machine{started: make(chan struct{})}
-	s.machines[i.ID] = m
+// specOf is an instance as its Runner knows it; it needs the mutex.
+func (s *Service) specOf(i *instance) Machine {
 	spec := Machine{
 		ID: i.ID, Address: i.Address, Type: string(i.Data.InstanceType), ImageID: *i.Data.ImageId,
 		UserData: i.UserData,
@@ -161,6 +164,15 @@ func (s *Service) boot(ctx context.Context, i *instance) {
 	if s.options.Dir != "" {
 		spec.Dir = filepath.Join(s.options.Dir, i.ID)
 	}
+	return spec
+}
+
+// boot starts an instance in the background; it needs the mutex.
+func (s *Service) boot(ctx context.Context, i *instance) {
+	m := &machine{started: make(chan struct{}), login: s.loginOf(i)}
+	s.machines[i.ID] = m
+	spec := s.specOf(i)
+	spec.Root = s.rootOf(i.ID)
 	go s.start(context.WithoutCancel(ctx), m, spec)
 }
 
@@ -173,7 +185,7 @@ func (s *Service) start(ctx context.Context, m *machine, spec Machine) {
 	switch {
 	case err != nil:
 		s.options.Log.Error("starting instance", "instance", spec.ID, "error", err)
-		i.end("Server.InternalError", "Server.InternalError: Internal error on launch: "+err.Error())
+		s.ended(i, "Server.InternalError", "Server.InternalError: Internal error on launch: "+err.Error())
 		delete(s.machines, spec.ID)
 	case i.State == types.InstanceStateNamePending:
 		i.State = types.InstanceStateNameRunning
@@ -182,7 +194,7 @@ func (s *Service) start(ctx context.Context, m *machine, spec Machine) {
 	s.mu.Unlock()
 	s.options.Changed()
 	if err != nil {
-		m.closeMetadata()
+		m.closeServers()
 		s.discard(spec.ID)
 		return
 	}
@@ -196,14 +208,22 @@ func (s *Service) open(ctx context.Context, m *machine, spec Machine) (Process, 
 		if err != nil {
 			return nil, err
 		}
-		m.metadata = metadata
+		m.servers = append(m.servers, metadata)
 	}
-	return s.options.Runner.Start(ctx, spec)
+	var err error
+	if spec.Disks, err = s.disksOf(spec.ID); err != nil {
+		return nil, err
+	}
+	process, err := s.options.Runner.Start(ctx, spec)
+	if err == nil {
+		s.letIn(m, process)
+	}
+	return process, err
 }
 
-func (m *machine) closeMetadata() {
-	if m.metadata != nil {
-		_ = m.metadata.Close() // a listener that is closed is closed
+func (m *machine) closeServers() {
+	for _, server := range m.servers {
+		_ = server.Close() // a listener that is closed is closed
 	}
 }
 
@@ -215,12 +235,15 @@ func (s *Service) gone(m *machine, id string) {
 		s.options.Log.Warn("instance ended by itself", "instance", id)
 		i := s.known(id)
 		i.Console = tail(m.process.Console())
-		i.end("Client.InstanceInitiatedShutdown", "Client.InstanceInitiatedShutdown: Instance initiated shutdown")
 		delete(s.machines, id)
 	}
 	s.mu.Unlock()
 	if !expected {
-		m.closeMetadata()
+		m.closeServers()
+		s.keepRoot(context.Background(), id)
+		s.mu.Lock()
+		s.ended(s.known(id), "Client.InstanceInitiatedShutdown", "Client.InstanceInitiatedShutdown: Instance initiated shutdown")
+		s.mu.Unlock()
 		s.discard(id)
 		s.options.Changed()
 	}
@@ -236,16 +259,22 @@ func (s *Service) discard(id string) {
 	}
 }
 
-func (i *instance) end(code, reason string) {
+// ended needs the mutex.
+func (s *Service) ended(i *instance, code, reason string) {
 	i.State, i.ReasonCode, i.Reason = types.InstanceStateNameTerminated, code, reason
 	i.Ended = time.Now().UTC()
+	s.releaseVolumes(i.ID)
 }
 
 // halt ends a machine and leaves the instance in its final state. The machine
 // must be marked as halting.
 func (s *Service) halt(ctx context.Context, m *machine, id string, final types.InstanceStateName) {
-	if s.stop(ctx, m, id) && final == types.InstanceStateNameTerminated {
-		s.discard(id)
+	clean := s.stop(ctx, m, id)
+	if final == types.InstanceStateNameTerminated {
+		s.keepRoot(ctx, id)
+		if clean {
+			s.discard(id)
+		}
 	}
 	s.mu.Lock()
 	if i := s.known(id); i != nil {
@@ -254,6 +283,9 @@ func (s *Service) halt(ctx context.Context, m *machine, id string, final types.I
 		}
 		i.State = final
 		i.Ended = time.Now().UTC()
+		if final == types.InstanceStateNameTerminated {
+			s.releaseVolumes(id)
+		}
 	}
 	if s.machines[id] == m {
 		delete(s.machines, id)
@@ -266,7 +298,7 @@ func (s *Service) halt(ctx context.Context, m *machine, id string, final types.I
 // nothing of it remained.
 func (s *Service) stop(ctx context.Context, m *machine, id string) bool {
 	<-m.started
-	defer m.closeMetadata()
+	defer m.closeServers()
 	if m.process == nil {
 		return true
 	}
@@ -307,7 +339,7 @@ func (s *Service) terminate(ctx context.Context, i *instance) {
 	i.ReasonCode, i.Reason = "Client.UserInitiatedShutdown", "Client.UserInitiatedShutdown: User initiated shutdown"
 	m, running := s.machines[i.ID]
 	if !running {
-		i.end(i.ReasonCode, i.Reason)
+		s.ended(i, i.ReasonCode, i.Reason)
 		return
 	}
 	i.State = types.InstanceStateNameShuttingDown
@@ -337,12 +369,17 @@ func (s *Service) Kill(id string) error {
 func (s *Service) Resume(ctx context.Context) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for _, one := range s.state.Snapshots {
+		if one.State == types.SnapshotStatePending && one.Completes.IsZero() && !one.Direct {
+			one.State, one.Message = types.SnapshotStateError, "The local cloud ended while the volume was read."
+		}
+	}
 	for _, i := range s.state.Instances {
 		switch i.State {
 		case types.InstanceStateNamePending, types.InstanceStateNameRunning:
 			s.resume(ctx, i)
 		case types.InstanceStateNameShuttingDown:
-			i.end(i.ReasonCode, i.Reason)
+			s.ended(i, i.ReasonCode, i.Reason)
 		case types.InstanceStateNameStopping:
 			i.State = types.InstanceStateNameStopped
 		}
@@ -354,13 +391,13 @@ func (s *Service) resume(ctx context.Context, i *instance) {
 		return // launched already since this cloud started
 	}
 	if s.options.Runner == nil {
-		i.end("Server.InternalError", "Server.InternalError: This local cloud was started without a runner of instances")
+		s.ended(i, "Server.InternalError", "Server.InternalError: This local cloud was started without a runner of instances")
 		return
 	}
 	if !strings.HasPrefix(i.Address, fmt.Sprintf("127.%d.", s.options.Network)) {
 		address, err := s.nextAddress()
 		if err != nil {
-			i.end("Server.InternalError", err.Error())
+			s.ended(i, "Server.InternalError", err.Error())
 			return
 		}
 		i.Address = address
@@ -381,4 +418,5 @@ func (s *Service) Halt(ctx context.Context) {
 	}
 	s.mu.Unlock()
 	halting.Wait()
+	s.reading.Wait()
 }

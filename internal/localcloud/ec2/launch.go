@@ -29,6 +29,8 @@ type plan struct {
 	tags                map[string]string
 	userData            []byte
 	clientToken         string
+	devices             []device
+	volumeTags          map[string]string
 	reservation, source string // source is the template's id, "" for none
 }
 
@@ -111,11 +113,12 @@ func (s *Service) planFrom(ref templateRef, name string) (plan, error) {
 	if err != nil {
 		return plan{}, err
 	}
-	p := plan{data: *copied(&v.Data), source: t.ID, tags: map[string]string{}}
+	p := plan{data: *copied(&v.Data), source: t.ID, tags: map[string]string{}, volumeTags: map[string]string{}}
 	for _, specification := range v.Data.TagSpecifications {
-		if specification.ResourceType == types.ResourceTypeInstance {
-			for _, tag := range specification.Tags {
-				p.tags[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
+		into := map[types.ResourceType]map[string]string{types.ResourceTypeInstance: p.tags, types.ResourceTypeVolume: p.volumeTags}[specification.ResourceType]
+		for _, tag := range specification.Tags {
+			if into != nil {
+				into[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
 			}
 		}
 	}
@@ -148,10 +151,17 @@ func (s *Service) complete(p *plan) error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.image(image); err != nil {
+	from, err := s.image(image)
+	if err != nil {
 		return err
 	}
+	if state, _ := s.stateOf(from); state != types.ImageStateAvailable {
+		return wire.Errorf("InvalidAMIID.Unavailable", "The image ID '%s' is not available: it is %s", image, state)
+	}
 	p.data.ImageId = &image
+	if err := s.completeParts(p, from); err != nil {
+		return err
+	}
 	p.data.InstanceType = cmp.Or(p.data.InstanceType, defaultType)
 	if !regexp.MustCompile(`^[a-z][a-z0-9-]*\.[a-z0-9-]+$`).MatchString(string(p.data.InstanceType)) {
 		return wire.Errorf("InvalidParameterValue", "Invalid value '%s' for InstanceType.", p.data.InstanceType)
@@ -169,6 +179,22 @@ func (s *Service) complete(p *plan) error {
 	}
 	p.reservation = newID("r")
 	return s.checkCapacity(p)
+}
+
+// completeParts finds what a launch names besides its image; it needs the mutex.
+func (s *Service) completeParts(p *plan, from *image) (err error) {
+	if name := aws.ToString(p.data.KeyName); name != "" {
+		if _, err := s.keyPairNamed(name); err != nil {
+			return err
+		}
+	}
+	if _, err := s.groupsOf(&p.data); err != nil {
+		return err
+	}
+	if p.devices, err = devicesOf(&from.Data, p.data.BlockDeviceMappings); err != nil {
+		return err
+	}
+	return s.checkDevices(p.devices)
 }
 
 // checkReadableTags refuses keys that the metadata service could not show.
@@ -215,6 +241,9 @@ func (s *Service) launch(ctx context.Context, p plan, count int) ([]*instance, e
 		s.state.Instances = append(s.state.Instances, i)
 		s.byID[i.ID] = i
 		s.addTags(i.ID, p.tags)
+		if err := s.addDevices(i, p); err != nil {
+			return nil, err
+		}
 		launched = append(launched, i)
 		s.boot(ctx, i)
 	}
@@ -245,7 +274,7 @@ func (s *Service) run(ctx context.Context, in *ec2.RunInstancesInput) (*ec2.RunI
 	if made != nil {
 		return s.launched(made[0]), nil
 	}
-	p := plan{tags: map[string]string{}}
+	p := plan{tags: map[string]string{}, volumeTags: map[string]string{}}
 	if from := in.LaunchTemplate; from != nil {
 		ref, err := refOf(from.LaunchTemplateId, from.LaunchTemplateName)
 		if err != nil {
@@ -260,6 +289,11 @@ func (s *Service) run(ctx context.Context, in *ec2.RunInstancesInput) (*ec2.RunI
 		return nil, err
 	}
 	maps.Copy(p.tags, tags)
+	volumeTags, err := specifiedTags(in.TagSpecifications, types.ResourceTypeVolume)
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(p.volumeTags, volumeTags)
 	overwrite(reflect.ValueOf(&p.data).Elem(), reflect.ValueOf(in).Elem())
 	p.readPlace()
 	p.subnet, p.clientToken = cmp.Or(aws.ToString(in.SubnetId), p.subnet), aws.ToString(in.ClientToken)

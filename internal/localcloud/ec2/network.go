@@ -56,7 +56,7 @@ func (s *Service) SubnetZone(id string) string {
 
 // checkNetwork finds one of the fixed resources.
 func (s *Service) checkNetwork(id string) error {
-	known := []string{vpcID, groupID}
+	known := []string{vpcID}
 	for _, letter := range zones {
 		known = append(known, subnetID(letter))
 	}
@@ -130,27 +130,6 @@ func (s *Service) describeVpcs(_ context.Context, in *ec2.DescribeVpcsInput) (*e
 	return &ec2.DescribeVpcsOutput{Vpcs: kept}, err
 }
 
-func (s *Service) describeSecurityGroups(_ context.Context, in *ec2.DescribeSecurityGroupsInput) (*ec2.DescribeSecurityGroupsOutput, error) {
-	if err := refuseDryRun(in.DryRun); err != nil {
-		return nil, err
-	}
-	if n := slices.IndexFunc(in.GroupIds, func(id string) bool { return id != groupID }); n >= 0 {
-		return nil, wire.Errorf("InvalidGroup.NotFound", "The security group '%s' does not exist", in.GroupIds[n])
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	all := []types.SecurityGroup{{
-		GroupId: aws.String(groupID), GroupName: aws.String("default"), Description: aws.String("default VPC security group"),
-		VpcId: aws.String(vpcID), OwnerId: aws.String(s.options.Account), Tags: s.tagsOf(groupID),
-	}}
-	kept, err := selected(all, in.Filters, func(one types.SecurityGroup) attributes {
-		return attributes{
-			"group-id": {*one.GroupId}, "group-name": {*one.GroupName}, "vpc-id": {*one.VpcId}, "owner-id": {*one.OwnerId},
-		}.withTags(s.state.Tags[groupID])
-	})
-	return &ec2.DescribeSecurityGroupsOutput{SecurityGroups: kept}, err
-}
-
 func (s *Service) describeAvailabilityZones(_ context.Context, in *ec2.DescribeAvailabilityZonesInput) (*ec2.DescribeAvailabilityZonesOutput, error) {
 	if err := refuseDryRun(in.DryRun); err != nil {
 		return nil, err
@@ -176,15 +155,25 @@ func (s *Service) describeAvailabilityZones(_ context.Context, in *ec2.DescribeA
 	return &ec2.DescribeAvailabilityZonesOutput{AvailabilityZones: kept}, err
 }
 
+// describeRegions tells the home region and those to which images and
+// snapshots can be copied.
 func (s *Service) describeRegions(_ context.Context, in *ec2.DescribeRegionsInput) (*ec2.DescribeRegionsOutput, error) {
 	if err := refuseDryRun(in.DryRun); err != nil {
 		return nil, err
 	}
-	if n := slices.IndexFunc(in.RegionNames, func(name string) bool { return name != s.options.Region }); n >= 0 {
+	names := []string{"eu-central-1", "eu-west-1", "us-east-1", "us-west-2", s.options.Region}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	if n := slices.IndexFunc(in.RegionNames, func(name string) bool { return !slices.Contains(names, name) }); n >= 0 {
 		return nil, wire.Errorf("InvalidParameterValue", "Invalid region: [%s]", in.RegionNames[n])
 	}
-	return &ec2.DescribeRegionsOutput{Regions: []types.Region{{
-		RegionName: aws.String(s.options.Region), Endpoint: aws.String("ec2." + s.options.Region + ".amazonaws.com"),
-		OptInStatus: aws.String("opt-in-not-required"),
-	}}}, nil
+	out := &ec2.DescribeRegionsOutput{}
+	for _, name := range names {
+		if len(in.RegionNames) == 0 || slices.Contains(in.RegionNames, name) {
+			out.Regions = append(out.Regions, types.Region{
+				RegionName: aws.String(name), Endpoint: aws.String("ec2." + name + ".amazonaws.com"), OptInStatus: aws.String("opt-in-not-required"),
+			})
+		}
+	}
+	return out, nil
 }

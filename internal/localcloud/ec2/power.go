@@ -102,6 +102,12 @@ func (s *Service) rebootInstances(ctx context.Context, in *ec2.RebootInstancesIn
 
 func (s *Service) reboot(ctx context.Context, m *machine, id string) {
 	_ = s.stop(ctx, m, id) // what remains is there for the next start to find
+	s.bootAgain(ctx, m, id)
+}
+
+// bootAgain starts an instance whose machine was stopped without changing its
+// state.
+func (s *Service) bootAgain(ctx context.Context, m *machine, id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	i := s.known(id)
@@ -111,6 +117,6 @@ func (s *Service) reboot(ctx context.Context, m *machine, id string) {
 		s.boot(ctx, i)
 	default: // terminated or stopped in the meantime
 		delete(s.machines, id)
-		i.end(i.ReasonCode, i.Reason)
+		s.ended(i, i.ReasonCode, i.Reason)
 	}
 }

@@ -89,7 +89,7 @@ func TestImages(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = launch(t, client, func(in *ec2.RunInstancesInput) { in.ImageId = made.ImageId })
-		wantCode(t, err, "InvalidAMIID.NotFound")
+		wantCode(t, err, "InvalidAMIID.Unavailable")
 	})
 }
 

@@ -156,14 +156,30 @@ func (s *Service) resourceType(id string) (types.ResourceType, error) {
 		_, err = s.template(templateRef{id: id})
 		return types.ResourceTypeLaunchTemplate, err
 	case "ami":
+		if slices.ContainsFunc(s.state.Images, func(one *image) bool { return *one.Data.ImageId == id && s.visible(one.Created) }) {
+			return types.ResourceTypeImage, nil
+		}
 		_, err = s.image(id)
 		return types.ResourceTypeImage, err
+	case "snap":
+		if slices.ContainsFunc(s.state.Snapshots, func(one *snapshot) bool { return one.ID == id && s.visible(one.Started) }) {
+			return types.ResourceTypeSnapshot, nil
+		}
+		_, err = s.snapshot(s.options.Region, id)
+		return types.ResourceTypeSnapshot, err
+	case "vol":
+		_, err = s.volume(id)
+		return types.ResourceTypeVolume, err
+	case "key":
+		_, err = s.keyPairByID(id)
+		return types.ResourceTypeKeyPair, err
 	case "subnet":
 		return types.ResourceTypeSubnet, s.checkNetwork(id)
 	case "vpc":
 		return types.ResourceTypeVpc, s.checkNetwork(id)
 	case "sg":
-		return types.ResourceTypeSecurityGroup, s.checkNetwork(id)
+		_, err = s.findGroup(id, "")
+		return types.ResourceTypeSecurityGroup, err
 	}
 	return "", wire.Errorf("InvalidID", "The ID '%s' is not valid", id)
 }

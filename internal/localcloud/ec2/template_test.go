@@ -22,7 +22,7 @@ func templateData() *types.RequestLaunchTemplateData {
 		UserData:         aws.String(base64.StdEncoding.EncodeToString([]byte("#!/bin/sh\n"))),
 		SecurityGroupIds: []string{groupID},
 		BlockDeviceMappings: []types.LaunchTemplateBlockDeviceMappingRequest{{
-			DeviceName: aws.String("/dev/sdf"), Ebs: &types.LaunchTemplateEbsBlockDeviceRequest{SnapshotId: aws.String("snap-1"), VolumeSize: aws.Int32(8)},
+			DeviceName: aws.String("/dev/sdf"), Ebs: &types.LaunchTemplateEbsBlockDeviceRequest{SnapshotId: aws.String(seededSnapshot), VolumeSize: aws.Int32(8)},
 		}},
 		TagSpecifications: []types.LaunchTemplateTagSpecificationRequest{{
 			ResourceType: types.ResourceTypeInstance, Tags: []types.Tag{{Key: aws.String("Role"), Value: aws.String("web")}},
@@ -98,7 +98,7 @@ func TestTemplateDataIsReadAsItWasWritten(t *testing.T) {
 			ImageId: aws.String(DefaultImage), InstanceType: types.InstanceTypeT3Small, UserData: templateData().UserData,
 			SecurityGroupIds: []string{groupID},
 			BlockDeviceMappings: []types.LaunchTemplateBlockDeviceMapping{{
-				DeviceName: aws.String("/dev/sdf"), Ebs: &types.LaunchTemplateEbsBlockDevice{SnapshotId: aws.String("snap-1"), VolumeSize: aws.Int32(8)},
+				DeviceName: aws.String("/dev/sdf"), Ebs: &types.LaunchTemplateEbsBlockDevice{SnapshotId: aws.String(seededSnapshot), VolumeSize: aws.Int32(8)},
 			}},
 			TagSpecifications: []types.LaunchTemplateTagSpecification{{
 				ResourceType: types.ResourceTypeInstance, Tags: []types.Tag{{Key: aws.String("Role"), Value: aws.String("web")}},
@@ -137,7 +137,7 @@ func TestSourceVersion(t *testing.T) {
 			in.SourceVersion = aws.String("1")
 			in.LaunchTemplateData = &types.RequestLaunchTemplateData{BlockDeviceMappings: templateData().BlockDeviceMappings}
 		})
-		if err != nil || *out.LaunchTemplateVersion.LaunchTemplateData.BlockDeviceMappings[0].Ebs.SnapshotId != "snap-1" {
+		if err != nil || *out.LaunchTemplateVersion.LaunchTemplateData.BlockDeviceMappings[0].Ebs.SnapshotId != seededSnapshot {
 			t.Errorf("a repeated snapshot must stay: %v", err)
 		}
 		out, err = addVersion(t, client, func(in *ec2.CreateLaunchTemplateVersionInput) {
