@@ -184,6 +184,7 @@ func faultKinds() map[string]string {
 		"no-capacity":         "launches find no capacity; target: an instance type",
 		"alarm":               "an alarm goes into ALARM; target: its name",
 		"s3-slow-down":        "S3 answers SlowDown, count times",
+		"slow-snapshot":       "snapshots are completed so many seconds later",
 		"lag":                 "EC2 shows new things so many seconds late",
 		"expired-credentials": "calls are refused as expired; target: an access key",
 		"lost-answer":         "a call is performed and its answer lost; target: an action",

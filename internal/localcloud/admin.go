@@ -77,12 +77,14 @@ func (c *Cloud) inject(f fault) error {
 		return c.ec2.Kill(f.Target)
 	case "lag":
 		c.ec2.SetLag(time.Duration(f.Seconds) * time.Second)
+	case "slow-snapshot":
+		c.ec2.SetSlow(time.Duration(f.Seconds) * time.Second)
 	case "s3-slow-down":
 		c.s3.SlowDown(max(f.Count, 1))
 	case "clear":
 		c.clearFaults()
 	default:
-		return fmt.Errorf("unknown fault %q: there are unhealthy, no-capacity, alarm, s3-slow-down, lag, expired-credentials, lost-answer, throttle, kill, clear", f.Kind)
+		return fmt.Errorf("unknown fault %q: there are unhealthy, no-capacity, alarm, s3-slow-down, slow-snapshot, lag, expired-credentials, lost-answer, throttle, kill, clear", f.Kind)
 	}
 	return nil
 }
@@ -93,5 +95,6 @@ func (c *Cloud) clearFaults() {
 	c.faults.clear()
 	c.ec2.ClearShortage()
 	c.ec2.SetLag(c.options.Lag)
+	c.ec2.SetSlow(0)
 	c.s3.SlowDown(0)
 }

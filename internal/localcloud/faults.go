@@ -139,6 +139,8 @@ func throttled(service string) *wire.Error {
 	switch service {
 	case "ec2":
 		return &wire.Error{Code: "RequestLimitExceeded", Message: "Request limit exceeded.", Status: http.StatusServiceUnavailable}
+	case "ebs":
+		return &wire.Error{Code: "RequestThrottledException", Message: "Rate exceeded", Status: http.StatusBadRequest, Reason: "ACCOUNT_THROTTLED"}
 	case "ssm":
 		return wire.Errorf("ThrottlingException", "Rate exceeded")
 	}

@@ -19,7 +19,9 @@ import (
 	"time"
 
 	"github.com/wpbake/wpbake/internal/localcloud/autoscaling"
+	"github.com/wpbake/wpbake/internal/localcloud/blocks"
 	"github.com/wpbake/wpbake/internal/localcloud/cloudwatch"
+	"github.com/wpbake/wpbake/internal/localcloud/ebs"
 	"github.com/wpbake/wpbake/internal/localcloud/ec2"
 	"github.com/wpbake/wpbake/internal/localcloud/elb"
 	"github.com/wpbake/wpbake/internal/localcloud/imds"
@@ -69,6 +71,7 @@ type Cloud struct {
 	saving   sync.Mutex
 
 	ec2         *ec2.Service
+	ebs         *ebs.Service
 	autoscaling *autoscaling.Service
 	elb         *elb.Service
 	cloudwatch  *cloudwatch.Service
@@ -117,19 +120,22 @@ func (c *Cloud) runOn(instance string) (func(context.Context, string, io.Writer,
 // build makes the services, each with the neighbours it needs.
 func (c *Cloud) build() error {
 	o, touch := c.options, c.touch
+	disks, err := blocks.New(inDir(o.Dir, "snapshots"))
+	if err != nil {
+		return err
+	}
 	c.ssm = ssm.New(ssm.Options{Region: o.Region, Account: o.Account, Changed: touch, Run: c.runOn})
 	c.cloudwatch = cloudwatch.New(cloudwatch.Options{Region: o.Region, Account: o.Account, Changed: touch})
 	machines := ec2.Options{
 		Region: o.Region, Account: o.Account, Network: c.network.number, Runner: o.Runner, Parameters: c.ssm,
 		Speed: o.Speed, Lag: o.Lag, Environ: c.instanceEnviron, Changed: touch, Log: o.Log,
-	}
-	if o.Dir != "" {
-		machines.Dir = filepath.Join(o.Dir, "instances")
+		Dir: inDir(o.Dir, "instances"), VolumeDir: inDir(o.Dir, "volumes"), Blocks: disks,
 	}
 	if !o.NoServe {
 		machines.Metadata = imds.New(imds.Options{Region: o.Region, Account: o.Account, Source: metadata{c}, Log: o.Log})
 	}
 	c.ec2 = ec2.New(machines)
+	c.ebs = ebs.New(c.ec2, c.keys.derive("ebs", "tokens"))
 	c.elb = elb.New(elb.Options{
 		Region: o.Region, Account: o.Account, Addresses: c.ec2, Prober: c.prober(),
 		Speed: o.Speed, NoServe: o.NoServe, Changed: touch, Log: o.Log,
@@ -138,14 +144,18 @@ func (c *Cloud) build() error {
 		Region: o.Region, Account: o.Account, Instances: c.ec2, Targets: c.elb, Alarms: c.cloudwatch,
 		SubnetZone: c.ec2.SubnetZone, Speed: o.Speed, Changed: touch, Log: o.Log,
 	})
-	objects := s3.Options{Region: o.Region, Account: o.Account, Changed: touch}
-	if o.Dir != "" {
-		objects.Dir = filepath.Join(o.Dir, "s3")
-	}
-	var err error
-	c.s3, err = s3.New(objects)
+	c.s3, err = s3.New(s3.Options{Region: o.Region, Account: o.Account, Dir: inDir(o.Dir, "s3"), Changed: touch})
 	c.endpoints = c.route()
 	return err
+}
+
+// inDir is a directory of the cloud's own, "" when it keeps everything in
+// memory.
+func inDir(dir, name string) string {
+	if dir == "" {
+		return ""
+	}
+	return filepath.Join(dir, name)
 }
 
 // Run is the cloud's own life: groups, refreshes and health checks go on until

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/wpbake/wpbake/internal/localcloud/ebs"
 	"github.com/wpbake/wpbake/internal/wire"
 )
 
@@ -27,6 +28,7 @@ func (c *Cloud) route() map[string]endpoint {
 		"sts":                  {query("https://sts.amazonaws.com/doc/2011-06-15/"), c.identityActions()},
 		"ssm":                  {func(*http.Request) wire.Protocol { return wire.JSON{Version: "1.1"} }, c.ssm.Actions()},
 		"monitoring":           {monitoringProtocol, c.cloudwatch.Actions()},
+		"ebs":                  {func(*http.Request) wire.Protocol { return ebs.Protocol{} }, c.ebs.Actions()},
 	}
 	for name, e := range endpoints {
 		e.actions = c.faults.around(name, e.actions)
