@@ -26,6 +26,7 @@ import (
 	"github.com/wpbake/wpbake/internal/localcloud/elb"
 	"github.com/wpbake/wpbake/internal/localcloud/imds"
 	"github.com/wpbake/wpbake/internal/localcloud/s3"
+	"github.com/wpbake/wpbake/internal/localcloud/sshd"
 	"github.com/wpbake/wpbake/internal/localcloud/ssm"
 	"github.com/wpbake/wpbake/internal/wire"
 )
@@ -69,6 +70,7 @@ type Cloud struct {
 	faults   *faults
 	changed  chan struct{} // holds one when there is something to save
 	saving   sync.Mutex
+	sshPort  int // of instances; 0 when nobody can log in
 
 	ec2         *ec2.Service
 	ebs         *ebs.Service
@@ -130,6 +132,10 @@ func (c *Cloud) build() error {
 		Region: o.Region, Account: o.Account, Network: c.network.number, Runner: o.Runner, Parameters: c.ssm,
 		Speed: o.Speed, Lag: o.Lag, Environ: c.instanceEnviron, Changed: touch, Log: o.Log,
 		Dir: inDir(o.Dir, "instances"), VolumeDir: inDir(o.Dir, "volumes"), Blocks: disks,
+	}
+	if !o.NoServe && o.Runner != nil {
+		c.sshPort = c.network.sshPort()
+		machines.Logins = sshd.New(sshd.Options{Port: c.sshPort, Secret: c.keys.derive("ssh", "host keys"), Log: o.Log})
 	}
 	if !o.NoServe {
 		machines.Metadata = imds.New(imds.Options{Region: o.Region, Account: o.Account, Source: metadata{c}, Log: o.Log})

@@ -44,6 +44,17 @@ func reserveNetwork(saved byte, o Options) (*network, error) {
 	return nil, errors.New("reserving loopback addresses for instances: all are taken by other local clouds")
 }
 
+// sshPort is where instances are served by ssh: 22, or 2222 where this user
+// may not have that, or a server of the host's takes it on all addresses.
+func (n *network) sshPort() int {
+	trial, err := net.Listen("tcp", fmt.Sprintf("127.%d.255.254:22", n.number))
+	if err != nil {
+		return 2222
+	}
+	_ = trial.Close()
+	return 22
+}
+
 // Close gives the network back.
 func (n *network) Close() {
 	if n.guard != nil {

@@ -19,6 +19,7 @@ type Status struct {
 	Endpoint      string           `json:"endpoint"`
 	Region        string           `json:"region"`
 	Account       string           `json:"account"`
+	SSHPort       int              `json:"ssh_port,omitempty"` // on each instance's address
 	Groups        []GroupStatus    `json:"groups"`
 	Instances     []InstanceStatus `json:"instances"`
 	Refreshes     []RefreshStatus  `json:"refreshes"` // the newest of each group
@@ -73,7 +74,7 @@ type BalancerStatus struct {
 // Status asks the services what a client would ask them.
 func (c *Cloud) Status(ctx context.Context) (Status, error) {
 	status := Status{
-		PID: os.Getpid(), Endpoint: c.options.Endpoint, Region: c.options.Region, Account: c.options.Account, Faults: c.faults.list(),
+		PID: os.Getpid(), Endpoint: c.options.Endpoint, Region: c.options.Region, Account: c.options.Account, Faults: c.faults.list(), SSHPort: c.sshPort,
 		Groups: []GroupStatus{}, Instances: []InstanceStatus{}, Refreshes: []RefreshStatus{}, LoadBalancers: []BalancerStatus{},
 	}
 	for _, add := range []func(context.Context, *Status) error{c.addGroups, c.addInstances, c.addRefreshes, c.addBalancers} {

@@ -101,7 +101,7 @@ func (s *Service) createSecurityGroup(_ context.Context, in *ec2.CreateSecurityG
 	switch {
 	case g.Name == "" || g.Description == "":
 		return nil, wire.Errorf("MissingParameter", "The request must contain the parameters GroupName and GroupDescription")
-	case in.VpcId != nil && *in.VpcId != vpcID:
+	case aws.ToString(in.VpcId) != "" && *in.VpcId != vpcID: // clients send an empty one
 		return nil, wire.Errorf("InvalidVpcID.NotFound", "The vpc ID '%s' does not exist", *in.VpcId)
 	}
 	s.mu.Lock()

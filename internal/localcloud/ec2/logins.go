@@ -23,7 +23,7 @@ type Login struct {
 type Commander interface {
 	// Command runs a command, or a shell when it names none, until it ends, and
 	// returns its exit status. When ctx ends, the command and what it has
-	// started are killed.
+	// started are killed; writes to c's outputs must fail soon after that.
 	Command(ctx context.Context, c Command) (status int, err error)
 }
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes a machine's file system, in mount, pid, uts and ipc namespaces of its
 # own, and goes over to the boot script as process 1 in it. The working
-# directory is the machine's own, with upper, work and root in it.
+# directory is the machine's own, with upper, work, root and disk in it.
 #
 # arguments: {overlay PATH DIR | bind PATH}... -- BOOT-SCRIPT SCRIPT...
 set -eu
@@ -10,6 +10,8 @@ mount --make-rprivate / # from here on the host sees nothing of it
 mount -t overlay overlay -o lowerdir=/,upperdir=upper,workdir=work root
 mount -t proc proc root/proc
 mount --rbind /dev root/dev
+mkdir -p root/dev/disk # the host's own where it has udev
+mount --bind disk root/dev/disk
 mount -t tmpfs -o mode=1777 tmpfs root/dev/shm
 mount -t tmpfs -o mode=0755 tmpfs root/run
 mount -t tmpfs -o mode=1777 tmpfs root/tmp

@@ -26,7 +26,7 @@ func (r *Runner) startOverlay(ctx context.Context, m ec2.Machine) (*process, err
 	if err != nil {
 		return nil, err
 	}
-	args, err := r.prepareOverlay(dir, user)
+	args, err := r.prepareOverlay(m, dir, user)
 	if err != nil {
 		remove()
 		return nil, err
@@ -39,7 +39,7 @@ func (r *Runner) startOverlay(ctx context.Context, m ec2.Machine) (*process, err
 		Setsid:     true,
 		Pdeathsig:  syscall.SIGKILL, // and the kernel takes the rest of the pid namespace
 	}
-	p := &process{cmd: cmd, grace: r.opts.Grace, after: remove}
+	p := &process{cmd: cmd, grace: r.opts.Grace, after: remove, shell: inside, dir: dir}
 	p.belongs = func(int) bool { return false }
 	if err := p.start(ctx, user.notes); err != nil {
 		return nil, err
@@ -66,7 +66,13 @@ func pidNamespace(pid string) string {
 }
 
 // prepareOverlay makes a machine's layers and returns what the shell gets.
-func (r *Runner) prepareOverlay(dir string, user userData) ([]string, error) {
+func (r *Runner) prepareOverlay(m ec2.Machine, dir string, user userData) ([]string, error) {
+	if err := r.unpackRoot(m, dir); err != nil {
+		return nil, err
+	}
+	if err := layOut(dir, m.Disks); err != nil {
+		return nil, err
+	}
 	for _, name := range []string{"upper", "work", "root"} {
 		if err := os.MkdirAll(filepath.Join(dir, name), 0o755); err != nil {
 			return nil, err
@@ -85,7 +91,7 @@ func (r *Runner) prepareOverlay(dir string, user userData) ([]string, error) {
 		return nil, err
 	}
 	for i, at := range mounts {
-		layers := filepath.Join("mounts", strconv.Itoa(i))
+		layers := mountDir(i)
 		for _, name := range []string{"upper", "work"} {
 			if err := os.MkdirAll(filepath.Join(dir, layers, name), 0o755); err != nil {
 				return nil, err

@@ -3,7 +3,9 @@ package runner
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -57,10 +59,19 @@ func (r *Runner) preparePlain(m ec2.Machine, dir string, user userData) (*proces
 		return nil, err
 	}
 	root := filepath.Join(dir, "root")
-	for _, name := range []string{"etc", "root", "run", "srv", "tmp", "var"} {
+	if err := r.unpackRoot(m, dir); err != nil {
+		return nil, err
+	}
+	if err := layOut(dir, m.Disks); err != nil {
+		return nil, err
+	}
+	for _, name := range []string{"dev", "etc", "root", "run", "srv", "tmp", "var"} {
 		if err := os.MkdirAll(filepath.Join(root, name), 0o755); err != nil {
 			return nil, err
 		}
+	}
+	if err := os.Symlink(diskDir(dir), filepath.Join(root, "dev", "disk")); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
 	}
 	boot, err := install(root, user)
 	if err != nil {
@@ -73,7 +84,7 @@ func (r *Runner) preparePlain(m ec2.Machine, dir string, user userData) (*proces
 	cmd.Dir = root
 	cmd.Env = append(r.environ(m, root, filepath.Join(root, "root")), "TMPDIR="+filepath.Join(root, "tmp"))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
-	p := &process{cmd: cmd, grace: r.opts.Grace}
+	p := &process{cmd: cmd, grace: r.opts.Grace, dir: dir, shell: func(int) []string { return []string{"/bin/sh"} }}
 	p.belongs = func(pid int) bool {
 		return inSession(pid, cmd.Process) || hasVariable(pid, "INSTANCE_ROOT="+root) || hasOpen(pid, filepath.Join(dir, markFile))
 	}

@@ -27,9 +27,11 @@ const (
 type process struct {
 	cmd     *exec.Cmd // the first process
 	grace   time.Duration
-	belongs func(pid int) bool // pid is one of the machine's processes; not asked once done is closed
-	inherit *os.File           // handed to the first process as descriptor 4, or nil
-	after   func()             // what to do when the first process has ended
+	belongs func(pid int) bool       // pid is one of the machine's processes; not asked once done is closed
+	inherit *os.File                 // handed to the first process as descriptor 4, or nil
+	after   func()                   // what to do when the first process has ended
+	shell   func(first int) []string // a shell in the machine whose first process that is
+	dir     string                   // the machine's own
 
 	namespaces bool // the first process has namespaces of its own
 
