@@ -192,15 +192,6 @@ func python(tb testing.TB) string {
 	return path
 }
 
-// describe describes every tree so.
-func describe(w *artifact.WordPress, sbom string) *artifact.Describer {
-	d := artifact.Description{WordPress: w, SBOM: []byte(sbom)}
-	return &artifact.Describer{
-		Name:     fmt.Sprint(w, sbom),
-		Describe: func(context.Context) (artifact.Description, error) { return d, nil },
-	}
-}
-
 // needRoot skips a test that only root can run; a test run that demands root
 // fails instead.
 func needRoot(tb testing.TB) {

@@ -26,11 +26,11 @@ func TestPublishTree(t *testing.T) {
 	for name, cache := range map[string]string{"without a cache": "", "with a cache": t.TempDir()} {
 		t.Run(name, func(t *testing.T) {
 			dir := sample().write(t, t.TempDir())
-			o := artifact.BuildOptions{Tree: dir, Version: "v1", Cache: cache, Describe: describe(nil, "{}\n")}
+			o := artifact.BuildOptions{Tree: dir, Version: "v1", Cache: cache, Describe: artifact.Always(artifact.Description{SBOM: []byte("{}\n")})}
 			s := &counting{Store: store(t, t.TempDir())}
 			p, err := artifact.PublishTree(t.Context(), s, o)
 			check(t, err)
-			b := build(t, artifact.BuildOptions{Tree: dir, Version: "v1", Describe: describe(nil, "{}\n")})
+			b := build(t, artifact.BuildOptions{Tree: dir, Version: "v1", Describe: artifact.Always(artifact.Description{SBOM: []byte("{}\n")})})
 			if p.Digest != b.Digest || !p.Created || p.Forgot != nil {
 				t.Errorf("got %+v, want %s", p, b.Digest)
 			}

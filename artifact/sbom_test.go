@@ -13,7 +13,7 @@ func TestSBOM(t *testing.T) {
 	tree := sample().write(t, t.TempDir())
 	out := t.TempDir()
 	bill := []byte("{\"bomFormat\": \"CycloneDX\"}\n")
-	b := build(t, artifact.BuildOptions{Tree: tree, Out: out, Describe: describe(nil, string(bill))})
+	b := build(t, artifact.BuildOptions{Tree: tree, Out: out, Describe: artifact.Always(artifact.Description{SBOM: bill})})
 	if b.Manifest.SBOM == nil || b.Manifest.SBOM.Digest != artifact.DigestOf(bill) || b.Manifest.SBOM.Size != int64(len(bill)) {
 		t.Fatalf("manifest says %+v", b.Manifest.SBOM)
 	}
@@ -50,7 +50,7 @@ func TestSBOM(t *testing.T) {
 
 // What is published is what the manifest names, or nothing is.
 func TestPublishRefusesAnotherSBOM(t *testing.T) {
-	b := build(t, artifact.BuildOptions{Tree: sample().write(t, t.TempDir()), Describe: describe(nil, "{}\n")})
+	b := build(t, artifact.BuildOptions{Tree: sample().write(t, t.TempDir()), Describe: artifact.Always(artifact.Description{SBOM: []byte("{}\n")})})
 	check(t, os.WriteFile(filepath.Join(b.Dir, "sbom.cdx.json"), []byte("[]\n"), 0o644))
 	s := store(t, t.TempDir())
 	var damaged *artifact.Damaged
@@ -64,7 +64,7 @@ func TestPublishRefusesAnotherSBOM(t *testing.T) {
 
 // A build that finds everything done looks at the bill as well.
 func TestSBOMIsRemade(t *testing.T) {
-	o := artifact.BuildOptions{Tree: sample().write(t, t.TempDir()), Out: t.TempDir(), Cache: t.TempDir(), Describe: describe(nil, "{}\n")}
+	o := artifact.BuildOptions{Tree: sample().write(t, t.TempDir()), Out: t.TempDir(), Cache: t.TempDir(), Describe: artifact.Always(artifact.Description{SBOM: []byte("{}\n")})}
 	name := filepath.Join(build(t, o).Dir, "sbom.cdx.json")
 	check(t, os.WriteFile(name, []byte("[]\n"), 0o644))
 	build(t, o)
@@ -76,7 +76,7 @@ func TestSBOMIsRemade(t *testing.T) {
 // A build without a bill leaves none of an earlier build's.
 func TestSBOMIsReplaced(t *testing.T) {
 	tree, out := sample().write(t, t.TempDir()), t.TempDir()
-	build(t, artifact.BuildOptions{Tree: tree, Out: out, Describe: describe(nil, "{}\n")})
+	build(t, artifact.BuildOptions{Tree: tree, Out: out, Describe: artifact.Always(artifact.Description{SBOM: []byte("{}\n")})})
 	b := build(t, artifact.BuildOptions{Tree: tree, Out: out})
 	if _, err := os.Stat(filepath.Join(b.Dir, "sbom.cdx.json")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("an earlier bill is left: %v", err)

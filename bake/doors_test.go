@@ -86,8 +86,8 @@ func (s *siteDatabase) publish(v artifact.Version, core string, schema int) arti
 	if err := os.WriteFile(filepath.Join(tree, "index.php"), []byte("<?php // "+v), 0o644); err != nil {
 		s.w.t.Fatal(err)
 	}
-	built, err := artifact.Build(s.w.ctx, artifact.BuildOptions{Tree: tree, Out: out, Version: v, WordPress: &artifact.WordPress{
-		Core: core, DBVersion: schema, Layout: wordpress.Classic, Themes: []artifact.Component{{Slug: "shop", Name: "Shop"}}}})
+	built, err := artifact.Build(s.w.ctx, artifact.BuildOptions{Tree: tree, Out: out, Version: v, Describe: artifact.Always(artifact.Description{WordPress: &artifact.WordPress{
+		Core: core, DBVersion: schema, Layout: wordpress.Classic, Themes: []artifact.Component{{Slug: "shop", Name: "Shop"}}}})})
 	s.w.must(nil, err)
 	_, err = artifact.Publish(s.w.ctx, s.w.store, built.Dir, nil)
 	s.w.must(nil, err)

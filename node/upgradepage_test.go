@@ -28,7 +28,7 @@ func (f *fixture) wordPress(v artifact.Version, schema int) {
 		}
 	}
 	built, err := artifact.Build(f.t.Context(), artifact.BuildOptions{Tree: tree, Out: f.t.TempDir(), Version: v,
-		WordPress: &artifact.WordPress{Core: "6.8.12", DBVersion: schema, Layout: wordpress.Classic}})
+		Describe: artifact.Always(artifact.Description{WordPress: &artifact.WordPress{Core: "6.8.12", DBVersion: schema, Layout: wordpress.Classic}})})
 	if err != nil {
 		f.t.Fatal(err)
 	}

@@ -104,7 +104,8 @@ func (d *database) serve(v artifact.Version) artifact.Digest {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	built, err := artifact.Build(d.t.Context(), artifact.BuildOptions{Tree: d.tree, Out: d.t.TempDir(), Version: v, WordPress: &w})
+	built, err := artifact.Build(d.t.Context(), artifact.BuildOptions{Tree: d.tree, Out: d.t.TempDir(), Version: v,
+		Describe: artifact.Always(artifact.Description{WordPress: &w})})
 	if err != nil {
 		d.t.Fatal(err)
 	}

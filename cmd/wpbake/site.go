@@ -52,11 +52,11 @@ func databaseSettings() []setting {
 func (c *cli) site(cfg Config, clients *aws.Clients) bake.Site {
 	switch {
 	case len(cfg.DatabaseCommand) == 0:
-		return remote{clients.Commands().Run}
+		return onNode{clients.Commands().Run}
 	case cfg.DatabaseCommand[0] == databaseOff:
 		return nil
 	}
-	return remote{func(ctx context.Context, instance string, argv []string) ([]byte, error) {
+	return onNode{func(ctx context.Context, instance string, argv []string) ([]byte, error) {
 		words := slices.Clone(cfg.DatabaseCommand)
 		for i := range words {
 			words[i] = strings.ReplaceAll(words[i], "{node}", instance)
@@ -69,8 +69,8 @@ func acceptDoorsFlag(cmd *cobra.Command, accept *bool) {
 	cmd.Flags().BoolVar(accept, "accept-doors", false, "go ahead although the database cannot go back with the code")
 }
 
-// remote runs wpbake's node commands on a node and reads their answers.
-type remote struct {
+// onNode runs wpbake's node commands on a node and reads their answers.
+type onNode struct {
 	run func(ctx context.Context, instance string, argv []string) (stdout []byte, err error)
 }
 
@@ -78,7 +78,7 @@ type remote struct {
 const askPatience = 2 * time.Minute
 
 // Database runs wpbake node database.
-func (r remote) Database(ctx context.Context, instance string) (wordpress.Database, error) {
+func (r onNode) Database(ctx context.Context, instance string) (wordpress.Database, error) {
 	ctx, cancel := context.WithTimeout(ctx, askPatience)
 	defer cancel()
 	var d wordpress.Database
@@ -90,7 +90,7 @@ func (r remote) Database(ctx context.Context, instance string) (wordpress.Databa
 }
 
 // UpgradeSchema runs wpbake node schema.
-func (r remote) UpgradeSchema(ctx context.Context, instance string, manifest artifact.Digest) (node.Schema, error) {
+func (r onNode) UpgradeSchema(ctx context.Context, instance string, manifest artifact.Digest) (node.Schema, error) {
 	var s node.Schema
 	err := r.ask(ctx, instance, &s, "schema", "--manifest", string(manifest))
 	if err == nil && s.After == 0 {
@@ -99,7 +99,7 @@ func (r remote) UpgradeSchema(ctx context.Context, instance string, manifest art
 	return s, err
 }
 
-func (r remote) ask(ctx context.Context, instance string, into any, words ...string) error {
+func (r onNode) ask(ctx context.Context, instance string, into any, words ...string) error {
 	out, err := r.run(ctx, instance, append([]string{"wpbake", "node"}, append(words, "--json")...))
 	answer := lastObject(out)
 	var failed struct {
