@@ -91,7 +91,8 @@ func stateHeading() string {
 
 // marshal writes a state: heading, numbers and texts, the sum of all that.
 func (r *remembered) marshal() []byte {
-	b := []byte(stateHeading())
+	b := make([]byte, 0, 4<<10+128*len(r.frames)+192*len(r.tree.entries))
+	b = append(b, stateHeading()...)
 	b = appendText(b, string(r.manifest.Marshal()))
 	b = appendText(b, r.describer)
 	b = appendText(b, r.exclude)
