@@ -1,0 +1,19 @@
+package wordpress
+
+// Database is what rules want to know of the live database. Nothing here asks
+// for it: whoever can reach the database does.
+type Database struct {
+	Version       string   `json:"version"`    // of the server, such as 10.11.6-MariaDB
+	DBVersion     int      `json:"db_version"` // the option
+	SiteURL       string   `json:"siteurl"`
+	Template      string   `json:"template"` // the parent of the active theme, or itself
+	Stylesheet    string   `json:"stylesheet"`
+	ActivePlugins []string `json:"active_plugins"` // such as shop/shop.php
+	UploadPath    string   `json:"upload_path"`
+	UploadURLPath string   `json:"upload_url_path"`
+}
+
+// active reports whether a plugin is active.
+func (d *Database) active(x Extension) bool {
+	return d != nil && oneOf(x.Basename(), d.ActivePlugins...)
+}

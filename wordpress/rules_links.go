@@ -1,0 +1,204 @@
+package wordpress
+
+import (
+	"bytes"
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/cases"
+	"golang.org/x/text/unicode/norm"
+)
+
+// The largest file that takes a link's place in an artifact.
+const maxReplaced = 16 << 20
+
+// judgeLinks is T02. Links inside the tree travel as links.
+func judgeLinks(c *checker) {
+	for i := range c.files {
+		f := &c.files[i]
+		if !f.link() {
+			continue
+		}
+		if problem := c.leads(f); problem != "" {
+			c.judgeLink(f, problem)
+		}
+	}
+}
+
+// judgeLink repairs a link to a file outside, and refuses the others.
+func (c *checker) judgeLink(f *file, problem string) {
+	info, err := fs.Stat(c.tree, f.path) // follows it on the disk
+	if err == nil && info.Mode().IsRegular() && info.Size() <= maxReplaced && !secretTarget(f.target) {
+		content, err := readFile(c.tree, f.path, maxReplaced)
+		if err == nil {
+			c.replace(f.path, content)
+			c.fix("T02", at(f.path), "links to %q, %s; the artifact holds that file", f.target, problem)
+			return
+		}
+	}
+	c.block("T02", at(f.path), "links to %q, %s", f.target, problem)
+}
+
+// secretTarget keeps files of the system, which no link may carry into an
+// artifact, apart from what packages put on every machine.
+func secretTarget(target string) bool {
+	p := path.Clean(target)
+	for _, shared := range []string{"/usr/share/", "/etc/ssl/certs/"} {
+		if strings.HasPrefix(p, shared) {
+			return false
+		}
+	}
+	return strings.HasPrefix(p, "/")
+}
+
+const maxLinkHops = 40
+
+// leads follows a link through the tree's own entries and says what is wrong
+// with where it leads, or nothing.
+func (c *checker) leads(f *file) string {
+	if strings.HasPrefix(f.target, "/") {
+		return "an absolute path"
+	}
+	here := path.Dir(f.path)
+	todo := strings.Split(f.target, "/")
+	for hops := 0; len(todo) > 0; {
+		part := todo[0]
+		todo = todo[1:]
+		if part == "" || part == "." {
+			continue
+		}
+		if part == ".." && here == "." {
+			return "outside the tree"
+		}
+		next := path.Join(here, part)
+		e := c.byPath[next]
+		switch {
+		case next == ".":
+			here = next
+		case e == nil:
+			return "which is not in the tree"
+		case !e.link():
+			here = next
+		case strings.HasPrefix(e.target, "/"):
+			return "an absolute path"
+		default:
+			if hops++; hops > maxLinkHops {
+				return "which leads back to itself"
+			}
+			todo = append(strings.Split(e.target, "/"), todo...)
+		}
+	}
+	if here == "." || strings.HasPrefix(f.path, here+"/") {
+		return "a directory above itself"
+	}
+	return ""
+}
+
+// judgeNames is T05.
+func judgeNames(c *checker) {
+	seen := map[string]string{}
+	fold := cases.Fold()
+	for i := range c.files {
+		f := &c.files[i]
+		name := f.base()
+		switch {
+		case !utf8.ValidString(name):
+			c.block("T05", at(strings.ToValidUTF8(f.path, "\uFFFD")), "has a name that is not UTF-8")
+			continue
+		case strings.ContainsFunc(name, unicode.IsControl):
+			c.block("T05", at(clean(f.path)), "has a control character in its name")
+			continue
+		case strings.HasSuffix(name, " ") || strings.HasSuffix(name, "."):
+			c.warn("T05", at(f.path), "has a name that ends in a space or a dot")
+		case strings.Contains(name, `\`):
+			c.block("T05", at(f.path), "has a backslash in its name")
+		}
+		key := strings.ToLower(f.path)
+		if !ascii(key) {
+			key = norm.NFC.String(fold.String(f.path))
+		}
+		if other, taken := seen[key]; taken {
+			c.block("T05", at(f.path), "is the same name as %s on other file systems", other)
+		}
+		seen[key] = f.path
+	}
+}
+
+func ascii(s string) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
+
+var utf8BOM = []byte("\xef\xbb\xbf")
+
+// judgeOutput is T16: what is printed before WordPress could set a header.
+func judgeOutput(c *checker) {
+	if c.site == nil {
+		return
+	}
+	for _, p := range c.early() {
+		src, err := c.read(p, lookPHP)
+		if err != nil {
+			continue
+		}
+		if bytes.HasPrefix(src, utf8BOM) {
+			c.replace(p, bytes.TrimPrefix(src, utf8BOM))
+			c.fix("T16", place{p, 1}, "begins with a byte order mark; the artifact holds it without")
+			src = src[len(utf8BOM):]
+		}
+		if where, what := output(src); what != "" {
+			c.warn("T16", place{p, where}, "%s", what)
+		}
+	}
+}
+
+// early lists the files that are loaded before WordPress prints anything.
+func (c *checker) early() []string {
+	var list []string
+	if c.site.Config != nil {
+		list = append(list, c.site.Config.Files...)
+	}
+	for _, x := range c.site.Plugins {
+		list = append(list, x.File)
+	}
+	for _, x := range c.site.Themes {
+		list = append(list, path.Join(x.Dir, "functions.php"))
+	}
+	list = append(list, c.site.DropIns...)
+	return append(list, c.site.MustUse...)
+}
+
+// output finds text before the first open tag and behind the last close tag.
+func output(src []byte) (line int, what string) {
+	l := newLexer(src)
+	first := l.next()
+	if first.kind == tokHTML {
+		if text := first.text; bytes.HasPrefix(src, []byte("#!")) {
+			_, text, _ = strings.Cut(text, "\n")
+			if text == "" {
+				return behind(l)
+			}
+		}
+		return first.line, fmt.Sprintf("prints %d byte(s) before <?php", len(first.text))
+	}
+	return behind(l)
+}
+
+func behind(l *lexer) (line int, what string) {
+	last := token{}
+	for t := l.next(); t.kind != tokEnd; t = l.next() {
+		last = t
+	}
+	if last.kind == tokHTML && strings.TrimSpace(last.text) != "" {
+		return last.line, "prints text behind the last ?>"
+	}
+	return 0, ""
+}

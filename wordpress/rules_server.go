@@ -1,0 +1,206 @@
+package wordpress
+
+import (
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// serverJudges are the rules D01 to D07; D08 is about nodes.
+func serverJudges() []func(*checker) {
+	return []func(*checker){judgeDropIns, judgePageCache, judgeObjectCache, judgeDatabaseDropIn, judgeMustUse, judgeHtaccess, judgeUserINI}
+}
+
+// judgeDropIns is D01, for those that no other rule is about.
+func judgeDropIns(c *checker) {
+	if c.site == nil {
+		return
+	}
+	for _, p := range c.site.DropIns {
+		if c.has(p) && !oneOf(path.Base(p), "advanced-cache.php", "object-cache.php", "db.php") {
+			c.info("D01", at(p), "is a drop-in")
+		}
+	}
+}
+
+// dropIn returns the path of a drop-in that a release would hold.
+func (c *checker) dropIn(name string) (string, bool) {
+	if c.site == nil {
+		return "", false
+	}
+	p := path.Join(c.site.Content, name)
+	return p, c.has(p)
+}
+
+// pageCaches are the plugins that write advanced-cache.php, by a word in it.
+func pageCaches() map[string][]string {
+	return map[string][]string{
+		"WP SUPER CACHE": {"wp-super-cache"}, "W3TC": {"w3-total-cache"}, "WP_ROCKET": {"wp-rocket"},
+		"CACHE_ENABLER": {"cache-enabler"}, "LSCWP": {"litespeed-cache"}, "WPO_CACHE": {"wp-optimize", "wp-optimize-premium"},
+	}
+}
+
+// judgePageCache is D02. Its paths are also judged by T20.
+func judgePageCache(c *checker) {
+	p, ok := c.dropIn("advanced-cache.php")
+	if !ok {
+		return
+	}
+	if config := c.site.Config; config != nil && !config.maybeOutside() {
+		if k, ok := config.Get("WP_CACHE"); !ok || k.Value.Kind != Unknown && k.Value.Falsy() {
+			c.warn("D02", at(p), "is there, and WP_CACHE is not true: it does nothing")
+		}
+	}
+	src, err := c.read(p, lookText)
+	if err != nil {
+		return
+	}
+	for word, slugs := range pageCaches() {
+		if strings.Contains(string(src), word) && !slices.ContainsFunc(c.site.Plugins, func(x Extension) bool { return oneOf(x.Slug, slugs...) }) {
+			c.warn("D02", at(p), "belongs to %s, which is not in the tree", slugs[0])
+			return
+		}
+	}
+	if line, text := foreignPath(src); line > 0 && !c.machinePath(text) {
+		c.block("D02", place{p, line}, "holds the path %q, which is not there on a node", cut(clean(text), 100))
+	}
+}
+
+// foreignPath finds the first absolute path among the strings of PHP source.
+func foreignPath(src []byte) (int, string) {
+	l := newLexer(src)
+	for t := l.next(); t.kind != tokEnd; t = l.next() {
+		if t.kind == tokString && absolutePath.MatchString(t.text) {
+			return t.line, t.text
+		}
+	}
+	return 0, ""
+}
+
+var absolutePath = regexp.MustCompile(`^/(srv|opt|usr|mnt|data|nas|homepages|kunden|web|www)/[\w./-]+/wp-content`)
+
+// judgeObjectCache is D03.
+func judgeObjectCache(c *checker) {
+	p, ok := c.dropIn("object-cache.php")
+	if !ok {
+		return
+	}
+	src, err := c.read(p, lookText)
+	if err != nil {
+		return
+	}
+	need := ""
+	switch text := string(src); {
+	case strings.Contains(text, "Memcached"):
+		need = "memcached"
+	case strings.Contains(text, "Redis"), strings.Contains(text, "Predis"):
+		need = "redis"
+	}
+	switch {
+	case c.Node == nil && need != "":
+		c.warn("D03", at(p), "needs the PHP extension %s and a server of its own", need)
+	case c.Node == nil:
+		c.warn("D03", at(p), "needs a server of its own")
+	case c.Node.sameEndpoint(c.site.Config):
+		c.block("D03", at(p), "its server holds the PHP sessions too: flushing it ends them")
+	}
+	if c.Node != nil && need != "" && !c.Node.extension(need) {
+		c.warn("D03", at(p), "needs the PHP extension %s, which nodes do not load", need)
+	}
+}
+
+// judgeDatabaseDropIn is D04.
+func judgeDatabaseDropIn(c *checker) {
+	if p, ok := c.dropIn("db.php"); ok {
+		c.warn("D04", at(p), "changes every access to the database")
+	}
+}
+
+// judgeMustUse is D05.
+func judgeMustUse(c *checker) {
+	if c.site == nil || len(c.site.MustUse) == 0 {
+		return
+	}
+	c.info("D05", at(c.site.MustUse[0]), "is a must-use plugin%s", andMore(len(c.site.MustUse)-1))
+}
+
+// judgeHtaccess is D06: rules outside of the block that WordPress writes. What
+// only denies access to a plugin's own directory is not worth a word for each.
+func judgeHtaccess(c *checker) {
+	var deep []string
+	for i := range c.files {
+		f := &c.files[i]
+		if !f.regular() || f.base() != ".htaccess" || c.inVendor(f.path) {
+			continue
+		}
+		src, err := c.read(f.path, lookText)
+		if err != nil {
+			continue
+		}
+		n, first := ownRules(string(src))
+		switch {
+		case n == 0:
+		case c.inExtension(f.path):
+			deep = append(deep, f.path)
+		default:
+			c.warn("D06", place{f.path, first}, "%d rule(s) that nginx does not read", n)
+		}
+	}
+	if len(deep) > 0 {
+		c.warn("D06", at(deep[0]), "holds rules that nginx does not read%s", andMore(len(deep)-1))
+	}
+}
+
+// ownRules counts the rules that are not WordPress's.
+func ownRules(src string) (n, first int) {
+	inside := false
+	for i, line := range strings.Split(src, "\n") {
+		line = strings.TrimSpace(line)
+		switch {
+		case strings.HasPrefix(line, "# BEGIN WordPress"):
+			inside = true
+		case strings.HasPrefix(line, "# END WordPress"):
+			inside = false
+		case inside || line == "" || line[0] == '#' || strings.Contains(line, "auto_prepend_file"):
+		default:
+			if n++; n == 1 {
+				first = i + 1
+			}
+		}
+	}
+	return n, first
+}
+
+// judgeUserINI is D07. Which file PHP runs first is judged by W06.
+func judgeUserINI(c *checker) {
+	for i := range c.files {
+		f := &c.files[i]
+		if !f.regular() || !oneOf(f.base(), ".user.ini", "php.ini") || c.inVendor(f.path) {
+			continue
+		}
+		src, err := c.read(f.path, lookText)
+		if err != nil {
+			continue
+		}
+		var names []string
+		for line := range strings.Lines(string(src)) {
+			name, _, ok := strings.Cut(line, "=")
+			name = strings.TrimSpace(name)
+			if ok && name != "" && name[0] != ';' && name[0] != '#' && name != "auto_prepend_file" {
+				names = append(names, clean(cut(name, 60)))
+			}
+		}
+		if len(names) > 0 {
+			c.warn("D07", at(f.path), "sets %s", strings.Join(names[:min(len(names), 5)], ", ")+more(len(names)-5))
+		}
+	}
+}
+
+func more(n int) string {
+	if n <= 0 {
+		return ""
+	}
+	return fmt.Sprintf(" and %d more", n)
+}
