@@ -14,7 +14,7 @@ func configRules() []Rule {
 		{"C04", "HTTPS behind the load balancer", blocks(), InTree,
 			"WordPress sees plain HTTP: wp-login.php and wp-admin redirect to themselves for ever.",
 			"Set HTTPS from X-Forwarded-Proto in the web server (fastcgi_param HTTPS), or in wp-config.php."},
-		{"C05", "Changes of files by administrators (DISALLOW_FILE_MODS)", blocks(), InTree,
+		{"C05", "Changes of files by administrators (DISALLOW_FILE_MODS)", blocksOrWarns(), InTree,
 			"An administrator installs or updates a plugin on one node: its code differs, and is gone at the next refresh.",
 			"define( 'DISALLOW_FILE_MODS', true ); DISALLOW_FILE_EDIT is not enough."},
 		{"C06", "Automatic updates", blocks(), InTree,

@@ -44,7 +44,7 @@ func treeRules() []Rule {
 		{"T14", "A build step was not run", blocks(), InTree,
 			"The site has no CSS, or ends on its first request.",
 			"Run the build (composer install, npm run build, git submodule update, git lfs pull) before this command."},
-		{"T15", "PHP that does not parse", blocks(), InTree,
+		{"T15", "PHP that does not parse", blocksOrWarns(), InTree,
 			"One such plugin is error 500 on every page, while the web server's health check stays green.",
 			"Mend the file at this line."},
 		{"T16", "Output before <?php or after ?>", []Severity{Fix, Warn}, InTree,

@@ -2,6 +2,7 @@ package wordpress
 
 import (
 	"bytes"
+	"encoding/json"
 	"path"
 	"regexp"
 	"strings"
@@ -95,7 +96,9 @@ func (m *marker) secrets() {
 			break
 		}
 	}
-	if bytes.Contains(m.src, []byte("PRIVATE KEY-----")) {
+	if i := bytes.Index(m.src, []byte(`"private_key"`)); i >= 0 && json.Valid(m.src) {
+		m.add(markPrivateKey, i)
+	} else if bytes.Contains(m.src, []byte("PRIVATE KEY-----")) {
 		if at := privateKey.FindIndex(m.src); at != nil {
 			m.add(markPrivateKey, at[0])
 		}

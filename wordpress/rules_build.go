@@ -200,13 +200,15 @@ func (c *checker) judgeLiterals(f *file, s Severity) {
 	}
 }
 
+// judgeLines looks at the words of a server's file. What PHP runs first is
+// judged by W06.
 func (c *checker) judgeLines(f *file) {
 	src, err := c.read(f.path, lookText)
 	if err != nil {
 		return
 	}
 	for i, line := range strings.Split(string(src), "\n") {
-		if t := strings.TrimSpace(line); t == "" || t[0] == '#' || t[0] == ';' {
+		if t := strings.TrimSpace(line); t == "" || t[0] == '#' || t[0] == ';' || strings.Contains(t, "auto_prepend_file") {
 			continue
 		}
 		for _, word := range strings.FieldsFunc(line, func(r rune) bool { return strings.ContainsRune(" \t\"'=", r) }) {

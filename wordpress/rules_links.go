@@ -32,7 +32,7 @@ func judgeLinks(c *checker) {
 // judgeLink repairs a link to a file outside, and refuses the others.
 func (c *checker) judgeLink(f *file, problem string) {
 	info, err := fs.Stat(c.tree, f.path) // follows it on the disk
-	if err == nil && info.Mode().IsRegular() && info.Size() <= maxReplaced && !secretTarget(f.target) {
+	if err == nil && info.Mode().IsRegular() && info.Size() <= maxReplaced && c.shared(f) {
 		content, err := readFile(c.tree, f.path, maxReplaced)
 		if err == nil {
 			c.replace(f.path, content)
@@ -43,16 +43,28 @@ func (c *checker) judgeLink(f *file, problem string) {
 	c.block("T02", at(f.path), "links to %q, %s", f.target, problem)
 }
 
-// secretTarget keeps files of the system, which no link may carry into an
-// artifact, apart from what packages put on every machine.
-func secretTarget(target string) bool {
-	p := path.Clean(target)
-	for _, shared := range []string{"/usr/share/", "/etc/ssl/certs/"} {
-		if strings.HasPrefix(p, shared) {
+// shared reports whether a link leads to a file of another package of the
+// system: those may be copied. A link to anything else could carry a secret of
+// this machine into an artifact.
+func (c *checker) shared(f *file) bool {
+	target := path.Clean(f.target)
+	if !path.IsAbs(target) {
+		if c.Dir == "" {
 			return false
 		}
+		target = path.Join(c.Dir, path.Dir(f.path), target)
 	}
-	return strings.HasPrefix(p, "/")
+	const share = "/usr/share/"
+	roots := []string{share, "/etc/ssl/certs/"}
+	if i := strings.Index(c.Dir+"/", share); i >= 0 { // packages unpacked below another root
+		roots = append(roots, c.Dir[:i]+share)
+	}
+	for _, root := range roots {
+		if strings.HasPrefix(target, root) {
+			return true
+		}
+	}
+	return false
 }
 
 const maxLinkHops = 40
