@@ -43,6 +43,13 @@ func newExcluder(patterns []string) (excluder, error) {
 	return x, nil
 }
 
+// Excluded returns a function that says whether patterns leave a path of a
+// tree out; it does not look at the directories above.
+func Excluded(patterns []string) (func(path string) bool, error) {
+	x, err := newExcluder(patterns)
+	return x.match, err
+}
+
 // wildcards are the characters that path.Match reads as anything but themselves.
 const wildcards = `*?[\`
 

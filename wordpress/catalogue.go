@@ -39,7 +39,6 @@ func Parts() map[byte]string {
 		'R': "What the tree needs of nodes and database",
 		'X': "This tree against the one in service",
 		'N': "The nodes",
-		'S': "The direction of the database",
 	}
 }
 

@@ -57,7 +57,7 @@ type CheckOptions struct {
 	Parser    Parser      // nil looks for signs of broken PHP only
 	Checksums fs.FS       // published checksums, see Checksums in docs/checks.md
 	Node      *NodeConfig // how nodes are configured
-	Database  *Database   // what the database in service holds
+	Database  *Facts      // what the database in service holds
 	Before    fs.FS       // the tree in service
 	Runtime   *Runtime    // what a run on a read-only tree wanted to write
 }
@@ -75,8 +75,8 @@ type Report struct {
 }
 
 // Repairs are what an artifact of the tree must hold instead of the tree.
+// NeverShipped is left out besides.
 type Repairs struct {
-	Exclude []string          // paths to leave out, with all below
 	Replace map[string][]byte // contents of files by path, also in place of links
 }
 
@@ -169,11 +169,6 @@ func (c *checker) add(s Severity, id string, p place, message string) {
 	})
 }
 
-// leave leaves a path out of the artifact.
-func (c *checker) leave(path string) {
-	c.report.Repairs.Exclude = append(c.report.Repairs.Exclude, path)
-}
-
 // replace gives a path other content in the artifact.
 func (c *checker) replace(path string, content []byte) {
 	if c.report.Repairs.Replace == nil {
@@ -204,8 +199,6 @@ func (c *checker) finish() Report {
 	sortFindings(r.Findings)
 	r.Findings = slices.CompactFunc(r.Findings, func(a, b Finding) bool { return a == b })
 	sortFindings(r.Waived)
-	slices.Sort(r.Repairs.Exclude)
-	r.Repairs.Exclude = slices.Compact(r.Repairs.Exclude)
 	r.Site = c.site
 	return *r
 }

@@ -57,7 +57,7 @@ func configCases() []checkCase {
 		{id: "C03", name: "literal", sev: warn, tree: defined("WP_HOME", "'http://shop.example'")},
 
 		{id: "C04", name: "wp-admin is https", sev: block, tree: plus("define( 'FORCE_SSL_ADMIN', true );"), at: "wp-config.php:23"},
-		{id: "C04", name: "the database says https", sev: block, with: database(func(d *wordpress.Database) { d.SiteURL = "https://shop.example" })},
+		{id: "C04", name: "the database says https", sev: block, with: database(func(d *wordpress.Facts) { d.SiteURL = "https://shop.example" })},
 		{id: "C04", name: "nginx does not map it", sev: block, tree: plus("define( 'FORCE_SSL_ADMIN', true );"),
 			node: edited("nginx/sites-enabled/shop", "fastcgi_param HTTPS $forwarded_https if_not_empty;", "fastcgi_param HTTPS $https if_not_empty;")},
 
@@ -112,8 +112,8 @@ func configCases() []checkCase {
 		{id: "C17", name: "socket", sev: block, tree: defined("DB_HOST", "'localhost:/run/mysqld/mysqld.sock'")},
 		{id: "C18", name: "undecided", sev: info, tree: unset("WP_HTTP_BLOCK_EXTERNAL")},
 		{id: "C19", name: "prefix", sev: block, tree: configured("'wp_'", "'shop_'"), with: before(), at: "wp-config.php:22"},
-		{id: "C20", name: "path", sev: block, with: database(func(d *wordpress.Database) { d.UploadPath = "/home/mia/shop/uploads" })},
-		{id: "C20", name: "url", sev: block, with: database(func(d *wordpress.Database) { d.UploadURLPath = "http://localhost/uploads" })},
+		{id: "C20", name: "path", sev: block, with: database(func(d *wordpress.Facts) { d.UploadPath = "/home/mia/shop/uploads" })},
+		{id: "C20", name: "url", sev: block, with: database(func(d *wordpress.Facts) { d.UploadURLPath = "http://localhost/uploads" })},
 	}
 }
 

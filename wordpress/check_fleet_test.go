@@ -12,7 +12,7 @@ func needCases() []checkCase {
 	cartNeeds := func(header string) func(fstest.MapFS) {
 		return put(cart+"cart.php", "<?php\n/*\n * Plugin Name: Cart\n * Version: 2.1\n * "+header+"\n */\n")
 	}
-	active := database(func(*wordpress.Database) {})
+	active := database(func(*wordpress.Facts) {})
 	child := put("wp-content/themes/child/style.css", "/*\nTheme Name: Child\nTemplate: parent\n*/")
 	platform := put("vendor/composer/platform_check.php", "<?php\nif (!(PHP_VERSION_ID >= 80300)) {\n}\n")
 	return []checkCase{
@@ -24,7 +24,7 @@ func needCases() []checkCase {
 		{id: "R02", name: "parent", sev: warn, tree: child},
 		{id: "R03", name: "needed", sev: block, node: edited("php/8.2/fpm/conf.d/20-all.ini", "extension=mysqli\n", "")},
 		{id: "R03", name: "recommended", sev: warn, node: edited("php/8.2/fpm/conf.d/20-all.ini", "extension=gd\n", "")},
-		{id: "R04", name: "old database", sev: block, with: database(func(d *wordpress.Database) { d.Version = "5.1.73-log" })},
+		{id: "R04", name: "old database", sev: block, with: database(func(d *wordpress.Facts) { d.Version = "5.1.73-log" })},
 		{id: "R05", name: "platform", sev: block, tree: platform, node: put(), at: "vendor/composer/platform_check.php:2"},
 		{id: "R06", name: "new php", sev: warn, tree: edited(versionPHP, "6.8.3", "6.0"), node: put()},
 	}
@@ -45,10 +45,10 @@ func changeCases() []checkCase {
 		{id: "X03", name: "passwords, downwards", sev: block, tree: version("6.7.5", "60421"), with: waivedAlso(before(), "X01", versionPHP)},
 		{id: "X03", name: "woocommerce", sev: block, tree: woo("10.2.0"), with: before(woo("9.9.1"))},
 		{id: "X04", name: "gone", sev: warn, with: before(other), at: "wp-content/plugins/forms/forms.php:0"},
-		{id: "X04", name: "gone and active", sev: block, with: database(func(d *wordpress.Database) { d.ActivePlugins = []string{"forms/forms.php"} })},
-		{id: "X04", name: "renamed and active", sev: block, with: database(func(d *wordpress.Database) { d.ActivePlugins = []string{"cart/index.php"} })},
-		{id: "X05", name: "theme", sev: block, with: database(func(d *wordpress.Database) { d.Stylesheet = "winter" }), at: "wp-content/themes/winter:0"},
-		{id: "X05", name: "parent", sev: block, with: database(func(d *wordpress.Database) { d.Template = "winter" })},
+		{id: "X04", name: "gone and active", sev: block, with: database(func(d *wordpress.Facts) { d.ActivePlugins = []string{"forms/forms.php"} })},
+		{id: "X04", name: "renamed and active", sev: block, with: database(func(d *wordpress.Facts) { d.ActivePlugins = []string{"cart/index.php"} })},
+		{id: "X05", name: "theme", sev: block, with: database(func(d *wordpress.Facts) { d.Stylesheet = "winter" }), at: "wp-content/themes/winter:0"},
+		{id: "X05", name: "parent", sev: block, with: database(func(d *wordpress.Facts) { d.Template = "winter" })},
 		{id: "X06", name: "new", sev: info, tree: other, with: before()},
 		{id: "X07", name: "older", sev: warn, with: before(edited(cart+"cart.php", "2.1", "2.10"))},
 		{id: "X08", name: "bundle", sev: warn, with: before(put(theme+"assets/app.9f3.js", "x")), at: theme + "assets/app.9f3.js:0"},

@@ -168,9 +168,9 @@ func before(edits ...func(fstest.MapFS)) func(*wordpress.CheckOptions) {
 	}
 }
 
-func database(edit func(*wordpress.Database)) func(*wordpress.CheckOptions) {
+func database(edit func(*wordpress.Facts)) func(*wordpress.CheckOptions) {
 	return func(o *wordpress.CheckOptions) {
-		o.Database = &wordpress.Database{
+		o.Database = &wordpress.Facts{
 			Version: "10.11.6-MariaDB", DBVersion: 60421, SiteURL: "http://shop.example",
 			Template: "shop", Stylesheet: "shop", ActivePlugins: []string{"cart/cart.php"},
 		}
@@ -206,7 +206,7 @@ func TestGoodTree(t *testing.T) {
 	alone := check(t, tree, options(t, nil))
 	o := options(t, goodNode())
 	o.Before, o.Runtime, o.Checksums = tree, &wordpress.Runtime{}, fstest.MapFS{}
-	database(func(*wordpress.Database) {})(&o)
+	database(func(*wordpress.Facts) {})(&o)
 	whole := check(t, tree, o)
 	for _, r := range []wordpress.Report{alone, whole} {
 		for _, f := range r.Findings {

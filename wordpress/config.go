@@ -10,12 +10,12 @@ import (
 
 // Limits of reading configuration: a real wp-config.php has a few KiB.
 const (
-	maxConfigFile  = 16 << 20
-	maxConstants   = 5000
-	maxExpression  = 256 // tokens
-	maxConfigDepth = 3   // of files that require each other
-	maxConfigFiles = 32
-	maxValue       = 4 << 10
+	maxConfigSource = 16 << 20
+	maxConstants    = 5000
+	maxExpression   = 256 // tokens
+	maxConfigDepth  = 3   // of files that require each other
+	maxConfigFiles  = 32
+	maxValue        = 4 << 10
 )
 
 // Config is what wp-config.php, and the files of the tree that it requires,
@@ -117,7 +117,7 @@ func (r *configReader) file(name string, depth int, condition string) error {
 	if depth > maxConfigDepth || len(r.config.Files) >= maxConfigFiles || slices.Contains(r.config.Files, name) || !isFile(r.fsys, name) {
 		return nil
 	}
-	src, err := readFile(r.fsys, name, maxConfigFile)
+	src, err := readFile(r.fsys, name, maxConfigSource)
 	if errors.Is(err, fs.ErrPermission) {
 		return nil
 	}
@@ -379,17 +379,20 @@ func lastString(tokens []token) string {
 
 // call reads a call of a function that matters: define above all.
 func (p *configParser) call() {
+	method := p.prev.sign('>') // $x->define
 	name := p.take()
 	if p.tok.sign(':') { // Config::define, as Bedrock has it
 		p.take()
 		if !p.tok.sign(':') {
+			p.scope.sign(':') // of an else
 			return
 		}
 		p.take()
-		if !strings.HasSuffix(strings.ToLower(name.text), "config") {
-			return
-		}
+		method = !strings.HasSuffix(strings.ToLower(name.text), "config")
 		name = p.take()
+	}
+	if method {
+		return
 	}
 	if !p.tok.sign('(') {
 		return

@@ -1,8 +1,8 @@
 package wordpress
 
-// Database is what rules want to know of the live database. Nothing here asks
+// Facts is what rules want to know of the live database. Nothing here asks
 // for it: whoever can reach the database does.
-type Database struct {
+type Facts struct {
 	Version       string   `json:"version"`    // of the server, such as 10.11.6-MariaDB
 	DBVersion     int      `json:"db_version"` // the option
 	SiteURL       string   `json:"siteurl"`
@@ -13,7 +13,7 @@ type Database struct {
 	UploadURLPath string   `json:"upload_url_path"`
 }
 
-// active reports whether a plugin is active.
-func (d *Database) active(x Extension) bool {
+// runs reports whether a plugin is active.
+func (d *Facts) runs(x Extension) bool {
 	return d != nil && oneOf(x.Basename(), d.ActivePlugins...)
 }

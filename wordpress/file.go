@@ -32,13 +32,14 @@ func (f *file) php() bool { return f.regular() && strings.EqualFold(path.Ext(f.p
 type leftOut struct {
 	path string
 	dir  bool
-	rule string
+	rule *stateRule
 }
 
 // walk lists the tree. What the operator excludes is not looked at; what no
 // release ever holds is noted and, uploads apart, not entered.
 func (c *checker) walk(ctx context.Context) error {
 	c.byPath = map[string]*file{}
+	state := newStateMatcher()
 	err := fs.WalkDir(c.tree, ".", func(p string, d fs.DirEntry, err error) error {
 		switch {
 		case ctx.Err() != nil:
@@ -50,7 +51,7 @@ func (c *checker) walk(ctx context.Context) error {
 		case c.Exclude != nil && c.Exclude(p):
 			return skip(d)
 		}
-		if rule := neverShipped(p, d); rule != "" {
+		if rule := state.rule(p); rule != nil {
 			c.left = append(c.left, leftOut{p, d.IsDir(), rule})
 			return skip(d)
 		}
@@ -91,12 +92,6 @@ func skip(d fs.DirEntry) error {
 
 // has reports whether a release would hold a path.
 func (c *checker) has(p string) bool { return c.byPath[p] != nil }
-
-// hasDir reports whether a release would hold a directory.
-func (c *checker) hasDir(p string) bool {
-	f := c.byPath[p]
-	return p == "." || f != nil && f.info.IsDir()
-}
 
 // below yields all that lies below a directory.
 func (c *checker) below(dir string) []file {

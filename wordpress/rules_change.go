@@ -106,11 +106,12 @@ func asset(p string) bool {
 // changedAssets is X08, for what themes and plugins had.
 func (c *checker) changedAssets() {
 	var gone []string
+	state := newStateMatcher()
 	fs.WalkDir(c.Before, ".", func(p string, d fs.DirEntry, err error) error {
 		if err != nil || p == "." {
 			return nil
 		}
-		if neverShipped(p, d) != "" || c.Exclude != nil && c.Exclude(p) {
+		if state.rule(p) != nil || c.Exclude != nil && c.Exclude(p) {
 			return skip(d)
 		}
 		ok, sub := contentOf(p)

@@ -323,7 +323,7 @@ func judgeSessions(c *checker) {
 		p, n := c.firstMark(x.Dir, markSession)
 		switch {
 		case n == 0:
-		case c.Node != nil:
+		case c.Node != nil && len(c.Node.INI) > 0:
 			c.block("C14", p, "%s uses PHP sessions, and the nodes keep them in files", x.Slug)
 		default:
 			c.warn("C14", p, "%s uses PHP sessions, which nodes must share", x.Slug)

@@ -14,7 +14,7 @@ import (
 	"strings"
 )
 
-const maxChecksums = 16 << 20
+const maxChecksumList = 16 << 20
 
 // judgeCore is T12, with a list of checksums: core.json as api.wordpress.org
 // gives it, or core.md5sums as md5sum writes it.
@@ -52,10 +52,10 @@ func judgeCore(c *checker) {
 // coreChecksums returns the accepted checksums of each file, or nil when there
 // is no list.
 func (c *checker) coreChecksums() (map[string][]string, error) {
-	if src, err := readFile(c.Checksums, "core.md5sums", maxChecksums); err == nil {
+	if src, err := readFile(c.Checksums, "core.md5sums", maxChecksumList); err == nil {
 		return parseMD5Sums(src), nil
 	}
-	src, err := readFile(c.Checksums, "core.json", maxChecksums)
+	src, err := readFile(c.Checksums, "core.json", maxChecksumList)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -137,7 +137,7 @@ func judgePlugins(c *checker) {
 }
 
 func (c *checker) pluginChecksums(x Extension) (map[string][]string, error) {
-	src, err := readFile(c.Checksums, "plugins/"+x.Slug+".json", maxChecksums)
+	src, err := readFile(c.Checksums, "plugins/"+x.Slug+".json", maxChecksumList)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrInvalid) {
 		return nil, nil
 	}

@@ -16,7 +16,7 @@ import (
 // what is there shows whether the code beside it can be trusted.
 func judgeMedia(c *checker) {
 	for _, l := range c.left {
-		if l.rule == "W01" || l.rule == "W08" {
+		if l.rule.id == "W01" || l.rule.id == "W08" {
 			c.judgeUploads(l.path)
 		}
 	}

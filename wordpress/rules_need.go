@@ -57,10 +57,10 @@ func judgeHeaders(c *checker) {
 		return
 	}
 	for _, x := range c.site.Plugins {
-		c.judgeHeader(x, c.Database.active(x))
+		c.judgeHeader(x, c.Database.runs(x))
 		for _, slug := range x.Requires {
 			if !c.hasPlugin(slug) {
-				c.need(x, c.Database.active(x), "requires the plugin "+clean(slug)+", which is not in the tree")
+				c.need(x, c.Database.runs(x), "requires the plugin "+clean(slug)+", which is not in the tree")
 			}
 		}
 	}

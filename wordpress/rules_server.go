@@ -91,7 +91,7 @@ func judgeObjectCache(c *checker) {
 	if err != nil {
 		return
 	}
-	need := ""
+	need, known := "", c.Node != nil && len(c.Node.INI) > 0
 	switch text := string(src); {
 	case strings.Contains(text, "Memcached"):
 		need = "memcached"
@@ -99,14 +99,14 @@ func judgeObjectCache(c *checker) {
 		need = "redis"
 	}
 	switch {
-	case c.Node == nil && need != "":
+	case !known && need != "":
 		c.warn("D03", at(p), "needs the PHP extension %s and a server of its own", need)
-	case c.Node == nil:
+	case !known:
 		c.warn("D03", at(p), "needs a server of its own")
 	case c.Node.sameEndpoint(c.site.Config):
 		c.block("D03", at(p), "its server holds the PHP sessions too: flushing it ends them")
 	}
-	if c.Node != nil && need != "" && !c.Node.extension(need) {
+	if known && need != "" && !c.Node.extension(need) {
 		c.warn("D03", at(p), "needs the PHP extension %s, which nodes do not load", need)
 	}
 }

@@ -4,58 +4,82 @@ import (
 	"io/fs"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
+
+	"github.com/wpbake/wpbake/artifact"
 )
 
-// neverShipped names the rule by which a path is left out of every artifact,
-// or nothing.
-func neverShipped(p string, d fs.DirEntry) string {
-	name := d.Name()
-	if d.IsDir() {
-		return neverShippedDir(p, name)
-	}
-	switch lower := strings.ToLower(name); {
-	case lower == ".ds_store" || lower == "thumbs.db":
-		return "T06"
-	case d.Type().IsRegular() && isLog(p, lower):
-		return "T10"
-	}
-	return ""
+// stateRule leaves something out of every artifact.
+type stateRule struct {
+	id       string
+	patterns []string // as artifact.BuildOptions.Exclude has them
+	content  []string // names below wp-content, and below web/app of Bedrock
+	what     string
 }
 
-func isLog(p, name string) bool {
-	return strings.HasSuffix(name, ".log") || name == "error_log" || name == "php_errorlog"
+func stateRules() []stateRule {
+	return []stateRule{
+		{id: "T06", what: "is left out of the artifact", patterns: []string{
+			".git", ".svn", ".hg", ".bzr", "CVS", ".idea", ".vscode", "node_modules", "bower_components", ".sass-cache", ".github",
+			".vagrant", "__MACOSX", ".DS_Store", "Thumbs.db",
+		}},
+		{id: "T10", what: "is a log, and left out of the artifact", patterns: []string{"*.log", "error_log", "php_errorlog"}},
+		{id: "W01", what: "is left out of the artifact", content: []string{"uploads"}},
+		{id: "W02", what: "is left out of the artifact", content: []string{"upgrade", "upgrade-temp-backup"}},
+		{id: "W03", what: "is a cache, and left out of the artifact", content: []string{"cache", "litespeed"}},
+		{id: "W05", what: "is a directory of backups, and left out of the artifact", patterns: []string{"/wp-snapshots", "/web/wp-snapshots"},
+			content: []string{"updraft", "ai1wm-backups", "backups-dup-lite", "backups-dup-pro", "wpvividbackups", "backup-db"}},
+		{id: "W06", what: "is state of a firewall, and left out of the artifact", content: []string{"wflogs", "jetpack-waf"}},
+		{id: "W07", what: "is state of a plugin, and left out of the artifact", content: []string{"et-cache", "ewww", "smush-webp"}},
+		{id: "W08", what: "is left out of the artifact", content: []string{"blogs.dir"}},
+	}
 }
 
-func neverShippedDir(p, name string) string {
-	switch name {
-	case ".git", ".svn", ".hg", ".bzr", "CVS", ".idea", ".vscode", "node_modules", "bower_components", ".sass-cache", ".github", ".vagrant", "__MACOSX":
-		return "T06"
+func (r stateRule) all() []string {
+	list := slices.Clone(r.patterns)
+	for _, name := range r.content {
+		list = append(list, "wp-content/"+name, "/web/app/"+name)
 	}
-	if p == "wp-snapshots" || p == "web/wp-snapshots" {
-		return "W05"
+	return list
+}
+
+// NeverShipped lists what no artifact holds, as patterns for
+// artifact.BuildOptions.Exclude. Check reports what it meets of it.
+func NeverShipped() []string {
+	var list []string
+	for _, r := range stateRules() {
+		list = append(list, r.all()...)
 	}
-	content, sub := contentOf(p)
-	if !content {
-		return ""
+	return list
+}
+
+// stateMatcher tells by which rule a path is left out.
+type stateMatcher struct {
+	rules []stateRule
+	match []func(string) bool
+}
+
+func newStateMatcher() stateMatcher {
+	m := stateMatcher{rules: stateRules()}
+	for _, r := range m.rules {
+		match, err := artifact.Excluded(r.all())
+		if err != nil {
+			panic(err) // the patterns above are patterns
+		}
+		m.match = append(m.match, match)
 	}
-	switch sub {
-	case "uploads":
-		return "W01"
-	case "upgrade", "upgrade-temp-backup":
-		return "W02"
-	case "cache", "litespeed":
-		return "W03"
-	case "updraft", "ai1wm-backups", "backups-dup-lite", "backups-dup-pro", "wpvividbackups", "backup-db":
-		return "W05"
-	case "wflogs", "jetpack-waf":
-		return "W06"
-	case "et-cache", "ewww", "smush-webp":
-		return "W07"
-	case "blogs.dir":
-		return "W08"
+	return m
+}
+
+// rule returns the rule that leaves a path out, or nil.
+func (m stateMatcher) rule(p string) *stateRule {
+	for i, match := range m.match {
+		if match(p) {
+			return &m.rules[i]
+		}
 	}
-	return ""
+	return nil
 }
 
 // contentOf splits a path below a directory of content by its last such
@@ -73,25 +97,12 @@ func contentOf(p string) (ok bool, sub string) {
 	return false, ""
 }
 
-var leftOutWords = map[string]string{
-	"T06": "is left out of the artifact",
-	"T10": "is a log, and left out of the artifact",
-	"W01": "is left out of the artifact",
-	"W02": "is left out of the artifact",
-	"W03": "is a cache, and left out of the artifact",
-	"W05": "is a directory of backups, and left out of the artifact",
-	"W06": "is state of a firewall, and left out of the artifact",
-	"W07": "is state of a plugin, and left out of the artifact",
-	"W08": "is left out of the artifact",
-}
-
 // judgeLeftOut is T06, T10 and W01 to W08 but W04: what no artifact
 // holds. Directories that are empty, but for an index.php, are not worth a word.
 func judgeLeftOut(c *checker) {
 	for _, l := range c.left {
-		c.leave(l.path)
-		if !l.dir || strings.HasPrefix(l.rule, "T") || c.hasContent(l.path) {
-			c.fix(l.rule, at(l.path), "%s", leftOutWords[l.rule])
+		if !l.dir || strings.HasPrefix(l.rule.id, "T") || c.hasContent(l.path) {
+			c.fix(l.rule.id, at(l.path), "%s", l.rule.what)
 		}
 	}
 }

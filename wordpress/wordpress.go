@@ -21,6 +21,7 @@ const (
 	Classic      = "classic"       // WordPress at the root
 	OwnDirectory = "own-directory" // WordPress in a directory, its index.php above
 	Bedrock      = "bedrock"       // web/wp and web/app, as roots/bedrock has them
+	Debian       = "debian"        // Debian's package, whose wp-config.php reads /etc/wordpress
 )
 
 // NotWordPress says that a tree holds no WordPress that could run.
@@ -112,6 +113,9 @@ func absentFrom(name, core string, hasDB bool) []string {
 // its directories, or in Bedrock's web/wp.
 func locate(fsys fs.FS) (core, layout string, err error) {
 	if isFile(fsys, versionFile) {
+		if ofDebian(fsys) {
+			return ".", Debian, nil
+		}
 		return ".", Classic, nil
 	}
 	if isFile(fsys, "web/wp/"+versionFile) {
@@ -135,6 +139,16 @@ func locate(fsys fs.FS) (core, layout string, err error) {
 	default:
 		return "", "", &NotWordPress{Found: found}
 	}
+}
+
+// ofDebian reports whether the configuration is the one that Debian's package
+// brings.
+func ofDebian(fsys fs.FS) bool {
+	if !isFile(fsys, "wp-config.php") {
+		return false
+	}
+	src, err := readFile(fsys, "wp-config.php", maxVersionFile)
+	return err == nil && strings.Contains(string(src), "'/etc/wordpress/config-'")
 }
 
 func missingFrom(fsys fs.FS, core string) []string {

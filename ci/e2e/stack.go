@@ -205,7 +205,9 @@ func (s *Stack) startCloud(ctx context.Context, speed float64) error {
 
 // writeConfig writes the wpbake.yaml of the shop.
 func (s *Stack) writeConfig() error {
-	config := fmt.Sprintf("tree: %s\nstore: %s\ngroup: %s\npoll: 500ms\n", s.Tree, Store, Group)
+	// PHP is not asked about the tree: the story wants a node to find out.
+	config := fmt.Sprintf("tree: %s\nstore: %s\ngroup: %s\npoll: 500ms\ncheck:\n  cron: nobody, this shop has no jobs\n  php: \"off\"\n",
+		s.Tree, Store, Group)
 	if err := os.WriteFile(filepath.Join(s.Dir, "wpbake.yaml"), []byte(config), 0o644); err != nil {
 		return fmt.Errorf("writing wpbake.yaml: %w", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -19,16 +20,31 @@ type buildOptions struct {
 	tree    string
 	exclude []string
 	cache   string
+	check   CheckConfig
+	waivers []wordpress.Waiver
 	out     string
 }
 
+// toBuild is what the configuration says of a build.
+func (c *cli) toBuild(cfg Config, v artifact.Version) buildOptions {
+	return buildOptions{
+		version: v, tree: cfg.Tree, exclude: cfg.Exclude, cache: c.cacheDir(cfg), check: cfg.Check, waivers: cfg.Waivers,
+	}
+}
+
+func (o buildOptions) checked() checkedTree {
+	return checkedTree{spec: o.tree, exclude: o.exclude, check: o.check, waivers: o.waivers}
+}
+
 func (c *cli) buildCommand() *cobra.Command {
-	var o buildOptions
+	var out string
 	cmd := &cobra.Command{
 		Use:   "build VERSION",
 		Short: "Make an artifact of a tree, on disk",
 		Long: `Makes the artifact of a WordPress tree. The same tree gives the same bytes,
 whoever builds it and wherever. DIR can be read as a store: dir:///DIR.
+
+The tree is checked first, as wpbake check does; what blocks there is not built.
 
 A tree is a directory; an archive (zip, tar, tar.gz, tar.bz2, tar.xz, tar.zst),
 whose one top-level directory, if it has but one, is left out; or git:PATH@REV,
@@ -40,23 +56,24 @@ a revision of a local git repository, as it was committed.`,
 		GroupID: groupArtifact,
 		Args:    words("VERSION"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var err error
-			if o.version, err = parseVersion(cmd, args[0]); err != nil {
+			v, err := parseVersion(cmd, args[0])
+			if err != nil {
 				return err
 			}
 			cfg, err := c.config()
 			if err != nil {
 				return err
 			}
-			o.tree, o.exclude, o.cache = cfg.Tree, cfg.Exclude, c.cacheDir(cfg)
 			if err := cfg.need("tree"); err != nil {
 				return err
 			}
+			o := c.toBuild(cfg, v)
+			o.out = out
 			return c.build(cmd.Context(), o)
 		},
 	}
 	c.settingFlags(cmd, treeKeys...)
-	cmd.Flags().StringVar(&o.out, "out", "dist", "the `DIR` to write into")
+	cmd.Flags().StringVar(&out, "out", "dist", "the `DIR` to write into")
 	return cmd
 }
 
@@ -89,38 +106,79 @@ func checkTree(tree string) error {
 	return nil
 }
 
-// tree opens what is to be built, and says how. done is called when it was.
-func (c *cli) tree(ctx context.Context, o buildOptions) (_ artifact.BuildOptions, done func() error, err error) {
+// fromTree opens what is to be built and has it built. A tree that no node
+// could hold as it is, or that the check repairs, is checked; with repairs a
+// copy of it is built instead.
+func (c *cli) fromTree(ctx context.Context, o buildOptions, build func(artifact.BuildOptions) error) (err error) {
 	if err := checkTree(o.tree); err != nil {
-		return artifact.BuildOptions{}, nil, err
+		return err
 	}
 	dir, done, err := source.Open(ctx, o.tree)
 	if err != nil {
-		return artifact.BuildOptions{}, nil, err
+		return err
 	}
-	return artifact.BuildOptions{
-		Tree: dir, Out: o.out, Version: o.version, Describe: describer(o, dir),
-		Exclude: append(artifact.DefaultExclude(), o.exclude...),
-		Cache:   o.cache, CacheName: cacheName(o.tree, dir),
-	}, done, nil
+	defer func() { err = errors.Join(err, done()) }()
+	err = build(c.building(o, dir))
+	var refused *artifact.TreeError
+	var repair *repairNeeded
+	switch {
+	case errors.As(err, &repair):
+		return c.fromRepaired(ctx, o, dir, repair.report, build)
+	case errors.As(err, &refused):
+		report, failed := c.examine(ctx, dir, o.checked())
+		if failed != nil {
+			return err
+		}
+		if blocked := c.admit(o.tree, report); blocked != nil {
+			return blocked
+		}
+		if len(report.Repairs.Replace) > 0 {
+			return c.fromRepaired(ctx, o, dir, report, build)
+		}
+	}
+	return err
 }
 
-// describer looks at a tree as WordPress.
-func describer(o buildOptions, dir string) *artifact.Describer {
+// building says how the tree in dir is built.
+func (c *cli) building(o buildOptions, dir string) artifact.BuildOptions {
+	return artifact.BuildOptions{
+		Tree: dir, Out: o.out, Version: o.version, Describe: c.describer(o, dir),
+		Exclude: slices.Concat(artifact.DefaultExclude(), wordpress.NeverShipped(), o.exclude),
+		Cache:   o.cache, CacheName: cacheName(o.tree, dir),
+	}
+}
+
+// describer checks a tree and looks at it as WordPress. A tree that is the one
+// remembered passed before, by the same grounds.
+func (c *cli) describer(o buildOptions, dir string) *artifact.Describer {
 	return &artifact.Describer{
-		Name: programStamp(),
-		Describe: func(context.Context) (artifact.Description, error) {
+		Name: grounds(o, programStamp()),
+		Describe: func(ctx context.Context) (artifact.Description, error) {
 			site, err := wordpress.Inspect(os.DirFS(dir))
 			if err != nil {
 				return artifact.Description{}, fmt.Errorf("reading tree %q: %w", o.tree, err)
 			}
-			sbom, err := wordpress.SBOM(os.DirFS(dir), o.version, site)
+			report, err := c.examine(ctx, dir, o.checked())
 			if err != nil {
-				return artifact.Description{}, fmt.Errorf("reading tree %q: %w", o.tree, err)
+				return artifact.Description{}, err
 			}
-			return artifact.Description{WordPress: &site, SBOM: sbom}, nil
+			if err := c.admit(o.tree, report); err != nil {
+				return artifact.Description{}, err
+			}
+			if len(report.Repairs.Replace) > 0 {
+				return artifact.Description{}, &repairNeeded{report}
+			}
+			return describe(o, dir, site)
 		},
 	}
+}
+
+func describe(o buildOptions, dir string, site artifact.WordPress) (artifact.Description, error) {
+	sbom, err := wordpress.SBOM(os.DirFS(dir), o.version, site)
+	if err != nil {
+		return artifact.Description{}, fmt.Errorf("reading tree %q: %w", o.tree, err)
+	}
+	return artifact.Description{WordPress: &site, SBOM: sbom}, nil
 }
 
 // programStamp tells this program from others that may describe a tree
@@ -139,15 +197,13 @@ func programStamp() string {
 
 // makeArtifact builds the tree on disk.
 func (c *cli) makeArtifact(ctx context.Context, o buildOptions) (built artifact.Built, err error) {
-	build, done, err := c.tree(ctx, o)
-	if err != nil {
-		return artifact.Built{}, err
-	}
-	defer func() { err = errors.Join(err, done()) }()
 	m := c.meter()
 	defer m.close()
-	build.Progress = m.update
-	built, err = artifact.Build(ctx, build)
+	err = c.fromTree(ctx, o, func(build artifact.BuildOptions) error {
+		build.Progress = m.update
+		built, err = artifact.Build(ctx, build)
+		return err
+	})
 	c.forgot(built.Forgot)
 	return built, err
 }

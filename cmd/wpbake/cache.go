@@ -5,8 +5,11 @@ import (
 	"strings"
 )
 
-// treeKeys are the settings of commands that build.
-var treeKeys = []string{"tree", "exclude", "cache"}
+// Settings of commands that look at a tree, and that build one.
+var (
+	checkKeys = []string{"tree", "exclude", "check.cron", "check.node", "check.node_php", "check.php", "check.checksums", "check.strict"}
+	treeKeys  = append([]string{"cache"}, checkKeys...)
+)
 
 // noCache is the value of the setting that remembers nothing.
 const noCache = "off"

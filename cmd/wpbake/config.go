@@ -14,6 +14,7 @@ import (
 
 	"github.com/wpbake/wpbake/artifact/source"
 	"github.com/wpbake/wpbake/bake"
+	"github.com/wpbake/wpbake/wordpress"
 )
 
 const defaultConfig = "wpbake.yaml"
@@ -33,12 +34,24 @@ type Config struct {
 	FirstNode   time.Duration
 	Poll        time.Duration
 	Lease       time.Duration
+	Check       CheckConfig
+	Waivers     []wordpress.Waiver // in the file only, so that they are reviewed
 
 	DatabaseCommand  []string // how wpbake's node commands get to a node
 	DatabaseSnapshot []string
 
 	file string // the file that was read, or looked for in vain
 	read bool
+}
+
+// CheckConfig is what a tree is checked against.
+type CheckConfig struct {
+	PHP       string // a program, or off
+	Node      string // directory of the nodes' configuration
+	NodePHP   string // version
+	Cron      string // who runs it
+	Checksums string // directory
+	Strict    bool
 }
 
 // settingFlags adds the flags of settings to a command.
@@ -113,10 +126,19 @@ func (c *cli) readFile(cfg *Config) error {
 	if cfg.Tree != "" {
 		cfg.Tree = source.In(filepath.Dir(cfg.file), cfg.Tree)
 	}
-	if cfg.Cache != "" && cfg.Cache != noCache && !filepath.IsAbs(cfg.Cache) {
-		cfg.Cache = filepath.Join(filepath.Dir(cfg.file), cfg.Cache)
+	if cfg.Cache != noCache {
+		cfg.beside(&cfg.Cache)
 	}
+	cfg.beside(&cfg.Check.Node)
+	cfg.beside(&cfg.Check.Checksums)
 	return nil
+}
+
+// beside takes a relative path of the file from the file's directory.
+func (cfg *Config) beside(dir *string) {
+	if *dir != "" && !filepath.IsAbs(*dir) {
+		*dir = filepath.Join(filepath.Dir(cfg.file), *dir)
+	}
 }
 
 // readConfig refuses a file that somebody else could have written: what it

@@ -20,7 +20,7 @@ func parseConfig(cfg *Config, data []byte) error {
 	if err != nil {
 		return syntaxError(cfg.file, err)
 	}
-	r := configReader{cfg: cfg, settings: map[string]setting{}}
+	r := configReader{cfg: cfg, settings: map[string]setting{}, keys: []string{"waivers"}}
 	for _, s := range settings() {
 		r.settings[s.key] = s
 		r.keys = append(r.keys, s.key)
@@ -82,6 +82,9 @@ func (r configReader) mapping(prefix string, node ast.Node) error {
 
 func (r configReader) entry(prefix string, e *ast.MappingValueNode) error {
 	key := prefix + e.Key.GetToken().Value
+	if key == "waivers" {
+		return r.waivers(e.Value)
+	}
 	if r.section(key) {
 		return r.mapping(key+".", e.Value)
 	}

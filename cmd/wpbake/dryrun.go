@@ -152,7 +152,9 @@ func (c *cli) wouldPublish(ctx context.Context, cfg Config, store artifact.Store
 	}
 	dir := own.Path
 	s.remove = func() { own.Remove() }
-	built, err := c.makeArtifact(ctx, buildOptions{version: v, tree: cfg.Tree, exclude: cfg.Exclude, cache: c.cacheDir(cfg), out: dir})
+	build := c.toBuild(cfg, v)
+	build.out = dir
+	built, err := c.makeArtifact(ctx, build)
 	if err != nil {
 		return "", s, err
 	}

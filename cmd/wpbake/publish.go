@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -38,7 +37,8 @@ alone, or on top of --base-image. docker login HOST saves the credentials.`,
 			if err != nil {
 				return err
 			}
-			if o.build.version, err = parseVersion(cmd, args[0]); err != nil {
+			v, err := parseVersion(cmd, args[0])
+			if err != nil {
 				return err
 			}
 			if err := cfg.need("store"); err != nil {
@@ -52,7 +52,7 @@ alone, or on top of --base-image. docker login HOST saves the credentials.`,
 					return err
 				}
 			}
-			o.build.tree, o.build.exclude, o.build.cache = cfg.Tree, cfg.Exclude, c.cacheDir(cfg)
+			o.build = c.toBuild(cfg, v)
 			return c.publish(cmd.Context(), cfg, o)
 		},
 	}
@@ -116,15 +116,13 @@ func (c *cli) publish(ctx context.Context, cfg Config, o publishOptions) error {
 
 // buildAndPut publishes a tree while it is built.
 func (c *cli) buildAndPut(ctx context.Context, store artifact.ReleaseStore, o buildOptions) (p artifact.Published, err error) {
-	build, done, err := c.tree(ctx, o)
-	if err != nil {
-		return artifact.Published{}, err
-	}
-	defer func() { err = errors.Join(err, done()) }()
 	m := c.meter()
 	defer m.close()
-	build.Progress = m.update
-	p, err = artifact.PublishTree(ctx, store, build)
+	err = c.fromTree(ctx, o, func(build artifact.BuildOptions) error {
+		build.Progress = m.update
+		p, err = artifact.PublishTree(ctx, store, build)
+		return err
+	})
 	c.forgot(p.Forgot)
 	return p, err
 }

@@ -113,7 +113,7 @@ func (c *cli) published(ctx context.Context, cfg Config, store artifact.Store, v
 		}
 		return digest, err
 	}
-	p, err := c.buildAndPut(ctx, store, buildOptions{version: v, tree: cfg.Tree, exclude: cfg.Exclude, cache: c.cacheDir(cfg)})
+	p, err := c.buildAndPut(ctx, store, c.toBuild(cfg, v))
 	if taken := (*artifact.VersionTaken)(nil); errors.As(err, &taken) && taken.Have != "" {
 		return "", &hintedError{err: err, hint: "release the tree under a new version; --tree= releases what is published"}
 	}

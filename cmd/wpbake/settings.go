@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -48,7 +49,7 @@ var accountID = regexp.MustCompile(`^[0-9]{12}$`)
 
 // settings lists them all.
 func settings() []setting {
-	return append([]setting{
+	return slices.Concat([]setting{
 		{key: "tree", kind: "TREE", usage: "the WordPress tree to ship: a directory, an archive or git:PATH@REV", set: text(func(c *Config) *string { return &c.Tree })},
 		{key: "store", kind: "URL", usage: "where artifacts rest: s3://BUCKET/PREFIX, dir:///PATH or, without rollouts, oci://HOST/REPO", set: text(func(c *Config) *string { return &c.Store })},
 		{key: "group", kind: "NAME", usage: "the Auto Scaling group", set: func(c *Config, v []string) error {
@@ -76,8 +77,36 @@ func settings() []setting {
 			set: duration(10*time.Millisecond, 10*time.Minute, func(c *Config, d time.Duration) { c.Poll = d })},
 		{key: "lock.lease", kind: "DURATION", usage: "how long a dead run keeps the group locked (default 2m)",
 			set: duration(time.Second, time.Hour, func(c *Config, d time.Duration) { c.Lease = d })},
-	}, append(databaseSettings(), refreshSettings()...)...)
+	}, checkSettings(), databaseSettings(), refreshSettings())
 }
+
+func checkSettings() []setting {
+	return []setting{
+		{key: "check.cron", kind: "WHO", usage: "who runs WordPress's cron, now that no node does, such as \"the scheduler\"",
+			set: text(func(c *Config) *string { return &c.Check.Cron })},
+		{key: "check.node", kind: "DIR", usage: "what nodes have in /etc: nginx, php, systemd, wpbake/node.yaml",
+			set: text(func(c *Config) *string { return &c.Check.Node })},
+		{key: "check.node_php", kind: "VERSION", usage: "the PHP of the nodes, such as 8.2", set: func(c *Config, v []string) error {
+			if c.Check.NodePHP = v[0]; !phpVersion.MatchString(v[0]) {
+				return errors.New("want a version such as 8.2")
+			}
+			return nil
+		}},
+		{key: "check.php", kind: "PROGRAM", usage: "the PHP that parses the tree's files (default: the one of check.node_php, else php, if it is there); off parses nothing",
+			set: text(func(c *Config) *string { return &c.Check.PHP })},
+		{key: "check.checksums", kind: "DIR", usage: "published checksums: core.json or core.md5sums, plugins/SLUG.json",
+			set: text(func(c *Config) *string { return &c.Check.Checksums })},
+		{key: "check.strict", kind: "BOOL", usage: "warnings block a release too: true or false", set: func(c *Config, v []string) error {
+			var err error
+			if c.Check.Strict, err = strconv.ParseBool(v[0]); err != nil {
+				return errors.New("want true or false")
+			}
+			return nil
+		}},
+	}
+}
+
+var phpVersion = regexp.MustCompile(`^[5-9]\.[0-9]{1,2}(\.[0-9]{1,2})?$`)
 
 func refreshSettings() []setting {
 	return []setting{

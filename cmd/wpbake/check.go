@@ -1,0 +1,223 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/wpbake/wpbake/artifact/source"
+	"github.com/wpbake/wpbake/wordpress"
+)
+
+type checkOptions struct {
+	tree     checkedTree
+	format   string
+	against  string // the tree in service
+	database string // file of facts
+}
+
+func (c *cli) checkCommand() *cobra.Command {
+	o := checkOptions{format: formatText}
+	cmd := &cobra.Command{
+		Use:   "check [TREE]",
+		Short: "Look whether a tree can live on immutable nodes",
+		Long: `Looks at a tree as WordPress, at its configuration (which is read, never run)
+and, where they are named, at the nodes' configuration, the tree in service and
+facts of the database. Every finding has an id, a place, a reason and a way to
+mend it; docs/checks.md lists all of them.
+
+What blocks stops build, publish and release as well. What is repaired is
+repaired in the artifact, never in the tree. A waiver in wpbake.yaml lets one
+finding pass:
+
+  waivers:
+    - id: T07
+      path: wp-content/plugins/shop/demo.zip
+      reason: the plugin's own sample data
+
+Exit code 1 when anything blocks.`,
+		Example: `  wpbake check ./site
+  wpbake check ./site --check-node ./image/etc --check-cron "the scheduler"
+  wpbake check ./site --against git:.@v41 --format github
+  wpbake check wordpress-6.8.3.zip --format sarif > check.sarif`,
+		GroupID: groupArtifact,
+		Args:    words("[TREE]"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if !slices.Contains(formats(), o.format) {
+				return usage(cmd, fmt.Errorf("--format %q: want text, json, sarif or github", o.format))
+			}
+			if len(args) > 0 {
+				c.overrides["tree"] = args[0]
+			}
+			cfg, err := c.config()
+			if err != nil {
+				return err
+			}
+			if err := cfg.need("tree"); err != nil {
+				return err
+			}
+			o.tree = checkedTree{spec: cfg.Tree, exclude: cfg.Exclude, check: cfg.Check, waivers: cfg.Waivers}
+			return c.check(cmd.Context(), o)
+		},
+	}
+	c.settingFlags(cmd, checkKeys...)
+	f := cmd.Flags()
+	f.StringVar(&o.format, "format", o.format, "how to answer: `text|json|sarif|github`")
+	f.StringVar(&o.against, "against", "", "the `TREE` in service: a directory, an archive or git:PATH@REV")
+	f.StringVar(&o.database, "database", "", "facts of the live database, a JSON `FILE`; docs/checks.md says which")
+	return cmd
+}
+
+func (c *cli) check(ctx context.Context, o checkOptions) (err error) {
+	for _, tree := range []string{o.tree.spec, o.against} {
+		if tree != "" {
+			if err := checkTree(tree); err != nil {
+				return err
+			}
+		}
+	}
+	dir, cleanup, err := source.Open(ctx, o.tree.spec)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, cleanup()) }()
+	if o.against != "" {
+		before, cleanup, err := source.Open(ctx, o.against)
+		if err != nil {
+			return err
+		}
+		defer cleanup()
+		o.tree.before = os.DirFS(before)
+	}
+	if o.tree.database, err = readFacts(o.database); err != nil {
+		return err
+	}
+	watch := newStopwatch(c.Now)
+	report, err := c.examine(ctx, dir, o.tree)
+	if err != nil {
+		return err
+	}
+	watch.lap("check")
+	if err := c.showReport(o, report, watch.laps); err != nil {
+		return err
+	}
+	return blockedBy(o.tree.spec, report.Report)
+}
+
+// readFacts reads what is known of the live database.
+func readFacts(name string) (*wordpress.Facts, error) {
+	if name == "" {
+		return nil, nil
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, &usageError{err: fmt.Errorf("reading facts of the database: %w", err), hint: "--database FILE names a JSON file"}
+	}
+	defer f.Close()
+	var d wordpress.Facts
+	dec := json.NewDecoder(f)
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&d); err != nil {
+		return nil, &usageError{err: fmt.Errorf("reading facts of the database %q: %w", name, err), hint: "docs/checks.md says what is in it"}
+	}
+	return &d, nil
+}
+
+// examined is a report, and by which PHP files were parsed in which time.
+type examined struct {
+	wordpress.Report
+	php     string
+	parsing time.Duration
+	unread  string // why no PHP was asked
+}
+
+// checkedTree is a tree and what it is checked against.
+type checkedTree struct {
+	spec     string // as a person named it
+	exclude  []string
+	check    CheckConfig
+	waivers  []wordpress.Waiver
+	before   fs.FS
+	database *wordpress.Facts
+}
+
+// examine checks a tree that lies in dir.
+func (c *cli) examine(ctx context.Context, dir string, t checkedTree) (examined, error) {
+	o, err := checkOn(t, dir)
+	if err != nil {
+		return examined{}, err
+	}
+	var e examined
+	php, why, err := c.findPHP(ctx, dir, t.check, o.Node)
+	if err != nil {
+		return examined{}, err
+	}
+	e.unread = why
+	timed := &timedParser{now: c.Now}
+	if php != nil {
+		timed.Parser, e.php = php, php.Version()
+		o.Parser = timed
+	}
+	if e.Report, err = wordpress.Check(ctx, os.DirFS(dir), o); err != nil {
+		return examined{}, fmt.Errorf("checking tree %q: %w", t.spec, err)
+	}
+	e.parsing = timed.took
+	return e, nil
+}
+
+// checkOn are the grounds that the tree is judged on, PHP apart.
+func checkOn(t checkedTree, dir string) (wordpress.CheckOptions, error) {
+	o := wordpress.CheckOptions{
+		Waivers: t.waivers, Strict: t.check.Strict, Cron: t.check.Cron, Before: t.before, Database: t.database,
+	}
+	var err error
+	if o.Exclude, err = excluded(t.exclude); err != nil {
+		return o, err
+	}
+	if o.Dir, err = filepath.Abs(dir); err != nil {
+		return o, err
+	}
+	if dir == t.spec {
+		o.Above = os.DirFS(filepath.Dir(o.Dir))
+	}
+	if t.check.Node != "" {
+		if o.Node, err = wordpress.ReadNodeConfig(os.DirFS(t.check.Node), filepath.ToSlash(filepath.Clean(t.check.Node))); err != nil {
+			return o, &usageError{err: fmt.Errorf("reading the nodes' configuration: %w", err), hint: "check.node names a directory as /etc of a node"}
+		}
+	}
+	if t.check.NodePHP != "" {
+		if o.Node == nil {
+			o.Node = &wordpress.NodeConfig{}
+		}
+		o.Node.PHP = t.check.NodePHP
+	}
+	if t.check.Checksums != "" {
+		o.Checksums = os.DirFS(t.check.Checksums)
+		if _, err := fs.ReadDir(o.Checksums, "."); err != nil {
+			return o, &usageError{err: fmt.Errorf("reading checksums: %w", err), hint: "check.checksums names a directory"}
+		}
+	}
+	return o, nil
+}
+
+// timedParser takes the time that parsing costs.
+type timedParser struct {
+	wordpress.Parser
+	now  func() time.Time
+	took time.Duration
+}
+
+func (p *timedParser) Parse(ctx context.Context, files []string) ([]wordpress.SyntaxError, error) {
+	start := p.now()
+	bad, err := p.Parser.Parse(ctx, files)
+	p.took = p.now().Sub(start)
+	return bad, err
+}

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strings"
+
+	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/wordpress"
+)
+
+// noPHP is the value of check.php that parses nothing.
+const noPHP = "off"
+
+// findPHP returns the PHP that parses the tree: the one that is named, else
+// one of the nodes' version. Another version's opinion would be worth little,
+// so without one nothing is parsed, and why says so.
+func (c *cli) findPHP(ctx context.Context, dir string, check CheckConfig, node *wordpress.NodeConfig) (php *wordpress.PHP, why string, err error) {
+	if check.PHP == noPHP {
+		return nil, "check.php is off", nil
+	}
+	want := ""
+	if node != nil {
+		want = node.PHP
+	}
+	names := []string{check.PHP}
+	if check.PHP == "" {
+		names = []string{"php" + majorMinor(want), "php"}
+	}
+	for _, name := range names {
+		program, err := exec.LookPath(name)
+		if errors.Is(err, exec.ErrNotFound) && check.PHP == "" {
+			continue
+		}
+		if err != nil {
+			return nil, "", &usageError{err: fmt.Errorf("check.php: %w", err), hint: "name a program, or off"}
+		}
+		php, err := wordpress.OpenPHP(ctx, program, dir)
+		if err != nil {
+			return nil, "", err
+		}
+		if want == "" || majorMinor(php.Version()) == majorMinor(want) || check.PHP != "" {
+			return php, "", nil
+		}
+		why = fmt.Sprintf("the PHP here is %s, that of the nodes %s", php.Version(), want)
+	}
+	if why == "" {
+		why = "there is no php here"
+	}
+	return nil, why, nil
+}
+
+// majorMinor cuts a version after its second number.
+func majorMinor(v string) string {
+	parts := strings.SplitN(v, ".", 3)
+	return strings.Join(parts[:min(len(parts), 2)], ".")
+}
+
+// excluded says what the operator leaves out of releases.
+func excluded(patterns []string) (func(string) bool, error) {
+	match, err := artifact.Excluded(patterns)
+	if err != nil {
+		return nil, &usageError{err: err, hint: "exclude is a list of such paths"}
+	}
+	return match, nil
+}

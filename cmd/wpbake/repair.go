@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+
+	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/wordpress"
+)
+
+// repairNeeded ends a build of a tree of which files are to be repaired.
+type repairNeeded struct{ report examined }
+
+func (e *repairNeeded) Error() string {
+	return fmt.Sprintf("%d file(s) need a repair", len(e.report.Repairs.Replace))
+}
+
+// grounds names all that a tree is judged on, so that a remembered judgement
+// holds for the same ones only.
+func grounds(o buildOptions, program string) string {
+	if program == "" {
+		return ""
+	}
+	node := artifact.DigestOf(nil)
+	if o.check.Node != "" {
+		node = nodeDigest(o.check.Node)
+	}
+	return artifact.DigestOf(fmt.Appendf(nil, "%s\n%#v\n%#v\n%q\n%s", program, o.check, o.waivers, o.exclude, node)).Short()
+}
+
+// nodeDigest tells configurations of nodes apart, by names, sizes and times.
+func nodeDigest(dir string) artifact.Digest {
+	var list []byte
+	fs.WalkDir(os.DirFS(dir), ".", func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			list = fmt.Appendf(list, "%q %v\n", p, err)
+			return nil
+		}
+		if info, err := d.Info(); err == nil && !d.IsDir() {
+			list = fmt.Appendf(list, "%q %d %d\n", p, info.Size(), info.ModTime().UnixNano())
+		}
+		return nil
+	})
+	return artifact.DigestOf(list)
+}
+
+// fromRepaired builds a copy of the tree in dir that has the repairs. The tree
+// itself is never written to.
+func (c *cli) fromRepaired(ctx context.Context, o buildOptions, dir string, e examined, build func(artifact.BuildOptions) error) (err error) {
+	scratch, err := os.MkdirTemp("", "wpbake-tree-")
+	if err != nil {
+		return fmt.Errorf("making a scratch directory: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(scratch)) }()
+	if err := copyRepaired(ctx, dir, scratch, e.Repairs, o.exclude); err != nil {
+		return fmt.Errorf("copying tree %q: %w", o.tree, err)
+	}
+	options := c.building(o, scratch)
+	site, err := wordpress.Inspect(os.DirFS(scratch))
+	if err != nil {
+		return fmt.Errorf("reading tree %q: %w", o.tree, err)
+	}
+	options.Describe = &artifact.Describer{Describe: func(context.Context) (artifact.Description, error) {
+		return describe(o, scratch, site)
+	}}
+	options.Cache = "" // a copy has new stamps each time
+	return build(options)
+}
+
+// copyRepaired copies what an artifact of a tree would hold.
+func copyRepaired(ctx context.Context, from, to string, r wordpress.Repairs, exclude []string) error {
+	match, err := artifact.Excluded(append(wordpress.NeverShipped(), exclude...))
+	if err != nil {
+		return err
+	}
+	return fs.WalkDir(os.DirFS(from), ".", func(p string, d fs.DirEntry, err error) error {
+		target := filepath.Join(to, filepath.FromSlash(p))
+		content, replaced := r.Replace[p]
+		switch {
+		case err != nil:
+			return err
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case p != "." && match(p):
+			if d.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
+		case replaced:
+			return os.WriteFile(target, content, 0o644)
+		case d.IsDir():
+			return os.MkdirAll(target, 0o755)
+		case d.Type() == fs.ModeSymlink:
+			return copyLink(filepath.Join(from, filepath.FromSlash(p)), target)
+		case !d.Type().IsRegular():
+			return fmt.Errorf("%q is no file", path.Base(p))
+		}
+		return copyFile(filepath.Join(from, filepath.FromSlash(p)), target)
+	})
+}
+
+func copyLink(from, to string) error {
+	target, err := os.Readlink(from)
+	if err != nil {
+		return err
+	}
+	return os.Symlink(target, to)
+}
+
+func copyFile(from, to string) error {
+	r, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	w, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(w, r)
+	return errors.Join(err, w.Close())
+}
