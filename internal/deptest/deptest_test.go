@@ -55,6 +55,8 @@ func bans() []ban {
 	return []ban{
 		{from: ours("artifact"), to: slices.Concat(awsSDK, oci, ours("bake/...", "cmd/...", "node/...", "internal/...")),
 			reason: "an artifact is a tarball: whoever reads or writes one needs no cloud"},
+		{from: ours("artifact/erofs"), to: ours("..."), allow: ours("artifact/erofs"),
+			reason: "a file system image does not depend on what it is made from"},
 		{from: ours("artifact/s3store"), to: slices.Concat(ours("artifact/ocistore", "artifact/dirstore"), oci),
 			reason: "stores know one kind of place each"},
 		{from: ours("artifact/ocistore"), to: slices.Concat(ours("artifact/s3store", "artifact/dirstore"), awsSDK),
