@@ -329,12 +329,18 @@ func (b *builder) stream(ctx context.Context, p *packer) (Manifest, error) {
 		}
 	}
 	list := x.entries[len(x.entries)-1]
+	tree := describeTree(b.Prefix, treeMembers(x.entries), DigestFromSum(list.sum[:]))
+	image, err := describeImage(tree.Digest, x.entries)
+	if err != nil {
+		return Manifest{}, err
+	}
 	return Manifest{
 		Format:   Format,
 		Version:  b.Version,
 		Artifact: Blob{Size: int64(len(seek))},
 		Index:    Section{Digest: DigestOf(indexFrame), Offset: x.layout(), Size: int64(len(indexFrame))},
-		Tree:     describeTree(b.Prefix, treeMembers(x.entries), DigestFromSum(list.sum[:])),
+		Tree:     tree,
+		Image:    image,
 	}, nil
 }
 

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/wpbake/wpbake/artifact/erofs"
 )
 
 // Format is the version of artifacts and manifests that this package writes.
@@ -29,6 +31,7 @@ type Manifest struct {
 	Artifact  Blob       `json:"artifact"`
 	Index     Section    `json:"index"`
 	Tree      Tree       `json:"tree"`
+	Image     Blob       `json:"image"`               // of all members as a file system
 	SBOM      *Blob      `json:"sbom,omitempty"`      // nil when there is none
 	WordPress *WordPress `json:"wordpress,omitempty"` // nil when nobody looked
 }
@@ -96,6 +99,7 @@ const (
 	maxSBOM       = 64 << 20
 	maxComponents = 2000
 	maxText       = 1000
+	maxImage      = 2 * maxBytes
 )
 
 // ParseManifest accepts exactly what Marshal writes: no other key, order,
@@ -151,7 +155,7 @@ func (m *Manifest) validate() error {
 	if _, err := ParseVersion(string(m.Version)); err != nil {
 		return err
 	}
-	for _, d := range []Digest{m.Artifact.Digest, m.Index.Digest, m.Tree.Digest, m.Tree.List} {
+	for _, d := range []Digest{m.Artifact.Digest, m.Index.Digest, m.Tree.Digest, m.Tree.List, m.Image.Digest} {
 		if _, err := ParseDigest(string(d)); err != nil {
 			return err
 		}
@@ -164,6 +168,8 @@ func (m *Manifest) validate() error {
 		return fmt.Errorf("%d bytes after the index are too many", m.Artifact.Size-x.Offset-x.Size)
 	case t.Files < 0 || t.Files > maxEntries || t.Bytes < 0 || t.Bytes > maxBytes:
 		return fmt.Errorf("a tree of %d files and %d bytes is out of bounds", t.Files, t.Bytes)
+	case m.Image.Size < t.Bytes || m.Image.Size > maxImage || m.Image.Size%erofs.BlockSize != 0:
+		return fmt.Errorf("an image of %d bytes is out of bounds", m.Image.Size)
 	}
 	if err := checkPrefix(m.Tree.Prefix); err != nil {
 		return err

@@ -15,6 +15,7 @@ func sampleManifest() Manifest {
 		Artifact: Blob{Digest: d, Size: 1000},
 		Index:    Section{Digest: d, Offset: 700, Size: 200},
 		Tree:     Tree{Digest: d, List: d, Prefix: "wordpress", Files: 3, Bytes: 4096},
+		Image:    Blob{Digest: d, Size: 8 * 4096},
 		WordPress: &WordPress{Core: "7.0.3", DBVersion: 60717, Layout: "classic",
 			Plugins: []Component{{Slug: "cart", Name: "Cart & <Till> \u2028 é", Version: "2.1"}}},
 	}
@@ -65,6 +66,9 @@ func TestManifestHasOneForm(t *testing.T) {
 		"index outside":      replace(`"offset": 700`, `"offset": 900`),
 		"index overflow":     replace(`"offset": 700`, `"offset": 9223372036854775807`),
 		"too many files":     replace(`"files": 3`, `"files": 500001`),
+		"half an image":      replace(`"size": 32768`, `"size": 32000`),
+		"image too small":    replace(`"size": 32768`, `"size": 0`),
+		"image too large":    replace(`"size": 32768`, `"size": 8796093022208`),
 		"format 0":           replace(`"format": 1`, `"format": 0`),
 		"not UTF-8":          replace("Cart", "\xff"),
 		"control character":  replace("Cart", `\u0007`),

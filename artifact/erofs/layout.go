@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -54,8 +55,8 @@ type Layout struct {
 }
 
 // New lays out an image of n entries, which at returns by number. A directory
-// comes before what it holds and is followed by all of it; what one directory
-// holds is sorted by name, byte by byte. The root is no entry.
+// comes before what it holds and is followed by all of it. Contents stand in
+// the order of their entries. The root is no entry.
 func New(n int, at func(int) Entry) (*Layout, error) {
 	if n < 0 || n > math.MaxInt32-1 {
 		return nil, fmt.Errorf("laying out an image: %d entries", n)
@@ -64,7 +65,9 @@ func New(n int, at func(int) Entry) (*Layout, error) {
 	if err := l.findParents(); err != nil {
 		return nil, fmt.Errorf("laying out an image: %w", err)
 	}
-	l.groupChildren()
+	if err := l.groupChildren(); err != nil {
+		return nil, fmt.Errorf("laying out an image: %w", err)
+	}
 	if err := l.place(); err != nil {
 		return nil, fmt.Errorf("laying out an image: %w", err)
 	}
@@ -75,7 +78,6 @@ func New(n int, at func(int) Entry) (*Layout, error) {
 type open struct {
 	path   string
 	number int32
-	last   string // name met last
 }
 
 func (l *Layout) findParents() error {
@@ -93,12 +95,9 @@ func (l *Layout) findParents() error {
 			return fmt.Errorf("entry %q has no directory before it", e.Path)
 		case name == "" || name == "." || name == ".." || len(name) > maxName || strings.ContainsRune(name, 0):
 			return fmt.Errorf("entry %q has no name that a file may have", e.Path)
-		case in.last >= name:
-			return fmt.Errorf("entry %q is out of order", e.Path)
 		case e.Size < 0 || e.Size > 0 && e.Kind != File || e.Kind == Link && (e.Target == "" || len(e.Target) >= BlockSize):
 			return fmt.Errorf("entry %q cannot be so long", e.Path)
 		}
-		in.last = name
 		l.parents[i] = in.number
 		if e.Kind == Directory {
 			above = append(above, open{path: e.Path, number: int32(i)})
@@ -107,8 +106,8 @@ func (l *Layout) findParents() error {
 	return nil
 }
 
-// groupChildren is a counting sort: it keeps the order within a directory.
-func (l *Layout) groupChildren() {
+// groupChildren finds what each directory holds, and sorts it by name.
+func (l *Layout) groupChildren() error {
 	for _, p := range l.parents {
 		l.first[p+2]++
 	}
@@ -116,11 +115,24 @@ func (l *Layout) groupChildren() {
 		l.first[d] += l.first[d-1]
 	}
 	l.children = make([]int32, l.n)
-	next := append([]int32(nil), l.first...)
+	next := slices.Clone(l.first)
 	for i, p := range l.parents {
 		l.children[next[p+1]] = int32(i)
 		next[p+1]++
 	}
+	name := func(i int32) string { return path.Base(l.at(int(i)).Path) }
+	for d := range l.n + 1 {
+		in := l.in(int32(d - 1))
+		for k := 1; k < len(in); k++ {
+			if a, b := name(in[k-1]), name(in[k]); a == b {
+				return fmt.Errorf("entry %q is there twice", l.at(int(in[k])).Path)
+			} else if a > b {
+				slices.SortStableFunc(in, func(x, y int32) int { return strings.Compare(name(x), name(y)) })
+				k = 0
+			}
+		}
+	}
+	return nil
 }
 
 // in returns what a directory holds.
