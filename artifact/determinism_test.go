@@ -119,7 +119,7 @@ func TestGoldenDigest(t *testing.T) {
 		{"file list", b.Manifest.Tree.List, "sha256:58fc202b6bb214c5a974dc6dcaefac621f6f0ae303c99a210b45fd226c2651bf"},
 		{"artifact", b.Manifest.Artifact.Digest, "sha256:6164ace9d286e64329315803cfbcf91fd18e214a4b83f5a52f483e3788854eac"},
 		{"image", b.Manifest.Image.Digest, "sha256:3116af73764918b068b93209dae636fe0854f52c4394097d35b29ecd11ad380d"},
-		{"manifest", b.Digest, "sha256:4560f510269ba4cfa97ca253b0ed6d865fe516b3e867b14b61a6f901668bb9c3"},
+		{"manifest", b.Digest, "sha256:4f965a719ea032b192ec64a78676a3a922120e8ef3ff7909a851642964a64dd6"},
 	} {
 		if d.got != d.want {
 			t.Errorf("%s is %s, want %s", d.what, d.got, d.want)

@@ -1,10 +1,8 @@
 package artifact
 
 import (
-	"bytes"
 	"context"
 	"encoding/hex"
-	"io"
 	"strings"
 )
 
@@ -115,32 +113,31 @@ func fetchList(ctx context.Context, store ReleaseStore, m Manifest, x *index) ([
 	last := sections[len(sections)-1]
 	body := newRangeReader(ctx, store, m, last.offset, last.offset+last.stored)
 	defer body.Close()
-	u := newUnpacker(ReleasePrefix(m.Version)+artifactName, x)
-	plain, err := u.reader()
+	list := &listSink{index: x}
+	r, err := newUnpacker(ReleasePrefix(m.Version)+artifactName, x).reader(list)
 	if err != nil {
 		return nil, err
 	}
-	defer plain.Close()
-	plain.reset(body, last.frame, last.frame+last.frames)
-	list := &listSink{}
-	if err := u.section(plain, last, list); err != nil {
+	defer r.close()
+	if err := r.section(last, sequential(body)); err != nil {
 		return nil, err
 	}
-	if DigestOf(list.Bytes()) != m.Tree.List {
-		return nil, damaged(u.name, "%s has another digest than the manifest says", listPath)
+	if DigestOf(list.text) != m.Tree.List {
+		return nil, damaged(r.u.name, "%s has another digest than the manifest says", listPath)
 	}
-	return list.Bytes(), nil
+	return list.text, nil
 }
 
 // listSink keeps the file list and lets all else pass.
-type listSink struct{ bytes.Buffer }
-
-func (s *listSink) file(_ int, e *entry) (io.WriteCloser, error) {
-	if e.path != listPath {
-		return discard{}, nil
-	}
-	return s, nil
+type listSink struct {
+	discard
+	index *index
+	text  []byte
 }
 
-// Close ends the list.
-func (s *listSink) Close() error { return nil }
+func (s *listSink) write(i int, _ int64, p []byte) error {
+	if s.index.entries[i].path == listPath {
+		s.text = append(s.text, p...)
+	}
+	return nil
+}

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"path"
 	"strconv"
 	"strings"
@@ -88,8 +89,10 @@ func comparePaths(a, b string) int {
 // FORMAT.md has the lines.
 func treeDigest(entries []entry) Digest {
 	h := sha256.New()
+	var line []byte
 	for i := range entries {
-		h.Write(appendTreeLine(nil, &entries[i]))
+		line = appendTreeLine(line[:0], &entries[i])
+		h.Write(line)
 	}
 	return DigestFromSum(h.Sum(nil))
 }
@@ -117,12 +120,27 @@ func appendTreeLine(b []byte, e *entry) []byte {
 func fileList(entries []entry) []byte {
 	var b bytes.Buffer
 	b.Grow(int(fileListSize(entries)))
+	writeFileList(&b, entries)
+	return b.Bytes()
+}
+
+// fileListDigest is the file list's digest, without the list in memory.
+func fileListDigest(entries []entry) Digest {
+	h := sha256.New()
+	writeFileList(h, entries)
+	return DigestFromSum(h.Sum(nil))
+}
+
+// writeFileList writes to what takes everything.
+func writeFileList(w io.Writer, entries []entry) {
+	var line []byte
 	for i := range entries {
 		if e := &entries[i]; e.kind == kindFile {
-			fmt.Fprintf(&b, "%x  %s\n", e.sum, e.path)
+			line = hex.AppendEncode(line[:0], e.sum[:])
+			line = append(append(line, "  "...), e.path...)
+			w.Write(append(line, '\n'))
 		}
 	}
-	return b.Bytes()
 }
 
 // fileListSize is known before any file is read, so that frames can be planned.

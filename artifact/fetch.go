@@ -7,8 +7,18 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
+)
+
+// Form is how a release lies on a disk.
+type Form string
+
+// Forms of a release.
+const (
+	AsDirectory Form = "dir"
+	AsImage     Form = "erofs" // one file, which Linux mounts
 )
 
 // FetchOptions says what to fetch. Version and Dest are required.
@@ -16,54 +26,55 @@ type FetchOptions struct {
 	Version  Version
 	Digest   Digest // the only manifest to accept; empty takes the store's
 	Dest     string // appears whole or not at all
+	As       Form   // empty is AsDirectory
+	Base     string // another artifact on this disk, whose frames need no download; empty or not there is none
+	Keep     string // file that becomes the artifact itself, a Base for later; empty keeps none
 	Progress func(Progress)
+}
+
+// Fetched is what came of a fetch.
+type Fetched struct {
+	Manifest   Manifest
+	Downloaded int64 // bytes of the artifact that were read from the store
+	Reused     int64 // bytes of it that were taken from Base
 }
 
 // fetchers is how many requests run at once: enough to fill a connection,
 // little enough to stay below 64 MiB of memory.
 const fetchers = 4
 
-// Fetch unpacks a published version into Dest. The manifest is compared with
-// Digest before it is parsed, the index with the manifest, each frame with
-// the index before it is decoded, and all content with the manifest at the
-// end. Dest then holds the tree under its prefix and, in .wpbake, SHA256SUMS
-// and manifest.json, synced to disk. Until then everything stands in
-// Dest.partial, which is removed on any failure; one that a killed run left
-// is thrown away. A Dest that already holds the release, compared file by
-// file, is left as it is; any other is a *DestTaken. Bytes that are not the
+// Fetch brings a published version to Dest, unpacked or as an image. The
+// manifest is compared with Digest before it is parsed, the index with the
+// manifest, each frame with the index before it is decoded, and all content
+// with the manifest at the end. A directory then holds the tree under its
+// prefix and, in .wpbake, SHA256SUMS and manifest.json; an image holds the
+// same but manifest.json. Both are synced to disk. Until then everything
+// stands in Dest.partial, which is removed on any failure; one that a killed
+// run left is thrown away. A Dest that already holds the release, compared
+// whole, is left as it is; any other is a *DestTaken. Bytes that are not the
 // release's are *Damaged.
-func Fetch(ctx context.Context, store ReleaseStore, o FetchOptions) (Manifest, error) {
+//
+// What of Base is not as the index wants it is downloaded: nobody vouches for
+// Base. Keep is replaced whole, once the artifact has the digest that the
+// manifest says.
+func Fetch(ctx context.Context, store ReleaseStore, o FetchOptions) (Fetched, error) {
 	raw, err := manifestBytes(ctx, store, o.Version)
 	if err != nil {
-		return Manifest{}, err
+		return Fetched{}, err
 	}
 	m, err := pinnedManifest(o.Version, o.Digest, raw)
 	if err != nil {
-		return Manifest{}, err
+		return Fetched{}, err
 	}
-	dest, err := filepath.Abs(o.Dest)
-	if err != nil {
-		return Manifest{}, err
+	if o.As == "" {
+		o.As = AsDirectory
 	}
-	stage, err := newStaging(ctx, dest)
-	if err != nil {
-		return Manifest{}, err
+	f := &fetcher{FetchOptions: o, store: store, m: m, raw: raw}
+	f.progress = newCounter(o.Progress, "fetching", m.Index.Offset)
+	if err := f.run(ctx); err != nil {
+		return Fetched{}, err
 	}
-	defer stage.close()
-	if stage.exists() {
-		if err := reuse(ctx, dest, m); err != nil {
-			return Manifest{}, err
-		}
-		return m, nil
-	}
-	f := &fetcher{store: store, m: m, stage: stage, progress: newCounter(o.Progress, "fetching", m.Index.Offset)}
-	var taken *DestTaken
-	if err := f.into(ctx, raw); errors.As(err, &taken) {
-		return Manifest{}, err
-	} else if err != nil {
-		return Manifest{}, fmt.Errorf("fetching %q into %q: %w", o.Version, o.Dest, err)
-	}
-	return m, nil
+	return Fetched{Manifest: m, Downloaded: f.downloaded.Load(), Reused: f.reused.Load()}, nil
 }
 
 // pinnedManifest parses a manifest that has the digest asked for.
@@ -74,140 +85,243 @@ func pinnedManifest(v Version, pin Digest, raw []byte) (Manifest, error) {
 	return manifestOf(v, raw)
 }
 
-func reuse(ctx context.Context, dest string, m Manifest) error {
-	if info, err := os.Lstat(dest); err != nil || !info.IsDir() {
-		return &DestTaken{Dest: dest, Err: errors.New("it is not a directory")}
-	}
-	if err := check(ctx, dest, m); err != nil {
-		if ctx.Err() != nil {
-			return err
-		}
-		return &DestTaken{Dest: dest, Err: err}
-	}
-	return nil
+// A receiver is what a release is made in before it gets its name.
+type receiver interface {
+	// open makes room for what an index lists.
+	open(x *index) error
+	// sink takes contents, for one worker.
+	sink() sink
+	// finish completes what the contents alone do not make.
+	finish(u *unpacker) error
+	// sync makes everything durable.
+	sync() error
+	// reveal makes it visible.
+	reveal() error
+	// close removes what was not committed.
+	close()
 }
 
 type fetcher struct {
-	store    ReleaseStore
-	m        Manifest
-	stage    *staging
-	u        *unpacker
-	progress *counter
+	FetchOptions
+	store      ReleaseStore
+	m          Manifest
+	raw        []byte // the manifest's bytes
+	u          *unpacker
+	base       *earlier // nil when there is none
+	keep       *keeper  // nil when nothing is kept
+	progress   *counter
+	downloaded atomic.Int64
+	reused     atomic.Int64
 }
 
-// into makes the release appear.
-func (f *fetcher) into(ctx context.Context, raw []byte) error {
-	if err := f.stage.open(); err != nil {
+func (f *fetcher) run(ctx context.Context) error {
+	dest, err := filepath.Abs(f.Dest)
+	if err != nil {
 		return err
 	}
-	if err := f.unpack(ctx); err != nil {
+	at, err := newPlace(ctx, dest)
+	if err != nil {
 		return err
 	}
-	if err := f.stage.write(unpackedManifest, raw); err != nil {
+	defer at.close()
+	var to receiver = &directory{place: at, manifest: f.raw}
+	if f.As == AsImage {
+		to = &image{place: at, m: f.m}
+	}
+	if at.exists() {
+		if err := f.stands(ctx, dest); err != nil {
+			return err
+		}
+		if f.Keep == "" || holdsBlob(ctx, f.Keep, f.m) {
+			return nil
+		}
+		to = nowhere{} // only the artifact is wanted
+	}
+	defer to.close()
+	if f.Keep != "" {
+		if f.keep, err = newKeeper(f.Keep); err != nil {
+			return err
+		}
+		defer f.keep.close()
+	}
+	var taken *DestTaken
+	if err = f.into(ctx, to); err != nil && !errors.As(err, &taken) {
+		err = fmt.Errorf("fetching %q into %q: %w", f.Version, f.Dest, err)
+	}
+	return err
+}
+
+// stands tells whether dest is what would be fetched.
+func (f *fetcher) stands(ctx context.Context, dest string) error {
+	info, err := os.Lstat(dest)
+	if err != nil {
 		return err
 	}
-	if err := f.stage.finish(f.u.index.entries); err != nil {
+	switch {
+	case f.As == AsImage:
+		err = CheckImage(ctx, dest, f.m)
+	case !info.IsDir():
+		err = errors.New("it is not a directory")
+	default:
+		err = check(ctx, dest, f.m)
+	}
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	return &DestTaken{Dest: dest, Err: err}
+}
+
+// into fills a receiver and commits it.
+func (f *fetcher) into(ctx context.Context, to receiver) error {
+	if err := f.unpack(ctx, to); err != nil {
+		return err
+	}
+	if err := to.finish(f.u); err != nil {
 		return err
 	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return f.stage.commit()
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(to.sync)
+	if f.keep != nil {
+		g.Go(func() error { return sumBlob(ctx, f.keep.file, f.m) })
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	if f.keep != nil {
+		if err := f.keep.reveal(); err != nil {
+			return err
+		}
+	}
+	return to.reveal()
 }
 
 // unpack fetches the index, then everything that it lists.
-func (f *fetcher) unpack(ctx context.Context) error {
-	x, err := fetchIndex(ctx, f.store, f.m)
+func (f *fetcher) unpack(ctx context.Context, to receiver) error {
+	tail, err := fetchTail(ctx, f.store, f.m)
 	if err != nil {
 		return err
 	}
-	sections, err := x.sections()
+	name := ReleasePrefix(f.m.Version) + artifactName
+	x, err := readTail(f.m, name, tail)
 	if err != nil {
 		return err
 	}
-	f.u = newUnpacker(ReleasePrefix(f.m.Version)+artifactName, x)
-	if err := f.stage.directories(x.entries); err != nil {
-		return err
-	}
-	spans := make(chan span)
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error {
-		defer close(spans)
-		for _, s := range spansOf(sections) {
-			select {
-			case spans <- s:
-			case <-ctx.Done():
-				return ctx.Err()
-			}
+	f.downloaded.Add(int64(len(tail)))
+	if f.keep != nil {
+		if err := f.keep.write(tail, f.m.Index.Offset); err != nil {
+			return err
 		}
-		return nil
-	})
-	for range fetchers {
-		g.Go(func() error { return f.work(ctx, spans) })
 	}
-	if err := g.Wait(); err != nil {
+	sections, err := x.all()
+	if err != nil {
+		return err
+	}
+	f.u = newUnpacker(name, x)
+	if f.Base != "" {
+		var done func()
+		f.base, done = openBase(f.Base)
+		defer done()
+	}
+	if err := to.open(x); err != nil {
+		return err
+	}
+	if err := f.spans(ctx, f.plan(sections), to); err != nil {
 		return err
 	}
 	return f.u.finish(f.m)
 }
 
+// spans has workers take what is to be read, until all is or one fails.
+func (f *fetcher) spans(ctx context.Context, spans []span, to receiver) error {
+	g, ctx := errgroup.WithContext(ctx)
+	var next atomic.Int64
+	for range min(fetchers, len(spans)) {
+		g.Go(func() error {
+			r, err := f.u.reader(to.sink())
+			if err != nil {
+				return err
+			}
+			defer r.close()
+			for {
+				n := int(next.Add(1)) - 1
+				if n >= len(spans) {
+					return nil
+				}
+				if err := f.span(ctx, r, spans[n]); err != nil {
+					return err
+				}
+			}
+		})
+	}
+	return g.Wait()
+}
+
 // fetchIndex reads what follows the frames.
 func fetchIndex(ctx context.Context, store ReleaseStore, m Manifest) (*index, error) {
-	r := newRangeReader(ctx, store, m, m.Index.Offset, m.Artifact.Size)
-	defer r.Close()
-	tail, err := io.ReadAll(r)
+	tail, err := fetchTail(ctx, store, m)
 	if err != nil {
-		return nil, fmt.Errorf("reading index: %w", err)
+		return nil, err
 	}
 	return readTail(m, ReleasePrefix(m.Version)+artifactName, tail)
 }
 
-func (f *fetcher) work(ctx context.Context, spans <-chan span) error {
-	plain, err := f.u.reader()
-	if err != nil {
-		return err
+func fetchTail(ctx context.Context, store ReleaseStore, m Manifest) ([]byte, error) {
+	r := newRangeReader(ctx, store, m, m.Index.Offset, m.Artifact.Size)
+	defer r.Close()
+	tail := make([]byte, m.Artifact.Size-m.Index.Offset)
+	if _, err := io.ReadFull(r, tail); err != nil {
+		return nil, fmt.Errorf("reading index: %w", err)
 	}
-	defer plain.Close()
-	sink := &fileSink{dirs: lastDir{root: f.stage.root}, u: f.u}
-	defer sink.dirs.Close()
-	for s := range spans {
-		if err := f.span(ctx, s, plain, sink); err != nil {
-			return err
-		}
-	}
-	return nil
+	return tail, nil
 }
 
-func (f *fetcher) span(ctx context.Context, s span, plain *plainReader, sink sink) error {
-	end := f.m.Index.Offset
-	if last := s.sections[len(s.sections)-1]; !s.ends {
-		end = last.offset + last.stored
+// span reads sections that follow each other, from the base or by one request.
+func (f *fetcher) span(ctx context.Context, r *reader, s span) error {
+	last := s.sections[len(s.sections)-1]
+	from := f.local(ctx)
+	if !s.local {
+		body := newRangeReader(ctx, f.store, f.m, s.sections[0].offset, last.offset+last.stored)
+		defer body.Close()
+		from = counted(sequential(body), &f.downloaded)
 	}
-	body := newRangeReader(ctx, f.store, f.m, s.sections[0].offset, end)
-	defer body.Close()
+	if f.keep != nil {
+		from = f.keep.keeping(from)
+	}
 	for _, p := range s.sections {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		plain.reset(body, p.frame, p.frame+p.frames)
-		if err := f.u.section(plain, p, sink); err != nil {
+		if err := r.section(p, from); err != nil {
 			return err
 		}
 		f.progress.add(p.stored)
 	}
-	if s.ends {
-		return f.u.trailer(plain, body, f.progress)
-	}
 	return nil
 }
 
-// trailer reads the frame that ends the tar.
-func (u *unpacker) trailer(plain *plainReader, body io.Reader, progress *counter) error {
-	n := len(u.index.frames) - 1
-	plain.reset(body, n, n+1)
-	if err := u.zeros(plain, trailerSize, listPath); err != nil {
-		return err
+func counted(from frames, n *atomic.Int64) frames {
+	return func(at located, b []byte) ([]byte, error) {
+		b, err := from(at, b)
+		n.Add(int64(len(b)))
+		return b, err
 	}
-	progress.add(u.index.frames[n].stored)
-	return nil
+}
+
+// local takes frames from the base. One that is not there as it should be is
+// downloaded alone.
+func (f *fetcher) local(ctx context.Context) frames {
+	return func(at located, b []byte) ([]byte, error) {
+		if old, ok := f.base.same(at.frame); ok {
+			if got, err := f.base.read(old, b[:0]); err == nil {
+				f.reused.Add(at.stored)
+				return got, nil
+			}
+		}
+		body := newRangeReader(ctx, f.store, f.m, at.offset, at.offset+at.stored)
+		defer body.Close()
+		return counted(sequential(body), &f.downloaded)(at, b)
+	}
 }

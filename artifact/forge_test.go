@@ -111,9 +111,13 @@ func (r recipe) cook(content []byte, cut int) (*cooked, bool) {
 		x.starts = append(x.starts, 0)
 	}
 	flush(first)
+	var err error
 	c.plains = append(c.plains, make([]byte, trailerSize))
 	list := members[len(members)-1]
 	c.m = Manifest{Format: Format, Version: "v1", Tree: describeTree("wordpress", treeMembers(members), DigestFromSum(list.sum[:]))}
+	if c.m.Image, err = describeImage(c.m.Tree.Digest, members); err != nil { // paths that no file system has
+		c.m.Image = Blob{Digest: DigestOf(nil), Size: c.m.Tree.Bytes&^4095 + 4096}
+	}
 	return c, true
 }
 

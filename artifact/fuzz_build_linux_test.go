@@ -220,10 +220,10 @@ func fetchBuilt(t *testing.T, b Built, dest string) Manifest {
 	if _, err := Verify(t.Context(), s, "v1", b.Digest); err != nil {
 		t.Fatal(err)
 	}
-	m, err := Fetch(t.Context(), s, FetchOptions{Version: "v1", Dest: dest, Digest: b.Digest})
+	got, err := Fetch(t.Context(), s, FetchOptions{Version: "v1", Dest: dest, Digest: b.Digest})
 	if err != nil {
 		t.Fatal(err)
 	}
-	oneForm(t, s, m)
-	return m
+	oneForm(t, s, got.Manifest)
+	return got.Manifest
 }

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	erofsreader "github.com/erofs/go-erofs"
 )
 
 // What one input may cost. A release of the sizes used here takes a few
@@ -68,9 +70,17 @@ func extractors() []extractor {
 	return []extractor{{
 		name: "directory",
 		extract: func(t *testing.T, s Store, dest string) (Manifest, error) {
-			return Fetch(t.Context(), s, FetchOptions{Version: "v1", Dest: dest})
+			got, err := Fetch(t.Context(), s, FetchOptions{Version: "v1", Dest: dest})
+			return got.Manifest, err
 		},
 		judge: judgeDirectory,
+	}, {
+		name: "image",
+		extract: func(t *testing.T, s Store, dest string) (Manifest, error) {
+			got, err := Fetch(t.Context(), s, FetchOptions{Version: "v1", Dest: dest, As: AsImage})
+			return got.Manifest, err
+		},
+		judge: judgeImage,
 	}}
 }
 
@@ -119,6 +129,36 @@ func judgeDirectory(t *testing.T, dest string, m Manifest, x *index) {
 		t.Errorf("%q is missing", p)
 	}
 	if err := Check(dest, m); err != nil {
+		t.Error(err)
+	}
+}
+
+// judgeImage reads an image with another's code.
+func judgeImage(t *testing.T, dest string, m Manifest, x *index) {
+	t.Helper()
+	f, err := os.Open(dest)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer f.Close()
+	fsys, err := erofsreader.Open(f)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	for _, e := range x.entries {
+		info, err := fs.Lstat(fsys, e.path)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		kinds := map[kind]fs.FileMode{kindDir: fs.ModeDir, kindLink: fs.ModeSymlink}
+		if info.Mode().Type() != kinds[e.kind] || e.kind == kindFile && info.Size() != e.size {
+			t.Errorf("%q is %v of %d bytes", e.path, info.Mode(), info.Size())
+		}
+	}
+	if err := CheckImage(t.Context(), dest, m); err != nil {
 		t.Error(err)
 	}
 }
@@ -281,7 +321,7 @@ func FuzzOpenArtifact(f *testing.F) {
 		if end > int64(len(blob)) {
 			t.Skip("an index outside the artifact: FuzzManifest's matter")
 		}
-		m := Manifest{Format: Format, Version: "v1", Tree: c.m.Tree}
+		m := Manifest{Format: Format, Version: "v1", Tree: c.m.Tree, Image: c.m.Image}
 		m.Tree.Files = int(files)
 		m.Artifact = Blob{Digest: DigestOf(blob), Size: int64(len(blob))}
 		m.Index = Section{Digest: DigestOf(blob[off:end]), Offset: off, Size: int64(size)}

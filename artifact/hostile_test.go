@@ -75,16 +75,14 @@ func forge(t testing.TB) *forgery {
 	if f.index, err = readTail(f.m, "", blob[f.m.Index.Offset:]); err != nil {
 		t.Fatal(err)
 	}
-	u := newUnpacker("", f.index)
-	r, err := u.reader()
+	r, err := newUnpacker("", f.index).reader(discard{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer r.Close()
-	for i := range f.index.frames {
-		r.reset(bytes.NewReader(blob), i, i+1)
-		blob = blob[f.index.frames[i].stored:]
-		if err := r.frame(); err != nil {
+	defer r.close()
+	r.from, r.end = sequential(bytes.NewReader(blob)), len(f.index.frames)
+	for range f.index.frames {
+		if err := r.load(); err != nil {
 			t.Fatal(err)
 		}
 		f.plains = append(f.plains, bytes.Clone(r.plain))

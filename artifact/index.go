@@ -7,10 +7,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
 	"unicode"
+	"unsafe"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -47,45 +47,36 @@ var errForm = fmt.Errorf("%w: not in its one form", errIndex)
 
 // marshal returns the plain text of an index. FORMAT.md describes it.
 func (x *index) marshal() []byte {
-	var b bytes.Buffer
-	x.write(&b)
-	return b.Bytes()
-}
-
-func (x *index) write(b io.Writer) {
-	fmt.Fprintf(b, "%s\nencoder %s\nplanner %s\nframes %d\n", indexHeading, x.encoder, x.planner, len(x.frames))
+	b := fmt.Appendf(nil, "%s\nencoder %s\nplanner %s\nframes %d\n", indexHeading, x.encoder, x.planner, len(x.frames))
 	for i := range x.frames {
-		f := &x.frames[i]
-		fmt.Fprintf(b, "%d\t%d\t%x\t%x\n", f.stored, f.plain, f.storedSum, f.contentSum)
+		b = x.frames[i].appendLine(b)
 	}
-	fmt.Fprintf(b, "entries %d\n", len(x.entries))
+	b = fmt.Appendf(b, "entries %d\n", len(x.entries))
 	for i := range x.entries {
-		e := &x.entries[i]
-		switch e.kind {
-		case kindFile:
-			fmt.Fprintf(b, "f\t%d\t%d\t%s\n", x.starts[i], e.size, e.path)
-		case kindLink:
-			fmt.Fprintf(b, "l\t%d\t%s\t%s\n", x.starts[i], e.path, e.target)
-		default:
-			fmt.Fprintf(b, "d\t%d\t%s\n", x.starts[i], e.path)
-		}
+		b = x.appendEntry(b, i)
 	}
+	return b
 }
 
-// sameText is a writer that compares what it is given with a text, so that
-// there need not be a second one of its size.
-type sameText struct {
-	rest   []byte
-	differ bool
+func (f *frame) appendLine(b []byte) []byte {
+	b = append(strconv.AppendInt(b, f.stored, 10), '\t')
+	b = append(strconv.AppendInt(b, f.plain, 10), '\t')
+	b = append(hex.AppendEncode(b, f.storedSum[:]), '\t')
+	return append(hex.AppendEncode(b, f.contentSum[:]), '\n')
 }
 
-func (s *sameText) Write(p []byte) (int, error) {
-	if !bytes.HasPrefix(s.rest, p) {
-		s.differ = true
-		return 0, errForm
+func (x *index) appendEntry(b []byte, i int) []byte {
+	e := &x.entries[i]
+	b = append(b, byte(e.kind), '\t')
+	b = append(strconv.AppendInt(b, int64(x.starts[i]), 10), '\t')
+	if e.kind == kindFile {
+		b = append(strconv.AppendInt(b, e.size, 10), '\t')
 	}
-	s.rest = s.rest[len(p):]
-	return len(p), nil
+	b = append(b, e.path...)
+	if e.kind == kindLink {
+		b = append(append(b, '\t'), e.target...)
+	}
+	return append(b, '\n')
 }
 
 // packIndex compresses an index into its skippable frame.
@@ -99,6 +90,15 @@ func packIndex(enc *zstd.Encoder, x *index) []byte {
 // unpackIndex reads a skippable frame whose digest was verified. What it
 // returns is consistent in itself: see check.
 func unpackIndex(b []byte, prefix string) (*index, error) {
+	text, err := indexText(b)
+	if err != nil {
+		return nil, err
+	}
+	return parseIndex(text, prefix)
+}
+
+// indexText decodes an index's skippable frame.
+func indexText(b []byte) ([]byte, error) {
 	if len(b) < skipHeader || binary.LittleEndian.Uint32(b) != indexMagic ||
 		int64(binary.LittleEndian.Uint32(b[4:])) != int64(len(b)-skipHeader) {
 		return nil, errForm
@@ -115,47 +115,57 @@ func unpackIndex(b []byte, prefix string) (*index, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %v", errIndex, err)
 	}
-	return parseIndex(text, prefix)
+	return text, nil
 }
 
 // parseIndex accepts only what marshal writes for the same index, so that an
-// index has one form, and only a consistent one.
+// index has one form, and only a consistent one. The index keeps text: paths
+// are parts of it.
 func parseIndex(text []byte, prefix string) (*index, error) {
+	x, err := parseForm(text)
+	if err != nil {
+		return nil, err
+	}
+	return x, x.check(prefix)
+}
+
+// parseForm accepts an index in its one form, whatever it says.
+func parseForm(text []byte) (*index, error) {
 	if !bytes.HasPrefix(text, []byte(indexHeading+"\n")) {
 		return nil, fmt.Errorf("%w: it does not begin with %q", errIndex, indexHeading)
 	}
-	p := &indexParser{rest: string(text[len(indexHeading)+1:])}
+	text = text[len(indexHeading)+1:]
+	p := &indexParser{rest: unsafe.String(unsafe.SliceData(text), len(text))} // nobody writes to it again
 	x := &index{}
 	x.encoder = p.word("encoder ")
 	x.planner = p.word("planner ")
-	frames := p.count("frames ")
-	if frames > maxFrames {
-		return nil, fmt.Errorf("%w: it has %d frames", errIndex, frames)
+	n := p.count("frames ")
+	if n > maxFrames {
+		return nil, fmt.Errorf("%w: it has %d frames", errIndex, n)
 	}
-	for range frames {
-		f := p.fields(4)
-		x.frames = append(x.frames, frame{p.number(f[0]), p.number(f[1]), p.sum(f[2]), p.sum(f[3])})
+	x.frames = make([]frame, 0, n)
+	for range n {
+		p.frame(x)
 	}
-	entries := p.count("entries ")
-	if entries > maxEntries+maxDepth {
-		return nil, fmt.Errorf("%w: it has %d entries", errIndex, entries)
+	n = p.count("entries ")
+	if n > maxEntries+maxDepth {
+		return nil, fmt.Errorf("%w: it has %d entries", errIndex, n)
 	}
-	for range entries {
-		if p.entry(x); p.bad {
-			return nil, errForm
-		}
+	x.entries, x.starts = make([]entry, 0, n), make([]int, 0, n)
+	for range n {
+		p.entry(x)
 	}
-	same := &sameText{rest: text}
-	if x.write(same); p.bad || same.differ || len(same.rest) > 0 {
+	if p.bad || p.rest != "" {
 		return nil, errForm
 	}
-	return x, x.check(prefix)
+	return x, nil
 }
 
 // indexParser reads lines; after the first bad one it returns zeros.
 type indexParser struct {
 	rest string
 	bad  bool
+	form []byte // of the line as it must be
 }
 
 func (p *indexParser) line() string {
@@ -179,21 +189,13 @@ func (p *indexParser) number(s string) int64 {
 
 // count reads how many lines follow; there cannot be more than the text has.
 func (p *indexParser) count(key string) int64 {
-	n := p.number(p.word(key))
-	if p.bad || n > int64(strings.Count(p.rest, "\n")) {
+	word := p.word(key)
+	n := p.number(word)
+	if p.bad || n > int64(strings.Count(p.rest, "\n")) || strconv.FormatInt(n, 10) != word {
 		p.bad = true
 		return 0
 	}
 	return n
-}
-
-func (p *indexParser) fields(n int) []string {
-	f := strings.SplitN(p.line(), "\t", n)
-	if len(f) != n {
-		p.bad = true
-		return make([]string, n)
-	}
-	return f
 }
 
 func (p *indexParser) sum(s string) (sum [sha256.Size]byte) {
@@ -206,8 +208,31 @@ func (p *indexParser) sum(s string) (sum [sha256.Size]byte) {
 	return sum
 }
 
+// as refuses a line that is not written as it must be.
+func (p *indexParser) as(line string) {
+	p.bad = p.bad || line != string(p.form[:max(0, len(p.form)-1)])
+}
+
+func (p *indexParser) frame(x *index) {
+	if p.bad {
+		return
+	}
+	line := p.line()
+	stored, rest, _ := strings.Cut(line, "\t")
+	plain, rest, _ := strings.Cut(rest, "\t")
+	storedSum, contentSum, _ := strings.Cut(rest, "\t")
+	f := frame{p.number(stored), p.number(plain), p.sum(storedSum), p.sum(contentSum)}
+	p.form = f.appendLine(p.form[:0])
+	p.as(line)
+	x.frames = append(x.frames, f)
+}
+
 func (p *indexParser) entry(x *index) {
-	letter, rest, _ := strings.Cut(p.line(), "\t")
+	if p.bad {
+		return
+	}
+	line := p.line()
+	letter, rest, _ := strings.Cut(line, "\t")
 	start, rest, _ := strings.Cut(rest, "\t")
 	e := entry{kind: kindDir, path: rest}
 	switch letter {
@@ -223,6 +248,8 @@ func (p *indexParser) entry(x *index) {
 	}
 	x.entries = append(x.entries, e)
 	x.starts = append(x.starts, int(p.number(start)))
+	p.form = x.appendEntry(p.form[:0], len(x.entries)-1)
+	p.as(line)
 }
 
 // layout is what the frames of an index add up to.

@@ -3,6 +3,7 @@ package artifact
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -44,13 +45,14 @@ func (x *index) checkMembers(prefix string) error {
 	return nil
 }
 
-// checkTree holds entries below the prefix to the rules of a tree.
+// checkTree holds entries below the prefix to the rules of a tree. It keeps
+// what it knows of the directories it stands in and forgets it after them: an
+// index may be long.
 func checkTree(prefix string, entries []entry) error {
-	byPath := make(map[string]entry, len(entries))
-	names := newCollisions()
-	at := func(p string) (entry, bool) { e, ok := byPath[p]; return e, ok }
+	within := []level{newLevel(prefix)}
 	bytes := int64(0)
-	for i, e := range entries {
+	for i := range entries {
+		e := &entries[i]
 		p, below := strings.CutPrefix(e.path, prefix+"/")
 		if reason := badPath(p); !below || reason != "" {
 			return fmt.Errorf("%w: entry %q %s", errIndex, e.path, reason)
@@ -58,18 +60,46 @@ func checkTree(prefix string, entries []entry) error {
 		if i > 0 && comparePaths(entries[i-1].path, e.path) >= 0 {
 			return fmt.Errorf("%w: entry %q is out of order", errIndex, e.path)
 		}
-		if up := path.Dir(p); up != "." && byPath[up].kind != kindDir {
+		dir := path.Dir(e.path)
+		for len(within) > 1 && within[len(within)-1].path != dir {
+			within = within[:len(within)-1]
+		}
+		in := within[len(within)-1]
+		if in.path != dir {
 			return fmt.Errorf("%w: entry %q has no directory", errIndex, e.path)
 		}
-		if names.add(p) != "" {
+		if in.names.add(path.Base(p)) != "" {
 			return fmt.Errorf("%w: entry %q collides with another", errIndex, e.path)
 		}
 		if bytes += e.size; e.size > maxBytes || bytes > maxBytes {
 			return fmt.Errorf("%w: entry %q is too large", errIndex, e.path)
 		}
-		byPath[p] = e
+		if e.kind == kindDir {
+			within = append(within, newLevel(e.path))
+		}
 	}
-	for _, e := range entries {
+	return checkLinks(prefix, entries)
+}
+
+// level is a directory whose entries are being met. Paths collide where two
+// names of one directory do.
+type level struct {
+	path  string
+	names *collisions
+}
+
+func newLevel(path string) level { return level{path, newCollisions()} }
+
+func checkLinks(prefix string, entries []entry) error {
+	at := func(p string) (entry, bool) {
+		i, ok := slices.BinarySearchFunc(entries, prefix+"/"+p, func(e entry, p string) int { return comparePaths(e.path, p) })
+		if !ok {
+			return entry{}, false
+		}
+		return entries[i], true
+	}
+	for i := range entries {
+		e := &entries[i]
 		if e.kind != kindLink {
 			continue
 		}
@@ -126,4 +156,18 @@ func (x *index) plainOf(p placed) (n int64) {
 		n += f.plain
 	}
 	return n
+}
+
+// all are the sections, and at last one without entries: the frame that ends
+// the tar.
+func (x *index) all() ([]placed, error) {
+	all, err := x.sections()
+	if err != nil {
+		return nil, err
+	}
+	n := len(x.frames) - 1
+	return append(all, placed{
+		section: section{first: len(x.entries), last: len(x.entries), plain: trailerSize},
+		frame:   n, frames: 1, offset: x.layout() - x.frames[n].stored, stored: x.frames[n].stored,
+	}), nil
 }

@@ -2,10 +2,8 @@ package artifact
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -118,17 +116,8 @@ func checkBlob(ctx context.Context, m Manifest, f *os.File) error {
 	if err := checkSize(m, artifactName, info.Size()); err != nil {
 		return err
 	}
-	sum := sha256.New()
-	for off := int64(0); off < m.Artifact.Size; off += frameTarget {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if _, err := io.Copy(sum, io.NewSectionReader(f, off, min(frameTarget, m.Artifact.Size-off))); err != nil {
-			return fmt.Errorf("reading artifact: %w", err)
-		}
-	}
-	if DigestFromSum(sum.Sum(nil)) != m.Artifact.Digest {
-		return unread(artifactName, "it has another digest than the manifest says")
+	if err := sumBlob(ctx, f, m); err != nil {
+		return err
 	}
 	tail := make([]byte, m.Artifact.Size-m.Index.Offset)
 	if _, err := f.ReadAt(tail, m.Index.Offset); err != nil {

@@ -100,27 +100,28 @@ func (r *rangeReader) Close() error {
 	return err
 }
 
-// span is a run of sections that is fetched by one request.
+// span is a run of sections that one request fetches, or none.
 type span struct {
 	sections []placed
-	ends     bool // the frame that ends the tar follows them
+	local    bool // the base has them
 }
 
 // spanTarget is what one request fetches: enough that its latency does not
 // count, little enough that several share the connection's width.
 const spanTarget = 4 << 20
 
-func spansOf(sections []placed) []span {
+// plan groups sections that follow each other by where they come from.
+func (f *fetcher) plan(sections []placed) []span {
 	var spans []span
-	size := int64(spanTarget)
-	for _, s := range sections {
-		if size >= spanTarget {
-			spans, size = append(spans, span{}), 0
+	size := int64(0)
+	for i, s := range sections {
+		local := f.base.holds(f.u.index.frames[s.frame : s.frame+s.frames])
+		if i == 0 || size >= spanTarget || spans[len(spans)-1].local != local {
+			spans, size = append(spans, span{local: local}), 0
 		}
 		last := &spans[len(spans)-1]
 		last.sections = append(last.sections, s)
 		size += s.stored
 	}
-	spans[len(spans)-1].ends = true
 	return spans
 }

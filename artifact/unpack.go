@@ -14,37 +14,48 @@ import (
 // its header follows from it and from the content, and the two are compared.
 type unpacker struct {
 	name  string // of the artifact, for messages
-	index *index
-	sums  [][sha256.Size]byte // of each entry's content, filled in as it passes
+	index *index // sums of its entries are filled in as contents pass
 }
 
-func newUnpacker(name string, x *index) *unpacker {
-	return &unpacker{name: name, index: x, sums: make([][sha256.Size]byte, len(x.entries))}
-}
+func newUnpacker(name string, x *index) *unpacker { return &unpacker{name: name, index: x} }
 
 // sink takes the files of entries. Directories and links it knows from the
-// index.
+// index. Each worker has its own.
 type sink interface {
-	// file is given the number of an entry and returns where its content goes.
-	// The content is finished when Close returned nil; it may be closed early
-	// when an error ends the work.
-	file(i int, e *entry) (io.WriteCloser, error)
+	// write takes the next piece of an entry's content, at off. The sink may
+	// keep p until flush.
+	write(i int, off int64, p []byte) error
+	// end says that an entry is whole and its sum known.
+	end(i int) error
+	// flush comes before pieces that were written change.
+	flush() error
+	// close ends the work, after an error too.
+	close()
 }
 
-// plainReader reads the plain bytes of consecutive frames from their stored
-// bytes. Each worker has its own and reuses its buffers.
-type plainReader struct {
+// frames gives the stored bytes of an artifact's frames, in b, which is as long
+// as they are, or elsewhere. Who asked verifies them.
+type frames func(at located, b []byte) ([]byte, error)
+
+// reader is a worker: it reads sections from their frames. Its buffers are
+// used again and again.
+type reader struct {
 	u       *unpacker
 	dec     *zstd.Decoder
-	stored  io.Reader
-	next    int // frame
-	end     int // frame after the last
-	buf     []byte
+	from    frames
+	sink    sink
+	next    int    // frame
+	end     int    // frame after the section's last
+	offset  int64  // of the next frame
+	stored  []byte // of the frame that was read last
 	plain   []byte
 	current []byte // not yet read part of plain
+	sum     hash.Hash
+	head    []byte // a header as read
+	want    []byte // the header as it must be
 }
 
-func (u *unpacker) reader() (*plainReader, error) {
+func (u *unpacker) reader(to sink) (*reader, error) {
 	largest := int64(1)
 	for i := range u.index.frames {
 		largest = max(largest, u.index.frames[i].plain)
@@ -53,41 +64,31 @@ func (u *unpacker) reader() (*plainReader, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &plainReader{u: u, dec: dec}, nil
+	return &reader{u: u, dec: dec, sink: to, sum: sha256.New()}, nil
 }
 
-func (r *plainReader) Close() { r.dec.Close() }
-
-// reset makes r read frames [first, end) from stored.
-func (r *plainReader) reset(stored io.Reader, first, end int) {
-	r.stored, r.next, r.end, r.current = stored, first, end, nil
+func (r *reader) close() {
+	r.dec.Close()
+	r.sink.close()
 }
 
-func (r *plainReader) Read(p []byte) (int, error) {
-	if len(r.current) == 0 {
-		if r.next == r.end {
-			return 0, io.EOF
-		}
-		if err := r.frame(); err != nil {
-			return 0, err
-		}
+// load reads, verifies and decodes the next frame.
+func (r *reader) load() error {
+	if r.next == r.end {
+		return io.ErrUnexpectedEOF
 	}
-	n := copy(p, r.current)
-	r.current = r.current[n:]
-	return n, nil
-}
-
-// frame reads, verifies and decodes the next frame.
-func (r *plainReader) frame() error {
+	if err := r.sink.flush(); err != nil {
+		return err
+	}
 	n, f := r.next, &r.u.index.frames[r.next]
-	if int64(cap(r.buf)) < f.stored {
-		r.buf = make([]byte, f.stored)
+	if int64(cap(r.stored)) < f.stored {
+		r.stored = make([]byte, f.stored)
 	}
-	b := r.buf[:f.stored]
-	if _, err := io.ReadFull(r.stored, b); err != nil {
-		if err == io.EOF || err == io.ErrUnexpectedEOF {
-			return unread(r.u.name, "frame %d is cut short", n)
-		}
+	b, err := r.from(located{*f, r.offset}, r.stored[:f.stored])
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		return unread(r.u.name, "frame %d is cut short", n)
+	}
+	if err != nil {
 		return err
 	}
 	if sha256.Sum256(b) != f.storedSum {
@@ -96,113 +97,148 @@ func (r *plainReader) frame() error {
 	if reason := badFrame(b, f.plain); reason != "" {
 		return damaged(r.u.name, "frame %d cannot be decoded: it %s", n, reason)
 	}
-	var err error
+	if int64(cap(r.plain)) < f.plain {
+		r.plain = make([]byte, 0, f.plain)
+	}
 	if r.plain, err = r.dec.DecodeAll(b, r.plain[:0]); err != nil {
 		return damaged(r.u.name, "frame %d cannot be decoded: %v", n, err)
 	}
 	if int64(len(r.plain)) != f.plain {
 		return damaged(r.u.name, "frame %d holds other plain bytes than the index says", n)
 	}
-	r.current, r.next = r.plain, n+1
+	r.current, r.next, r.offset = r.plain, n+1, r.offset+f.stored
 	return nil
 }
 
-// section passes a section's entries to the sink.
-func (u *unpacker) section(r *plainReader, s placed, to sink) error {
+// piece returns the next bytes, at most n and at least one. They hold until
+// the next call.
+func (r *reader) piece(n int64) ([]byte, error) {
+	if len(r.current) == 0 {
+		if err := r.load(); err != nil {
+			return nil, err
+		}
+	}
+	n = min(n, int64(len(r.current)))
+	b := r.current[:n:n]
+	r.current = r.current[n:]
+	return b, nil
+}
+
+// section passes a section's entries to the sink. One without entries is the
+// end of the tar.
+func (r *reader) section(s placed, from frames) error {
+	r.from, r.next, r.end, r.offset, r.current = from, s.frame, s.frame+s.frames, s.offset, nil
 	for i := s.first; i < s.last; i++ {
-		if err := u.entry(r, i, to); err != nil {
+		if err := r.entry(i); err != nil {
 			return err
 		}
 	}
-	return nil
+	if s.first == s.last {
+		if err := r.zeros(trailerSize, listPath); err != nil {
+			return err
+		}
+	}
+	return r.sink.flush()
 }
 
-func (u *unpacker) entry(r io.Reader, i int, to sink) error {
-	e := u.index.entries[i]
-	expected, err := header(&e)
+func (r *reader) entry(i int) error {
+	e := &r.u.index.entries[i]
+	size, err := headerSize(e)
 	if err != nil {
 		return err
 	}
-	head := make([]byte, len(expected))
-	if _, err := io.ReadFull(r, head); err != nil {
-		return err
+	r.head = r.head[:0]
+	for left := size; left > 0; {
+		b, err := r.piece(left)
+		if err != nil {
+			return err
+		}
+		r.head = append(r.head, b...)
+		left -= int64(len(b))
 	}
 	if e.kind == kindFile {
-		if err := u.file(r, i, to); err != nil {
-			return err
-		}
-		e.sum = u.sums[i]
-		if expected, err = header(&e); err != nil { // with the content's time
+		if err := r.file(i, e); err != nil {
 			return err
 		}
 	}
-	if !bytes.Equal(head, expected) {
-		return damaged(u.name, "the header of %q is not the one of a %s as indexed", e.path, e.kind)
+	if r.want, err = appendHeader(r.want[:0], e); err != nil { // with the content's time
+		return err
+	}
+	if !bytes.Equal(r.head, r.want) {
+		return damaged(r.u.name, "the header of %q is not the one of a %s as indexed", e.path, e.kind)
 	}
 	return nil
 }
 
-func (u *unpacker) file(r io.Reader, i int, to sink) (err error) {
-	e := &u.index.entries[i]
-	out, err := to.file(i, e)
-	if err != nil {
+func (r *reader) file(i int, e *entry) error {
+	r.sum.Reset()
+	for off := int64(0); off < e.size; {
+		b, err := r.piece(e.size - off)
+		if err != nil {
+			return err
+		}
+		if err := r.sink.write(i, off, b); err != nil {
+			return err
+		}
+		r.sum.Write(b)
+		off += int64(len(b))
+	}
+	r.sum.Sum(e.sum[:0])
+	if err := r.sink.end(i); err != nil {
 		return err
 	}
-	sum := sha256.New()
-	if err := copyContent(out, sum, r, e.size); err != nil {
-		out.Close()
-		return err
-	}
-	u.sums[i] = [sha256.Size]byte(sum.Sum(nil))
-	if err := out.Close(); err != nil {
-		return err
-	}
-	return u.zeros(r, padding(e), e.path)
-}
-
-func copyContent(out io.Writer, sum hash.Hash, r io.Reader, size int64) error {
-	_, err := io.CopyN(io.MultiWriter(out, sum), r, size)
-	return err
+	return r.zeros(padding(e), e.path)
 }
 
 // zeros reads n bytes that must be zero.
-func (u *unpacker) zeros(r io.Reader, n int64, where string) error {
-	b := make([]byte, n)
-	if _, err := io.ReadFull(r, b); err != nil {
-		return err
-	}
-	if len(bytes.Trim(b, "\x00")) > 0 {
-		return damaged(u.name, "there are bytes where nothing may be, after %q", where)
+func (r *reader) zeros(n int64, where string) error {
+	for n > 0 {
+		b, err := r.piece(n)
+		if err != nil {
+			return err
+		}
+		for _, c := range b {
+			if c != 0 {
+				return damaged(r.u.name, "there are bytes where nothing may be, after %q", where)
+			}
+		}
+		n -= int64(len(b))
 	}
 	return nil
 }
 
 // finish compares the sums of all content with the manifest's digests.
 func (u *unpacker) finish(m Manifest) error {
-	entries := make([]entry, len(u.index.entries))
-	copy(entries, u.index.entries)
-	for i := range entries {
-		entries[i].sum = u.sums[i]
-	}
+	entries := u.index.entries
 	list := entries[len(entries)-1]
 	tree := treeMembers(entries)
 	if got := describeTree(m.Tree.Prefix, tree, DigestFromSum(list.sum[:])); got != m.Tree {
 		return damaged(u.name, "it holds the tree %s of %d files, the manifest says %s of %d", got.Digest.Short(), got.Files, m.Tree.Digest.Short(), m.Tree.Files)
 	}
-	if DigestOf(fileList(tree)) != m.Tree.List {
+	if fileListDigest(tree) != m.Tree.List {
 		return damaged(u.name, "%s does not list the files", listPath)
 	}
-	return u.contentSums(entries)
+	if err := u.contentSums(entries); err != nil {
+		return err
+	}
+	image, err := describeImage(m.Tree.Digest, entries)
+	if err != nil {
+		return err
+	}
+	if image != m.Image {
+		return damaged(ReleasePrefix(m.Version)+manifestName, "what the artifact holds makes an image of %d bytes, %s, not the one it names", image.Size, image.Digest.Short())
+	}
+	return nil
 }
 
 // contentSums compares what frames hold with what the index says of it, by
 // which others find them.
 func (u *unpacker) contentSums(entries []entry) error {
-	sections, err := u.index.sections()
+	sections, err := u.index.all()
 	if err != nil {
 		return err
 	}
-	for _, s := range append(sections, placed{frame: len(u.index.frames) - 1, frames: 1}) {
+	for _, s := range sections {
 		for i, sum := range contentSums(entries[s.first:s.last], s.frames) {
 			if u.index.frames[s.frame+i].contentSum != sum {
 				return damaged(u.name, "frame %d holds other content than the index says", s.frame+i)
@@ -235,10 +271,24 @@ func readTail(m Manifest, name string, tail []byte) (*index, error) {
 	return x, nil
 }
 
+// sequential gives frames that follow each other in r.
+func sequential(r io.Reader) frames {
+	return func(_ located, b []byte) ([]byte, error) {
+		_, err := io.ReadFull(r, b)
+		return b, err
+	}
+}
+
 // checkSize refuses an object that is longer or shorter than the manifest says.
 func checkSize(m Manifest, name string, size int64) error {
 	if size != m.Artifact.Size {
 		return unread(name, "it has %d bytes, the manifest says %d", size, m.Artifact.Size)
 	}
 	return nil
+}
+
+// headerSize is the length of an entry's header.
+func headerSize(e *entry) (int64, error) {
+	size, err := tarSize(e)
+	return size - e.size - padding(e), err
 }
