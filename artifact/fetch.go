@@ -70,7 +70,6 @@ func Fetch(ctx context.Context, store ReleaseStore, o FetchOptions) (Fetched, er
 		o.As = AsDirectory
 	}
 	f := &fetcher{FetchOptions: o, store: store, m: m, raw: raw}
-	f.progress = newCounter(o.Progress, "fetching", m.Index.Offset)
 	if err := f.run(ctx); err != nil {
 		return Fetched{}, err
 	}
@@ -200,6 +199,7 @@ func (f *fetcher) into(ctx context.Context, to receiver) error {
 
 // unpack fetches the index, then everything that it lists.
 func (f *fetcher) unpack(ctx context.Context, to receiver) error {
+	f.progress = newCounter(f.Progress, "fetching", f.m.Index.Offset)
 	tail, err := fetchTail(ctx, f.store, f.m)
 	if err != nil {
 		return err

@@ -108,7 +108,9 @@ func (c *cli) nodeBoot(ctx context.Context, cfg Config, o nodeBootOptions) error
 		// The hook must hear of it, or the node hangs until its timeout.
 		report, err = node.Refuse(ctx, opts, err)
 	} else {
+		restore := boundMemory()
 		report, err = node.Boot(ctx, opts)
+		restore()
 	}
 	if oerr := c.object(report); oerr != nil && err == nil {
 		err = oerr
