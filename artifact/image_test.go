@@ -161,14 +161,15 @@ func TestEveryByteOfAnImage(t *testing.T) {
 		was := make([]byte, 1)
 		_, err := f.ReadAt(was, off)
 		check(t, err)
-		for _, now := range []byte{^was[0], was[0]} {
-			_, err := f.WriteAt([]byte{now}, off)
-			check(t, err)
-			if err := artifact.CheckImage(t.Context(), dest, b.Manifest); (err == nil) != (now == was[0]) {
-				t.Fatalf("byte %d as %#x, was %#x: %v", off, now, was[0], err)
-			}
+		_, err = f.WriteAt([]byte{was[0] ^ 0x10}, off)
+		check(t, err)
+		if artifact.CheckImage(t.Context(), dest, b.Manifest) == nil {
+			t.Fatalf("byte %d, which was %#x, may be another", off, was[0])
 		}
+		_, err = f.WriteAt(was, off)
+		check(t, err)
 	}
+	check(t, artifact.CheckImage(t.Context(), dest, b.Manifest))
 }
 
 // The names that blkid shows come from the tree, whatever the version is.

@@ -61,11 +61,15 @@ var errPadding = errors.New("there are bytes where nothing may be")
 // up to the next block, which must be zero.
 func sumExtents(ctx context.Context, f io.ReaderAt, parts []erofs.Extent) ([][sha256.Size]byte, error) {
 	sums := make([][sha256.Size]byte, len(parts))
+	longest := int64(erofs.BlockSize)
+	for _, p := range parts {
+		longest = max(longest, p.Size)
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	var next atomic.Int64
 	for range runtime.GOMAXPROCS(0) {
 		g.Go(func() error {
-			buf := make([]byte, 256<<10)
+			buf := make([]byte, min(longest, 256<<10))
 			h := sha256.New()
 			for {
 				const few = 32 // taken at a time: neighbours are read by one worker
