@@ -31,6 +31,7 @@ type Config struct {
 	Timeout        time.Duration `yaml:"timeout"`         // for the whole boot
 	CommandTimeout time.Duration `yaml:"command_timeout"` // for each hook and service command
 	Keep           int           `yaml:"keep"`            // releases left on disk, the booted one among them
+	As             string        `yaml:"as"`              // AsAuto, AsImage or AsDirectory, which empty is too
 }
 
 // Environment makes parameters into a file of KEY=value lines.
@@ -58,6 +59,7 @@ func defaults() Config {
 		Timeout:        15 * time.Minute,
 		CommandTimeout: 2 * time.Minute,
 		Keep:           3,
+		As:             AsAuto,
 	}
 }
 
@@ -80,7 +82,7 @@ func ParseConfig(b []byte) (Config, error) {
 func configKeys() []string {
 	return []string{
 		"root", "environment", "path", "file", "hooks", "services", "warm", "gate", "url", "host", "headers",
-		"status", "body", "timeout", "logs", "command_timeout", "keep", "php", "command", "user",
+		"status", "body", "timeout", "logs", "command_timeout", "keep", "as", "php", "command", "user",
 	}
 }
 
@@ -134,6 +136,9 @@ func (c Config) Validate() error {
 	if c.Keep < 1 {
 		return fmt.Errorf("node config: keep %d: at least the booted release stays", c.Keep)
 	}
+	if c.As != "" && c.As != AsAuto && c.As != AsDirectory && c.As != AsImage {
+		return fmt.Errorf("node config: as %q: want %s, %s or %s", c.As, AsAuto, AsDirectory, AsImage)
+	}
 	return c.Gate.validate()
 }
 
@@ -150,12 +155,16 @@ func (g Gate) validate() error {
 
 // Rebase moves a node below prefix, for instances that share their host's file
 // system: root, environment file and logs get the prefix; so does a command
-// whose program exists there, while /bin/sh stays the host's.
+// whose program exists there, while /bin/sh stays the host's. Nothing is
+// mounted then unless the file demands it: it would stay after the node.
 func (c Config) Rebase(prefix string) Config {
 	if prefix == "" {
 		return c
 	}
 	c.Root = filepath.Join(prefix, c.Root)
+	if c.As == AsAuto {
+		c.As = AsDirectory
+	}
 	c.Environment.File = filepath.Join(prefix, c.Environment.File)
 	c.Hooks = rebaseCommands(prefix, c.Hooks)
 	c.Services = rebaseCommands(prefix, c.Services)

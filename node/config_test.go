@@ -47,6 +47,7 @@ func TestParseConfig(t *testing.T) {
 		Timeout:        15 * time.Minute,
 		CommandTimeout: 2 * time.Minute,
 		Keep:           3,
+		As:             AsAuto,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -85,6 +86,7 @@ func TestParseConfigRefuses(t *testing.T) {
 		"other scheme":     {"gate: {url: 'ftp://127.0.0.1/'}\n", "gate.url"},
 		"status":           {gate + "  status: 20\n", "gate.status 20"},
 		"keep":             {gate + "keep: 0\n", "keep 0"},
+		"as":               {gate + "as: squashfs\n", `as "squashfs": want auto, dir or erofs`},
 		"negative timeout": {gate + "timeout: -1s\n", "timeouts must be positive"},
 	} {
 		t.Run(name, func(t *testing.T) {

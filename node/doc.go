@@ -7,13 +7,17 @@
 //
 // On disk, below Config.Root:
 //
-//	releases/<digest12>/wordpress   a verified tree; read-only by agreement
+//	releases/<digest12>/wordpress   a verified tree; read-only by agreement, or by the kernel where
+//	                                an image is mounted
+//	images/<digest12>.erofs, .json  the image and its manifest
+//	artifacts/<digest12>.tar.zst    what the next release is fetched with the help of; never trusted
 //	current -> releases/<digest12>  the docroot's parent, replaced by rename
 //	boots.json                      which releases booted here, newest first
 //	boot.lock                       held (flock) while a boot runs
 //
-// A directory in releases is complete or it is not there: artifacts are
-// unpacked beside it under another name and renamed. So a crash at any moment
+// A directory in releases is complete, an empty place for a mount, or not
+// there; images and directories are made under another name and renamed. An
+// image is verified each time before it is mounted. So a crash at any moment
 // leaves current at the old tree, at the new tree, or absent.
 //
 // The package knows the store, the instance and its services' command lines,

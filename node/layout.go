@@ -135,7 +135,7 @@ func (l layout) lock(ctx context.Context) (unlock func(), err error) {
 }
 
 // prune removes everything in releases but the named directories and the one
-// that runs. The caller holds the lock, so no staging directory is in use.
+// that runs, and what belongs to no release that stays. The caller holds the lock, so no staging directory is in use.
 func (l layout) prune(keep []string) error {
 	running, err := l.running()
 	if err != nil {
@@ -152,8 +152,8 @@ func (l layout) prune(keep []string) error {
 	var failed []error
 	for _, e := range entries {
 		if !kept[e.Name()] {
-			failed = append(failed, os.RemoveAll(filepath.Join(l.releases(), e.Name())))
+			failed = append(failed, l.dropRelease(e.Name()))
 		}
 	}
-	return errors.Join(failed...)
+	return errors.Join(append(failed, l.dropFiles(kept))...)
 }

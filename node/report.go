@@ -22,15 +22,22 @@ const (
 // rollouts/GROUP/RUN/nodes/INSTANCE.json. A later boot of the same instance
 // replaces it.
 type Report struct {
-	Instance string              `json:"instance"`
-	Group    string              `json:"group"`
-	Run      string              `json:"run"`
-	Version  artifact.Version    `json:"version"`
-	Manifest artifact.Digest     `json:"manifest"`        // what the node verified and serves; empty when it got no further
-	Verdict  string              `json:"verdict"`         // Good, Bad or Unknown
-	Stage    string              `json:"stage,omitempty"` // the stage that failed
-	Cause    string              `json:"cause,omitempty"` // one line; PHP's own message with file and line where there is one
-	Stages   []Stage             `json:"stages"`
+	Instance string           `json:"instance"`
+	Group    string           `json:"group"`
+	Run      string           `json:"run"`
+	Version  artifact.Version `json:"version"`
+	Manifest artifact.Digest  `json:"manifest"`        // what the node verified and serves; empty when it got no further
+	Verdict  string           `json:"verdict"`         // Good, Bad or Unknown
+	Stage    string           `json:"stage,omitempty"` // the stage that failed
+	Cause    string           `json:"cause,omitempty"` // one line; PHP's own message with file and line where there is one
+	As       string           `json:"as,omitempty"`    // how the release lies on the disk: dir or erofs
+	Notes    []string         `json:"notes,omitempty"` // what went another way than wished, and did no harm
+	Stages   []Stage          `json:"stages"`
+
+	// Downloaded is how many bytes of the artifact were read from the store; the
+	// rest was on the disk.
+	Downloaded int64 `json:"downloaded"`
+
 	Errors   []string            `json:"errors,omitempty"` // failed warm-up requests, then PHP errors found in the logs, newest last
 	Logs     []Log               `json:"logs,omitempty"`
 	Database *wordpress.Database `json:"database,omitempty"` // nil when it could not be asked

@@ -31,16 +31,6 @@ func (b *boot) findManifest(ctx context.Context) error {
 	return nil
 }
 
-// fetch brings the release onto the disk. One that is there is compared byte
-// for byte and used without a download; a changed one is evidence, refused and
-// left alone.
-func (b *boot) fetch(ctx context.Context) error {
-	_, err := artifact.Fetch(ctx, b.Store, artifact.FetchOptions{
-		Version: b.Version, Digest: b.Manifest, Dest: b.layout.release(b.Manifest),
-	})
-	return err
-}
-
 func (b *boot) switchOver(context.Context) error {
 	if err := b.point(b.Manifest); err != nil {
 		return err

@@ -75,9 +75,7 @@ func (s *State) look(ctx context.Context, l layout, deep bool) error {
 		problem = err
 	default:
 		s.Version, s.Manifest = m.Version, m.Digest()
-		if deep {
-			problem = artifact.Check(l.release(s.Manifest), m)
-		}
+		problem = l.whole(ctx, s.Current, m, deep)
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -92,9 +90,35 @@ func (s *State) look(ctx context.Context, l layout, deep bool) error {
 	return nil
 }
 
-// manifest reads the manifest inside a release's directory and refuses another's.
+// whole tells whether a release is what its manifest says: for an image, that
+// it is mounted, and when it matters that every byte of it is right.
+func (l layout) whole(ctx context.Context, name string, m artifact.Manifest, deep bool) error {
+	at, image := filepath.Join(l.releases(), name), l.image(name)
+	if _, err := os.Lstat(l.document(name)); err != nil {
+		if deep {
+			return artifact.Check(at, m)
+		}
+		return nil
+	}
+	if !mountedFrom(at, image) {
+		return errors.New("its image is not mounted")
+	}
+	if deep {
+		return artifact.CheckImage(ctx, image, m)
+	}
+	return nil
+}
+
+// manifest reads the manifest inside a release's directory, or beside its
+// image, and refuses another's.
 func (l layout) manifest(name string) (artifact.Manifest, error) {
 	m, err := artifact.Unpacked(filepath.Join(l.releases(), name))
+	if errors.Is(err, fs.ErrNotExist) {
+		var b []byte
+		if b, err = os.ReadFile(l.document(name)); err == nil {
+			m, err = artifact.ParseManifest(b)
+		}
+	}
 	if err != nil {
 		return artifact.Manifest{}, err
 	}

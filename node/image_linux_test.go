@@ -1,0 +1,254 @@
+package node
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/wpbake/wpbake/artifact"
+)
+
+// newImageFixture is a node that mounts.
+func newImageFixture(t *testing.T) *fixture {
+	t.Helper()
+	needRoot(t)
+	f := newFixture(t)
+	f.options.Config.As = AsImage
+	t.Cleanup(func() {
+		releases := filepath.Join(f.options.Config.Root, releasesDir)
+		if _, err := os.Stat(releases); errors.Is(err, os.ErrNotExist) { // its disk went, and with it all mounts
+			return
+		}
+		for _, name := range names(t, releases) {
+			if err := unmountAll(filepath.Join(releases, name)); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	return f
+}
+
+func (f *fixture) layout() layout { return layout{f.options.Config.Root} }
+
+// mounts fails unless exactly these releases stand here, each mounted once and
+// read-only, with the files of its own.
+func (f *fixture) mounts(want ...string) {
+	f.t.Helper()
+	l := f.layout()
+	for _, name := range want {
+		at := filepath.Join(l.releases(), name)
+		if !mountedFrom(at, l.image(name)) {
+			all, err := mountsAt(at)
+			f.t.Errorf("%s is not mounted from its image: %+v, %v", name, all, err)
+		}
+		if err := os.WriteFile(filepath.Join(at, "wordpress", "shell.php"), nil, 0o644); !errors.Is(err, syscall.EROFS) {
+			f.t.Errorf("writing into a release: %v", err)
+		}
+	}
+	if diff := cmp.Diff(len(want), len(names(f.t, l.releases()))); diff != "" {
+		f.t.Errorf("releases: %v", names(f.t, l.releases()))
+	}
+}
+
+func TestBootMountsImage(t *testing.T) {
+	f := newImageFixture(t)
+	old := f.options.Manifest.Short()
+	if r := f.boot(); r.As != AsImage || r.Downloaded == 0 || len(r.Notes) > 0 {
+		t.Errorf("report %+v", r)
+	}
+	f.mounts(old)
+
+	// Booted again while it serves: the mount stays, nothing is downloaded.
+	before := f.store.downloads()
+	if r := f.boot(); r.Downloaded != 0 || f.store.downloads() != before {
+		t.Errorf("downloaded %d", r.Downloaded)
+	}
+	f.mounts(old)
+
+	// After a reboot no mount is left.
+	if err := unmountAll(f.layout().release(f.options.Manifest)); err != nil {
+		t.Fatal(err)
+	}
+	st, err := Status(t.Context(), StatusOptions{Root: f.options.Config.Root})
+	if err != nil || st.Problem != "its image is not mounted" || st.Version != "v42" {
+		t.Errorf("status %+v, %v", st, err)
+	}
+	if f.boot(); f.store.downloads() != before {
+		t.Error("the reboot downloaded")
+	}
+	f.mounts(old)
+
+	// The next release needs only what differs.
+	d := f.release("v43").Short()
+	if r := f.boot(); r.Downloaded == 0 {
+		t.Errorf("report %+v", r)
+	}
+	f.mounts(old, d)
+	st, err = Status(t.Context(), StatusOptions{Root: f.options.Config.Root, Deep: true})
+	if err != nil || st.Problem != "" || st.Current != d || st.Verified == nil || !*st.Verified {
+		t.Errorf("status %+v, %v", st, err)
+	}
+}
+
+// Old releases go even while somebody reads them.
+func TestImagesArePruned(t *testing.T) {
+	f := newImageFixture(t)
+	f.options.Config.Keep = 1
+	old := f.options.Manifest
+	f.boot()
+	reading, err := os.Open(filepath.Join(f.layout().release(old), "wordpress", "index.php"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reading.Close()
+	stale := filepath.Join(f.options.Config.Root, imagesDir, "killed.erofs.partial")
+	if err := os.WriteFile(stale, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	d := f.release("v43").Short()
+	f.boot()
+	f.mounts(d)
+	for dir, want := range map[string][]string{
+		imagesDir: {d + ".erofs", d + ".json"}, artifactsDir: {d + ".tar.zst"}, releasesDir: {d},
+	} {
+		if diff := cmp.Diff(want, names(t, filepath.Join(f.options.Config.Root, dir))); diff != "" {
+			t.Errorf("%s: %s", dir, diff)
+		}
+	}
+	b := make([]byte, 5)
+	if _, err := reading.Read(b); err != nil || string(b) != "<?php" {
+		t.Errorf("who still read got %q, %v", b, err)
+	}
+}
+
+// A changed image is evidence: it is not mounted and not replaced.
+func TestChangedImage(t *testing.T) {
+	f := newImageFixture(t)
+	f.boot()
+	image := f.layout().image(f.options.Manifest.Short())
+	if err := unmountAll(f.layout().release(f.options.Manifest)); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.OpenFile(image, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := file.WriteAt([]byte("shell"), 9000); err != nil {
+		t.Fatal(err)
+	}
+	file.Close()
+	_, err = Boot(t.Context(), f.options)
+	var taken *artifact.DestTaken
+	if !errors.As(err, &taken) {
+		t.Fatalf("got %v", err)
+	}
+	if all, err := mountsAt(f.layout().release(f.options.Manifest)); len(all) > 0 || err != nil {
+		t.Errorf("mounted %v, %v", all, err)
+	}
+}
+
+// Killed anywhere, a node that mounts has the old release, the new one or none.
+func TestKilledMounting(t *testing.T) {
+	for _, at := range []string{"get .zst", "fetch", "switch", "gate"} {
+		t.Run(at, func(t *testing.T) {
+			f := newImageFixture(t)
+			f.boot()
+			old := f.options.Manifest.Short()
+			d := f.release("v43").Short()
+			f.kill(at)
+			if got := f.current(); got != old && got != d {
+				t.Errorf("current is %q", got)
+			}
+			for _, name := range names(t, f.layout().releases()) {
+				if all, err := mountsAt(filepath.Join(f.layout().releases(), name)); err != nil || len(all) > 1 {
+					t.Errorf("%s: %v, %v", name, all, err)
+				}
+			}
+			f.hook.completions = nil
+			f.boot()
+			f.mounts(old, d)
+		})
+	}
+}
+
+// From directory to image and back, as a node's configuration changes.
+func TestFormChanges(t *testing.T) {
+	f := newImageFixture(t)
+	f.options.Config.As = AsDirectory
+	f.boot()
+	f.options.Config.As = AsAuto
+	if r := f.boot(); r.As != AsDirectory || r.Downloaded != 0 {
+		t.Errorf("a directory that stands: %+v", r)
+	}
+	f.release("v43")
+	if r := f.boot(); r.As != AsImage {
+		t.Errorf("auto, as root: %+v", r)
+	}
+	f.options.Config.As = AsDirectory
+	r := f.boot()
+	if all, err := mountsAt(f.layout().release(f.options.Manifest)); r.As != AsDirectory || len(all) > 0 || err != nil {
+		t.Errorf("back to a directory: %+v, %v, %v", r, all, err)
+	}
+	if err := artifact.Check(f.layout().release(f.options.Manifest), mustUnpacked(t, f.layout().release(f.options.Manifest))); err != nil {
+		t.Error(err)
+	}
+}
+
+func mustUnpacked(t *testing.T, dir string) artifact.Manifest {
+	t.Helper()
+	m, err := artifact.Unpacked(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// A full disk is met before the download, and leaves the old release mounted.
+func TestImageDiskFull(t *testing.T) {
+	f := newImageFixture(t)
+	root := f.options.Config.Root
+	if err := os.MkdirAll(root, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mount("tmpfs", root, "tmpfs", 0, "size=256k"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(root, syscall.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	f.boot()
+	old := f.options.Manifest.Short()
+	f.hook.completions, f.hook.calls = nil, 0
+	f.release("v43")
+	if err := os.WriteFile(filepath.Join(root, "fill"), make([]byte, 1<<20), 0o644); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("filling the disk: %v", err)
+	}
+	if _, err := Boot(t.Context(), f.options); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("got %v", err)
+	}
+	if got := f.stored(); got.Stage != "fetch" || !strings.Contains(got.Cause, "no space left on device") {
+		t.Errorf("stored %+v", got)
+	}
+	f.mounts(old)
+	if diff := cmp.Diff([]string{old + ".erofs", old + ".json"}, names(t, filepath.Join(root, imagesDir))); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestParseMounts(t *testing.T) {
+	table := "22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw\n" +
+		"90 22 7:0 / /srv/word\\040press/a ro,nosuid - erofs /dev/loop0 ro\n" +
+		"91 22 0:50 / /srv/word\\040press/b rw shared:3 master:1 - erofs /srv/b\\040c.erofs ro\n" +
+		"broken\n"
+	got := append(parseMounts(table, "/srv/word press/a"), parseMounts(table, "/srv/word press/b")...)
+	want := []mounted{{"erofs", "/dev/loop0", true}, {"erofs", "/srv/b c.erofs", false}}
+	if len(got) != 2 || got[0] != want[0] || got[1] != want[1] {
+		t.Errorf("got %+v", got)
+	}
+}
