@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -204,6 +205,7 @@ func TestDatabase(t *testing.T) {
 	t.Run("killed in the middle", func(t *testing.T) { d.testKilled(t) })
 	t.Run("caller gone in the middle", func(t *testing.T) { d.testLeft(t) })
 	v2 = d.serve("v5")
+	t.Run("network", func(t *testing.T) { v2 = d.testNetwork(t) })
 	t.Run("only upwards", func(t *testing.T) {
 		d.exec("UPDATE wp_options SET option_value = ? WHERE option_name = 'db_version'", treeSchema+9)
 		_, err := d.upgrade(v2)
@@ -383,4 +385,52 @@ func (d *database) awaitQuery(t *testing.T, what string) {
 			t.Fatalf("nobody asked %s", what)
 		}
 	}
+}
+
+// testNetwork makes the site a network of two and brings both up.
+func (d *database) testNetwork(t *testing.T) artifact.Digest {
+	php := func(what string) {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), "php", "files/network.php", d.tree, what)
+		cmd.Env = append(os.Environ(), d.vars.environ()...)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", what, err, out)
+		}
+	}
+	config := filepath.Join(d.tree, "wp-config.php")
+	src, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	php("make")
+	d.exec("UPDATE wp_site SET domain = '127.0.0.1'")
+	constants := "define( 'MULTISITE', true );\ndefine( 'SUBDOMAIN_INSTALL', false );\ndefine( 'DOMAIN_CURRENT_SITE', '127.0.0.1' );\n" +
+		"define( 'PATH_CURRENT_SITE', '/' );\ndefine( 'SITE_ID_CURRENT_SITE', 1 );\ndefine( 'BLOG_ID_CURRENT_SITE', 1 );\n\n$table_prefix"
+	if err := os.WriteFile(config, []byte(strings.Replace(string(src), "$table_prefix", constants, 1)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	php("site")
+	d.exec("UPDATE wp_sitemeta SET meta_value = 'a:1:{s:13:\"cart/cart.php\";i:1700000000;}' WHERE meta_key = 'active_sitewide_plugins'")
+	d.raise(treeSchema+3, treeSchema+4)
+	digest := d.serve("v6")
+	before := d.ask()
+	if !before.Multisite || before.Behind != 0 || !slices.Contains(before.Active, "cart/cart.php") {
+		t.Errorf("before: %+v", before)
+	}
+	d.exec("UPDATE wp_2_options SET option_value = ? WHERE option_name = 'db_version'", treeSchema)
+	if got := d.ask(); got.Behind != 1 {
+		t.Errorf("a site that is behind: %+v", got)
+	}
+	done, err := d.upgrade(digest)
+	if err != nil || !done.Ran || done.Sites != 1 || done.After != treeSchema+4 {
+		t.Errorf("%+v, %v", done, err)
+	}
+	var second int
+	if err := d.open().QueryRowContext(t.Context(), "SELECT option_value FROM wp_2_options WHERE option_name = 'db_version'").Scan(&second); err != nil || second != treeSchema+4 {
+		t.Errorf("the second site has schema %d, %v", second, err)
+	}
+	if done, err = d.upgrade(digest); err != nil || done.Ran {
+		t.Errorf("again: %+v, %v", done, err)
+	}
+	return digest
 }
