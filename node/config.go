@@ -36,9 +36,13 @@ type Config struct {
 
 // Environment makes parameters into a file of KEY=value lines.
 type Environment struct {
-	Path string `yaml:"path"` // in Parameter Store; empty means no environment
-	File string `yaml:"file"`
+	Path      string `yaml:"path"` // in Parameter Store; empty means no environment
+	File      string `yaml:"file"`
+	CacheSalt string `yaml:"cache_salt"` // CacheSaltRelease, or empty: WP_CACHE_KEY_SALT stays as the parameters have it
 }
+
+// CacheSaltRelease gives each release a place of its own in the object cache.
+const CacheSaltRelease = "release"
 
 // Gate is the page that proves the release.
 type Gate struct {
@@ -82,7 +86,7 @@ func ParseConfig(b []byte) (Config, error) {
 func configKeys() []string {
 	return []string{
 		"root", "environment", "path", "file", "hooks", "services", "warm", "gate", "url", "host", "headers",
-		"status", "body", "timeout", "logs", "command_timeout", "keep", "as", "php", "command", "user",
+		"status", "body", "timeout", "logs", "command_timeout", "keep", "as", "php", "command", "user", "cache_salt",
 	}
 }
 
@@ -109,6 +113,12 @@ func (c Config) Validate() error {
 		if !filepath.IsAbs(p) {
 			return fmt.Errorf("node config: %s %q: want an absolute path", name, p)
 		}
+	}
+	if s := c.Environment.CacheSalt; s != "" && s != CacheSaltRelease {
+		return fmt.Errorf("node config: environment.cache_salt %q: want %q or nothing", s, CacheSaltRelease)
+	}
+	if c.Environment.CacheSalt != "" && c.Environment.Path == "" {
+		return errors.New("node config: environment.cache_salt needs environment.path")
 	}
 	for _, p := range c.Logs {
 		if !filepath.IsAbs(p) {

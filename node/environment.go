@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/wpbake/wpbake/artifact"
 )
 
 // environment is what the parameters below a path say, by variable name.
@@ -51,6 +53,15 @@ func (e environment) bytes() []byte {
 		out.WriteString(name + `="` + escape.Replace(e[name]) + "\"\n")
 	}
 	return []byte(out.String())
+}
+
+// The variable from which wp-config.php takes the prefix of cached objects.
+const cacheSalt = "WP_CACHE_KEY_SALT"
+
+// saltCache adds the release to what the parameters say: environments that
+// share a cache stay apart as before.
+func (e environment) saltCache(manifest artifact.Digest) {
+	e[cacheSalt] += manifest.Short() + ":"
 }
 
 func (e environment) names() []string {

@@ -154,3 +154,30 @@ func TestEnvironmentReadBack(t *testing.T) {
 		parseEnvironment(cut) // whatever it holds, it ends
 	}
 }
+
+// A release has a place of its own in the object cache only where that is asked
+// for, and environments that share a cache stay apart.
+func TestCacheSalt(t *testing.T) {
+	for _, tt := range []struct {
+		salt, parameter string
+		want            func(f *fixture) string
+	}{
+		{"", "production:", func(*fixture) string { return "production:" }},
+		{CacheSaltRelease, "production:", func(f *fixture) string { return "production:" + f.options.Manifest.Short() + ":" }},
+		{CacheSaltRelease, "", func(f *fixture) string { return f.options.Manifest.Short() + ":" }},
+	} {
+		f := newFixture(t)
+		f.options.Config.Environment.CacheSalt = tt.salt
+		f.options.Parameters = parameters{"DB_PASSWORD": testSecret, "WP_CACHE_KEY_SALT": tt.parameter}
+		f.boot()
+		env, err := readEnvironmentFile(f.options.Config.Environment)
+		if err != nil || env["WP_CACHE_KEY_SALT"] != tt.want(f) || env["DB_PASSWORD"] != testSecret {
+			t.Errorf("%q over %q: %q, %v", tt.salt, tt.parameter, env["WP_CACHE_KEY_SALT"], err)
+		}
+	}
+	c := defaults()
+	c.Gate.URL, c.Environment.Path, c.Environment.CacheSalt = "http://127.0.0.1/", "/shop/", "node"
+	if c.Validate() == nil {
+		t.Error("a salt per node was taken")
+	}
+}

@@ -45,6 +45,9 @@ func (b *boot) writeEnvironment(ctx context.Context) error {
 		return err
 	}
 	b.secrets = env.redactor()
+	if b.Config.Environment.CacheSalt == CacheSaltRelease {
+		env.saltCache(b.Manifest)
+	}
 	return writeFile(b.Config.Environment.File, env.bytes(), 0o600)
 }
 
