@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
 	"github.com/google/go-containerregistry/pkg/v1/random"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
+	pusher "github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -27,7 +27,7 @@ func scriptRegistry(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	ref, err := name.NewTag(strings.TrimPrefix(filler.URL, "http://") + "/base:1")
 	ts.Check(err)
-	ts.Check(remote.Write(ref, base))
+	ts.Check(pusher.Write(ref, base))
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if user, password, _ := r.BasicAuth(); len(args) == 2 && (user != args[0] || password != args[1]) {
 			w.Header().Set("WWW-Authenticate", `Basic realm="registry"`)
