@@ -51,7 +51,7 @@ func (s *Service) describe(i *instance) types.Instance {
 		PrivateDnsName: aws.String(""), PublicDnsName: aws.String(""),
 		EnaSupport: aws.Bool(i.Ena), SriovNetSupport: optional(i.Sriov),
 	}
-	if profile := i.Data.IamInstanceProfile; profile != nil {
+	if profile := i.Data.IamInstanceProfile; profile != nil && aws.ToString(profile.Name)+aws.ToString(profile.Arn) != "" {
 		arn := aws.ToString(profile.Arn)
 		if arn == "" {
 			arn = "arn:aws:iam::" + s.options.Account + ":instance-profile/" + aws.ToString(profile.Name)

@@ -1,7 +1,6 @@
 package ec2
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -111,7 +110,10 @@ func (s *Service) Facts(id string) (Facts, bool) {
 		UserData: i.UserData, Tags: maps.Clone(s.state.Tags[i.ID]), Launched: i.Launched,
 	}
 	if profile := i.Data.IamInstanceProfile; profile != nil {
-		facts.Profile = cmp.Or(aws.ToString(profile.Name), path.Base(aws.ToString(profile.Arn)))
+		facts.Profile = aws.ToString(profile.Name)
+		if arn := aws.ToString(profile.Arn); facts.Profile == "" && arn != "" {
+			facts.Profile = path.Base(arn)
+		}
 	}
 	if m := i.Data.MetadataOptions; m != nil {
 		facts.TagsAllowed = m.InstanceMetadataTags == types.LaunchTemplateInstanceMetadataTagsStateEnabled
