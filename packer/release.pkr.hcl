@@ -1,0 +1,203 @@
+# An image with a release of WordPress in it: a node that boots from it
+# downloads nothing. See docs/images.md.
+#
+#   packer plugins install --path packer-plugin-wpbake github.com/wpbake/wpbake
+#   packer build -var version=v42 -var store=s3://BUCKET/PREFIX packer/release.pkr.hcl
+
+packer {
+  required_plugins {
+    amazon = {
+      source  = "github.com/hashicorp/amazon"
+      version = ">= 1.8.0"
+    }
+    wpbake = {
+      source  = "github.com/wpbake/wpbake"
+      version = ">= 0.1.0"
+    }
+  }
+}
+
+variable "version" {
+  type        = string
+  description = "The published version."
+}
+
+variable "store" {
+  type        = string
+  description = "s3://BUCKET/PREFIX, as this machine and the instance reach it."
+}
+
+variable "region" {
+  type    = string
+  default = env("AWS_REGION")
+}
+
+variable "base_image" {
+  type        = string
+  default     = ""
+  description = "Id of the image to start from; empty means the newest that base_name finds."
+}
+
+variable "base_name" {
+  type        = string
+  default     = "wpbake-base-*"
+  description = "Name pattern of base images."
+}
+
+variable "base_owner" {
+  type    = string
+  default = "self"
+}
+
+variable "image_prefix" {
+  type    = string
+  default = "wpbake"
+}
+
+variable "run" {
+  type        = string
+  default     = "manual"
+  description = "Who builds; a tag of everything that the build makes, and part of the image's name."
+}
+
+variable "wpbake" {
+  type        = string
+  default     = ""
+  description = "The program to install for the instance's architecture; empty means the base image has it."
+}
+
+variable "instance_type" {
+  type    = string
+  default = "t3.small"
+}
+
+variable "instance_profile" {
+  type        = string
+  default     = ""
+  description = "Lets the instance read the store."
+}
+
+variable "subnet_id" {
+  type    = string
+  default = ""
+}
+
+variable "ssh_username" {
+  type    = string
+  default = "admin"
+}
+
+variable "ssh_port" {
+  type    = number
+  default = 22
+}
+
+variable "kms_key" {
+  type        = string
+  default     = ""
+  description = "Encrypts the image's snapshot; empty means as the account does by default."
+}
+
+variable "regions" {
+  type        = list(string)
+  default     = []
+  description = "Further regions to copy the image to."
+}
+
+variable "accounts" {
+  type        = list(string)
+  default     = []
+  description = "Accounts that may launch the image."
+}
+
+variable "deprecate_at" {
+  type        = string
+  default     = ""
+  description = "RFC 3339 time from which the image is marked as deprecated."
+}
+
+variable "record" {
+  type        = string
+  default     = ""
+  description = "File that the post-processor writes; empty for none."
+}
+
+data "wpbake-release" "this" {
+  version = var.version
+  store   = var.store
+}
+
+locals {
+  digest = data.wpbake-release.this.digest
+  tags = {
+    "wpbake:version"  = var.version
+    "wpbake:manifest" = local.digest
+    "wpbake:run"      = var.run
+  }
+}
+
+source "amazon-ebs" "release" {
+  region               = var.region
+  ami_name             = "${var.image_prefix}-${var.version}-${var.run}"
+  ami_description      = "WordPress release ${var.version}, ${local.digest}"
+  ami_regions          = var.regions
+  ami_users            = var.accounts
+  snapshot_users       = var.accounts
+  deprecate_at         = var.deprecate_at
+  imds_support         = "v2.0"
+  encrypt_boot         = var.kms_key == "" ? null : true
+  kms_key_id           = var.kms_key
+  instance_type        = var.instance_type
+  iam_instance_profile = var.instance_profile
+  subnet_id            = var.subnet_id
+  ssh_username         = var.ssh_username
+  ssh_port             = var.ssh_port
+  source_ami           = var.base_image
+  shutdown_behavior    = "terminate"
+
+  dynamic "source_ami_filter" {
+    for_each = var.base_image == "" ? [1] : []
+    content {
+      owners      = [var.base_owner]
+      most_recent = true
+      filters = {
+        name                = var.base_name
+        root-device-type    = "ebs"
+        virtualization-type = "hvm"
+      }
+    }
+  }
+
+  metadata_options {
+    http_endpoint = "enabled"
+    http_tokens   = "required"
+  }
+
+  aws_polling {
+    delay_seconds = 2
+    max_attempts  = 900
+  }
+
+  run_tags        = local.tags
+  run_volume_tags = local.tags
+  snapshot_tags   = local.tags
+  tags            = local.tags
+}
+
+build {
+  sources = ["source.amazon-ebs.release"]
+
+  provisioner "wpbake-release" {
+    version = var.version
+    digest  = local.digest
+    store   = var.store
+    wpbake  = var.wpbake
+    no_sudo = var.ssh_username == "root"
+  }
+
+  post-processor "wpbake-image" {
+    version = var.version
+    digest  = local.digest
+    output  = var.record
+  }
+}

@@ -1,0 +1,74 @@
+// Package release brings published releases into images: the data source finds
+// one, the provisioner installs it. Both drive the wpbake program.
+package release
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os/exec"
+	"regexp"
+	"strings"
+)
+
+// Found is a version as the store has it.
+type Found struct {
+	Version string `json:"version"`
+	Digest  string `json:"digest"` // of the manifest: the release's identity
+}
+
+// Find asks the wpbake program for a published version.
+func Find(ctx context.Context, program, store, version string) (Found, error) {
+	args := []string{"show", version, "--json"}
+	if store != "" {
+		args = append(args, "--store", store)
+	}
+	cmd := exec.CommandContext(ctx, program, args...)
+	var out, said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &said
+	if err := cmd.Run(); err != nil {
+		return Found{}, fmt.Errorf("looking up version %q: %w: %s", version, err, lastLine(said.String()))
+	}
+	var found Found
+	if err := json.Unmarshal(out.Bytes(), &found); err != nil {
+		return Found{}, fmt.Errorf("looking up version %q: reading the answer of %s: %w", version, program, err)
+	}
+	return found, checkDigest(found.Digest)
+}
+
+func lastLine(text string) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	return lines[len(lines)-1]
+}
+
+// checkVersion refuses what would be no single word for a shell.
+func checkVersion(version string) error {
+	if !regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`).MatchString(version) {
+		return fmt.Errorf("version %q: must be 1 to 63 letters, digits, dots, dashes and underscores", version)
+	}
+	return nil
+}
+
+func checkDigest(digest string) error {
+	if !regexp.MustCompile(`^sha256:[0-9a-f]{64}$`).MatchString(digest) {
+		return fmt.Errorf("digest %q: must be sha256: and 64 hexadecimal digits", digest)
+	}
+	return nil
+}
+
+// short is how a release's directory on a node is called.
+func short(digest string) string { return strings.TrimPrefix(digest, "sha256:")[:12] }
+
+// findProgram looks for wpbake where the configuration says, or on PATH.
+func findProgram(named string) (string, error) {
+	if named == "" {
+		named = "wpbake"
+	}
+	found, err := exec.LookPath(named)
+	if err != nil {
+		return "", errors.Join(err, errors.New("set wpbake to the path of the program"))
+	}
+	return found, nil
+}
