@@ -94,7 +94,9 @@ func unpackAndCheck(ctx context.Context, store artifact.ReleaseStore, m artifact
 		return err
 	}
 	defer own.Remove()
-	dest := filepath.Join(own.Path, string(m.Version))
+	// The scratch directory itself is locked by us, and Fetch locks the one
+	// that it unpacks in.
+	dest := filepath.Join(own.Path, "unpacked", string(m.Version))
 	if _, err := artifact.Fetch(ctx, store, artifact.FetchOptions{Version: m.Version, Digest: m.Digest(), Dest: dest}); err != nil {
 		return err
 	}
