@@ -130,7 +130,11 @@ func (s *Store) put(ctx context.Context, name string, body artifact.Body, cond a
 			return artifact.Stat{}, err
 		}
 	}
-	if err := s.root.Rename(filepath.Base(own.Path)+"/"+filepath.Base(temp), name); err != nil {
+	from, err := filepath.Rel(s.dir, temp)
+	if err != nil {
+		return artifact.Stat{}, err
+	}
+	if err := s.root.Rename(from, name); err != nil {
 		return artifact.Stat{}, err
 	}
 	if err := s.syncUp(path.Dir(name)); err != nil {

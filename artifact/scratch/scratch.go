@@ -1,8 +1,8 @@
 // Package scratch makes directories that a killed process does not leave for
 // good.
 //
-// Each is locked, on the directory itself, by the process that made it; a lock
-// ends with its process. Whoever makes another one beside it removes those that
+// Each stands in a directory of its own that is locked by the process that made
+// it; a lock ends with its process. Whoever makes another one beside it removes those that
 // nobody locks. The package refuses to know what they are for.
 package scratch
 
@@ -11,21 +11,24 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 )
 
-// Dir is a directory of this process alone, until Remove.
+// Dir is a directory of this process alone, until Remove. It is not the locked
+// one: who takes turns by a lock on Path does not wait for this process itself.
 type Dir struct {
-	Path string
-	lock *os.File
+	Path  string
+	outer string
+	lock  *os.File
 }
 
 // attempts is how often another process may take a new directory for a dead
 // one, in the moment before it is locked.
 const attempts = 100
 
-// New makes a directory in parent, or in the system's directory for temporary
-// files if parent is empty. Its name is prefix and digits. Others of the same
+// New makes a directory in one in parent, or in the system's directory for
+// temporary files if parent is empty, whose name is prefix and digits. Others of the same
 // prefix, user and parent whose processes are gone are removed; nothing is said
 // about those that cannot be.
 //
@@ -63,7 +66,11 @@ func locked(path string) (*Dir, error) {
 		f.Close()
 		return nil, nil
 	}
-	return &Dir{Path: path, lock: f}, nil
+	d := &Dir{Path: filepath.Join(path, "d"), outer: path, lock: f}
+	if err := os.Mkdir(d.Path, 0o700); err != nil {
+		return nil, errors.Join(fmt.Errorf("making a scratch directory: %w", err), d.Remove())
+	}
+	return d, nil
 }
 
 // names tells whether an open directory has, still, this name.
@@ -78,7 +85,7 @@ func names(path string, f *os.File) bool {
 
 // Remove removes the directory and all it holds.
 func (d *Dir) Remove() error {
-	return errors.Join(os.RemoveAll(d.Path), d.lock.Close())
+	return errors.Join(os.RemoveAll(d.outer), d.lock.Close())
 }
 
 // sweep removes the directories that dead processes left.

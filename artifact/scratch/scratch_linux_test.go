@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/wpbake/wpbake/artifact/scratch"
 )
 
@@ -26,7 +28,7 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
-		fmt.Println(d.Path)
+		fmt.Println(filepath.Dir(d.Path))
 		io.Copy(io.Discard, os.Stdin)
 		os.Exit(0)
 	}
@@ -101,13 +103,24 @@ func TestKilled(t *testing.T) {
 	}
 	end()
 	check(t, mine.Remove())
-	if exists(mine.Path) {
+	if exists(filepath.Dir(mine.Path)) {
 		t.Error("it is there after it was removed")
 	}
 	check(t, func() error { d, err := scratch.New(dir, prefix); check(t, err); return d.Remove() }())
 	if exists(alive) {
 		t.Error("what the other process left is there")
 	}
+}
+
+// Others may lock the directory that they are given.
+func TestLockInside(t *testing.T) {
+	d, err := scratch.New(t.TempDir(), prefix)
+	check(t, err)
+	f, err := os.Open(d.Path)
+	check(t, err)
+	check(t, unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB))
+	check(t, f.Close())
+	check(t, d.Remove())
 }
 
 // Many make directories at once, each sweeping the others' aside: nobody loses
