@@ -11,9 +11,13 @@ import (
 // publishing names a version that no round before has published.
 func (b *bench) publishing(what string, cache string) command {
 	return func(round int) []string {
-		return []string{b.wpbake, "publish", fmt.Sprintf("%s-%d", what, round), "--quiet",
-			"--tree", b.corpus.Tree, "--store", b.cloud.store(b.corpus.Name), "--cache", cache}
+		return b.publishAs(fmt.Sprintf("%s-%d", what, round), cache)
 	}
+}
+
+func (b *bench) publishAs(version, cache string) []string {
+	return append([]string{b.wpbake, "publish", version, "--quiet", "--tree", b.corpus.Tree,
+		"--store", b.cloud.store(b.corpus.Name), "--cache", cache}, asChecked()...)
 }
 
 func (b *bench) tarUploads(what string) []peer {
@@ -48,7 +52,7 @@ func (b *bench) publishOneFile() work {
 }
 
 // fetched is what fetches read: the artifacts of the publishing works.
-func (b *bench) fetched() string { return fmt.Sprintf("%s-0", "cold") }
+func (b *bench) fetched() string { return "cold-0" }
 
 // unpacks are peers that fetch, unpack and sync, into a new directory each
 // round: nothing is deleted between timings.
@@ -103,8 +107,7 @@ func (b *bench) delta(name string, goal float64, change func(round int) error) w
 	version := func(round int) string { return fmt.Sprintf("delta-%s-%d", slug, round) }
 	kept := func(round int) string { return b.out(fmt.Sprintf("%s.tar.zst", version(round))) }
 	publish := func(ctx context.Context, round int) error {
-		argv := []string{b.wpbake, "publish", version(round), "--quiet", "--tree", b.corpus.Tree, "--store", b.cloud.store(b.corpus.Name), "--cache", b.out("cache")}
-		_, err := b.cloud.env.spend(ctx, argv)
+		_, err := b.cloud.env.spend(ctx, b.publishAs(version(round), b.out("cache")))
 		return err
 	}
 	return work{
