@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 
 	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/artifact/scratch"
 	"github.com/wpbake/wpbake/wordpress"
 )
 
@@ -53,21 +54,22 @@ func nodeDigest(dir string) artifact.Digest {
 // fromRepaired builds a copy of the tree in dir that has the repairs. The tree
 // itself is never written to.
 func (c *cli) fromRepaired(ctx context.Context, o buildOptions, dir string, e examined, build func(artifact.BuildOptions) error) (err error) {
-	scratch, err := os.MkdirTemp("", "wpbake-tree-")
+	own, err := scratch.New("", "wpbake-scratch-")
 	if err != nil {
-		return fmt.Errorf("making a scratch directory: %w", err)
+		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(scratch)) }()
-	if err := copyRepaired(ctx, dir, scratch, e.Repairs, o.exclude); err != nil {
+	defer func() { err = errors.Join(err, own.Remove()) }()
+	copied := filepath.Join(own.Path, "tree")
+	if err := copyRepaired(ctx, dir, copied, e.Repairs, o.exclude); err != nil {
 		return fmt.Errorf("copying tree %q: %w", o.tree, err)
 	}
-	options := c.building(o, scratch)
-	site, err := wordpress.Inspect(os.DirFS(scratch))
+	options := c.building(o, copied)
+	site, err := wordpress.Inspect(os.DirFS(copied))
 	if err != nil {
 		return fmt.Errorf("reading tree %q: %w", o.tree, err)
 	}
 	options.Describe = &artifact.Describer{Describe: func(context.Context) (artifact.Description, error) {
-		return describe(o, scratch, site)
+		return describe(o, copied, site)
 	}}
 	options.Cache = "" // a copy has new stamps each time
 	return build(options)
