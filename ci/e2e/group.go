@@ -87,6 +87,9 @@ func (s *Stack) putParameters(ctx context.Context, vars settings) error {
 	return nil
 }
 
+// baseImage is there from the start: the host's own system.
+const baseImage = "ami-0123456789abcdef0"
+
 // makeTemplate makes the launch template whose user data brings nginx and
 // PHP-FPM to a node.
 func (s *Stack) makeTemplate(ctx context.Context) error {
@@ -96,15 +99,10 @@ func (s *Stack) makeTemplate(ctx context.Context) error {
 	}
 	script := strings.NewReplacer("@SITE@", site.Host, "@SESSIONS@", s.sessions).Replace(userData)
 	client := ec2.NewFromConfig(s.AWS())
-	image, err := client.RegisterImage(ctx, &ec2.RegisterImageInput{Name: aws.String(Group), RootDeviceName: aws.String("/dev/xvda"),
-		BlockDeviceMappings: []ec2types.BlockDeviceMapping{{DeviceName: aws.String("/dev/xvda"), Ebs: &ec2types.EbsBlockDevice{SnapshotId: aws.String("snap-0123456789abcdef0")}}}})
-	if err != nil {
-		return err
-	}
 	_, err = client.CreateLaunchTemplate(ctx, &ec2.CreateLaunchTemplateInput{
 		LaunchTemplateName: aws.String(Group),
 		LaunchTemplateData: &ec2types.RequestLaunchTemplateData{
-			ImageId:      image.ImageId,
+			ImageId:      aws.String(baseImage),
 			InstanceType: ec2types.InstanceTypeT3Small,
 			UserData:     aws.String(base64.StdEncoding.EncodeToString([]byte(script))),
 		},
