@@ -179,7 +179,7 @@ func database(edit func(*wordpress.Facts)) func(*wordpress.CheckOptions) {
 }
 
 func options(t *testing.T, node fstest.MapFS) wordpress.CheckOptions {
-	o := wordpress.CheckOptions{Dir: "/work/shop", Cron: "the scheduler"}
+	o := wordpress.CheckOptions{Dir: "/build/shop", Cron: "the scheduler"}
 	if node != nil {
 		n, err := wordpress.ReadNodeConfig(node, "image/etc")
 		if err != nil {

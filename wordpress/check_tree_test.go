@@ -118,7 +118,7 @@ func treeCases() []checkCase {
 			}
 		}},
 		{id: "T20", name: "configuration", sev: block, tree: plus("$dir = '/home/mia/shop';"), at: "wp-config.php:23"},
-		{id: "T20", name: "the tree's own place", sev: block, tree: plus("$dir = '/work/shop/x';")},
+		{id: "T20", name: "the tree's own place", sev: block, tree: plus("$dir = '/build/shop/x';")},
 		{id: "T20", name: "drop-in", sev: block, tree: put("wp-content/maintenance.php", "<?php\ninclude '/var/www/x.php';\n"), also: "D01"},
 		{id: "T20", name: "elsewhere", sev: warn, tree: put("wp-content/load.php", "<?php\ninclude '/Users/mia/x.php';\n"), at: "wp-content/load.php:2"},
 		{id: "T21", name: "encoded", sev: warn, tree: put(cart+"a.php", "<?php //0046a\nif(!extension_loaded('ionCube Loader')){exit(1);}\n")},
