@@ -65,7 +65,13 @@ func (d *directory) makeDir(dir int, name string) error {
 	if err := unix.Mkdirat(dir, name, dirMode); err != nil || d.exact {
 		return err
 	}
-	return unix.Fchmodat(dir, name, dirMode, 0) // nobody else writes here: it is no link
+	// Fchmodat would follow a link that somebody put in its place.
+	fd, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	return unix.Fchmod(fd, dirMode)
 }
 
 func (d *directory) sink() sink { return &fileSink{directory: d, in: *d.descent(), fd: -1} }

@@ -65,8 +65,13 @@ func TestRaceAgainstFetch(t *testing.T) {
 		"directory in it":  "p/d.partial/wordpress",
 		"directory deeper": "p/d.partial/wordpress/a",
 		"parent":           "p",
+		// Modes are then set by further calls.
+		"directory, umask 077": "p/d.partial/wordpress",
 	} {
 		t.Run(name, func(t *testing.T) {
+			if strings.HasSuffix(name, "umask 077") {
+				defer unix.Umask(unix.Umask(0o077))
+			}
 			top := inMemory(t)
 			outside := outsideOf(t, top)
 			times := within != "p" // whose link is a parent like any other
