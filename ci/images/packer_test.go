@@ -117,6 +117,8 @@ func (s *site) must(args ...string) string {
 func (s *site) publish() (digest string) {
 	s.t.Helper()
 	files := map[string]string{"index.php": "<?php echo 'release';\n", "wp-includes/version.php": "<?php\n$wp_version = '6.8.1';\n$wp_db_version = 60421;\n$required_php_version = '7.2.24';\n$required_mysql_version = '5.5.5';\n"}
+	files["wp-config.php"] = "<?php\ndefine( 'DISALLOW_FILE_MODS', true );\n"
+	files["wp-content/themes/shop/style.css"] = "/* Theme Name: Shop */\n"
 	for _, name := range []string{"wp-load.php", "wp-settings.php", "wp-blog-header.php", "wp-login.php", "wp-admin/index.php"} {
 		files[name] = "<?php\n"
 	}
