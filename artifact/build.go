@@ -3,7 +3,6 @@ package artifact
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -25,31 +24,6 @@ type BuildOptions struct {
 	Cache     string     // directory to remember builds in; empty remembers nothing
 	CacheName string     // what the cache knows the tree by; empty is its path
 	Progress  func(Progress)
-}
-
-// Describer says what a tree is as WordPress.
-type Describer struct {
-	// Name changes when other descriptions of the same tree and version are to
-	// be expected: what is remembered under another name is not used.
-	Name string
-	// Describe is called while the tree is watched for changes, and not at
-	// all when the tree is the one remembered. Its error ends the build.
-	Describe func(context.Context) (Description, error)
-}
-
-// Description is what a manifest and the document beside it say of a tree.
-type Description struct {
-	WordPress *WordPress
-	SBOM      []byte // the bill of materials; empty leaves it out
-}
-
-// Always describes every tree as d.
-func Always(d Description) *Describer {
-	name, err := json.Marshal(d)
-	if err != nil {
-		panic(err) // strings, numbers and bytes always encode
-	}
-	return &Describer{Name: string(name), Describe: func(context.Context) (Description, error) { return d, nil }}
 }
 
 // Built is an artifact on disk.
@@ -202,21 +176,16 @@ func (b *builder) attempt(ctx context.Context, then *remembered, to target) (m M
 	if err := settle(ctx, tree); err != nil {
 		return m, nil, err
 	}
-	var d Description
-	if b.Describe != nil {
-		if d, err = b.Describe.Describe(ctx); err != nil {
-			return m, nil, err
-		}
-		if err := d.WordPress.validate(); err != nil {
-			return m, nil, err
-		}
+	p := b.packer(tree, then)
+	d, err := b.describe(ctx, then, tree.entries, p.known[p.offset(tree.entries):])
+	if err != nil {
+		return m, nil, err
 	}
 	draft, err := to.begin(ctx)
 	if err != nil {
 		return m, nil, err
 	}
 	defer draft.discard()
-	p := b.packer(tree, then)
 	if m, err = b.write(ctx, draft, p, d); err != nil {
 		return m, nil, err
 	}
@@ -230,7 +199,9 @@ func (b *builder) attempt(ctx context.Context, then *remembered, to target) (m M
 	if err := draft.commit(ctx, m, d.SBOM); err != nil {
 		return m, nil, err
 	}
-	return m, b.cache.save(draft, b.newRemembered(tree, p.index, m, again)), nil
+	now := b.newRemembered(tree, p.index, m, again)
+	now.notes = d.kept()
+	return m, b.cache.save(draft, now), nil
 }
 
 // unchanged tells whether what is remembered is what would be built again. One
@@ -239,13 +210,6 @@ func (b *builder) attempt(ctx context.Context, then *remembered, to target) (m M
 func (b *builder) unchanged(ctx context.Context, then *remembered) bool {
 	return stampsTell && then.exclude == strings.Join(b.Exclude, "\n") && then.describer == b.describer() &&
 		then.manifest.Version == b.Version && then.tree.still(ctx, b.root) == nil
-}
-
-func (b *builder) describer() string {
-	if b.Describe == nil {
-		return ""
-	}
-	return b.Describe.Name
 }
 
 // seenAgain demands that the tree is still as it was scanned.

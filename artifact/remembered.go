@@ -18,6 +18,7 @@ type remembered struct {
 	artifact  stamp  // of the file that was built, where it was built
 	frames    []frame
 	tree      scanned // with sums
+	notes     []byte  // of the describer
 	file      *os.File
 	earlier   *earlier // frames to take; nil when there are none
 }
@@ -86,16 +87,17 @@ func (f *found) looks(now *found) bool {
 // stateHeading begins a state; what another wpbake would build differently is
 // of no use.
 func stateHeading() string {
-	return fmt.Sprintf("wpbake cache 2, format %d, %s, %s\n", Format, encoderName, plannerName())
+	return fmt.Sprintf("wpbake cache 3, format %d, %s, %s\n", Format, encoderName, plannerName())
 }
 
 // marshal writes a state: heading, numbers and texts, the sum of all that.
 func (r *remembered) marshal() []byte {
-	b := make([]byte, 0, 4<<10+128*len(r.frames)+192*len(r.tree.entries))
+	b := make([]byte, 0, 4<<10+len(r.notes)+128*len(r.frames)+192*len(r.tree.entries))
 	b = append(b, stateHeading()...)
 	b = appendText(b, string(r.manifest.Marshal()))
 	b = appendText(b, r.describer)
 	b = appendText(b, r.exclude)
+	b = appendText(b, string(r.notes))
 	b = appendStamp(b, r.artifact)
 	b = appendStamp(b, r.tree.self)
 	b = binary.AppendVarint(b, int64(len(r.frames)))
@@ -144,7 +146,7 @@ func parseState(b []byte) (*remembered, bool) {
 	p := &stateParser{rest: body}
 	r := &remembered{}
 	m, err := ParseManifest([]byte(p.text()))
-	r.manifest, r.describer, r.exclude = m, p.text(), p.text()
+	r.manifest, r.describer, r.exclude, r.notes = m, p.text(), p.text(), []byte(p.text())
 	r.artifact, r.tree.self = p.stamp(), p.stamp()
 	for range p.number() {
 		r.frames = append(r.frames, frame{p.number(), p.number(), p.sum(), p.sum()})

@@ -60,6 +60,7 @@ type CheckOptions struct {
 	Database  *Facts      // what the database in service holds
 	Before    fs.FS       // the tree in service
 	Runtime   *Runtime    // what a run on a read-only tree wanted to write
+	Earlier   *Earlier    // a check of the tree as it was; nil reads all of it
 }
 
 // Report is what a check found.
@@ -72,6 +73,15 @@ type Report struct {
 	Bytes    int64
 	Site     *Site // nil when the tree is not WordPress
 	Parsed   Parsed
+	Notes    []byte // for the Earlier of a check to come
+}
+
+// Earlier is a check by this very program. What it noted of a file's content
+// is taken from there as long as the file is unchanged; the findings are those
+// of a check that reads all files.
+type Earlier struct {
+	Notes     []byte                 // of its Report; what is no such notes is ignored
+	Unchanged func(path string) bool // whether a file is as that check read it
 }
 
 // Repairs are what an artifact of the tree must hold instead of the tree.
@@ -102,6 +112,7 @@ func Check(ctx context.Context, tree fs.FS, o CheckOptions) (Report, error) {
 	for _, r := range Catalogue() {
 		c.rules[r.ID] = r
 	}
+	c.then = readNotes(o.Earlier)
 	if err := c.walk(ctx); err != nil {
 		return Report{}, fmt.Errorf("reading tree: %w", err)
 	}
@@ -132,6 +143,8 @@ type checker struct {
 	byPath map[string]*file
 	left   []leftOut // what a release never holds
 	site   *Site     // nil when the tree is not WordPress
+	then   notes     // of the earlier check
+	syntax []SyntaxError
 	report Report
 }
 
@@ -200,6 +213,7 @@ func (c *checker) finish() Report {
 	r.Findings = slices.CompactFunc(r.Findings, func(a, b Finding) bool { return a == b })
 	sortFindings(r.Waived)
 	r.Site = c.site
+	r.Notes = c.notes()
 	return *r
 }
 

@@ -178,6 +178,8 @@ func parser(name string) func(*wordpress.CheckOptions) {
 
 type oneError string
 
+func (oneError) Version() string { return "8.2.0" }
+
 func (e oneError) Parse(_ context.Context, files []string) ([]wordpress.SyntaxError, error) {
 	if !slices.Contains(files, string(e)) {
 		return nil, fmt.Errorf("%s was not to be parsed", e)

@@ -24,6 +24,7 @@ const (
 	markPointer                    // of Git LFS, instead of the file
 	markAutoload                   // vendor/autoload.php is required
 	markManifest                   // a manifest of assets is read
+	markKinds                      // how many there are
 )
 
 // mark is a sign and its line.

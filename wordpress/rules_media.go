@@ -117,6 +117,8 @@ type Parser interface {
 	// Parse returns what cannot be parsed of the named files below the
 	// tree that it was made for.
 	Parse(ctx context.Context, files []string) ([]SyntaxError, error)
+	// Version tells parsers apart that may disagree.
+	Version() string
 }
 
 // SyntaxError is what PHP says of a file.
@@ -126,7 +128,7 @@ type SyntaxError struct {
 	Message string
 }
 
-// Parsed says how many files PHP has parsed.
+// Parsed says how many files PHP has parsed, in this check or the earlier one.
 type Parsed struct {
 	Files int
 }
@@ -138,18 +140,10 @@ func (c *checker) parse(ctx context.Context) error {
 		c.judgeBroken()
 		return nil
 	}
-	var names []string
-	for i := range c.files {
-		if f := &c.files[i]; f.php() && f.info.Size() > 0 {
-			names = append(names, f.path)
-		}
-	}
-	bad, err := c.Parser.Parse(ctx, names)
-	if err != nil {
+	if err := c.parseFiles(ctx); err != nil {
 		return err
 	}
-	c.report.Parsed = Parsed{Files: len(names)}
-	for _, e := range bad {
+	for _, e := range c.syntax {
 		if c.inVendor(e.Path) {
 			c.warn("T15", place{e.Path, e.Line}, "%s", clean(e.Message))
 			continue
@@ -158,6 +152,30 @@ func (c *checker) parse(ctx context.Context) error {
 	}
 	c.judgeEmpty()
 	return nil
+}
+
+// parseFiles has files parsed, but for those of which it was noted what the
+// same parser said.
+func (c *checker) parseFiles(ctx context.Context) error {
+	var names []string
+	for i := range c.files {
+		f := &c.files[i]
+		if !f.php() || f.info.Size() == 0 {
+			continue
+		}
+		c.report.Parsed.Files++
+		if said, ok := c.then.syntaxOf(f, c.Parser.Version()); ok {
+			c.syntax = append(c.syntax, said...)
+		} else {
+			names = append(names, f.path)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	said, err := c.Parser.Parse(ctx, names)
+	c.syntax = append(c.syntax, said...)
+	return err
 }
 
 // judgeBroken finds files that PHP cannot have parsed as they are.

@@ -149,16 +149,19 @@ func (c *cli) building(o buildOptions, dir string) artifact.BuildOptions {
 }
 
 // describer checks a tree and looks at it as WordPress. A tree that is the one
-// remembered passed before, by the same grounds.
+// remembered passed before, by the same grounds; of another, only files that have
+// changed are read and parsed for the check.
 func (c *cli) describer(o buildOptions, dir string) *artifact.Describer {
 	return &artifact.Describer{
 		Name: grounds(o, programStamp()),
-		Describe: func(ctx context.Context) (artifact.Description, error) {
+		Describe: func(ctx context.Context, then artifact.Remembered) (artifact.Description, error) {
 			site, err := wordpress.Inspect(os.DirFS(dir))
 			if err != nil {
 				return artifact.Description{}, fmt.Errorf("reading tree %q: %w", o.tree, err)
 			}
-			report, err := c.examine(ctx, dir, o.checked())
+			tree := o.checked()
+			tree.earlier = &wordpress.Earlier{Notes: then.Notes, Unchanged: then.Unchanged}
+			report, err := c.examine(ctx, dir, tree)
 			if err != nil {
 				return artifact.Description{}, err
 			}
@@ -168,7 +171,9 @@ func (c *cli) describer(o buildOptions, dir string) *artifact.Describer {
 			if len(report.Repairs.Replace) > 0 {
 				return artifact.Description{}, &repairNeeded{report}
 			}
-			return describe(o, dir, site)
+			d, err := describe(o, dir, site)
+			d.Notes = report.Notes
+			return d, err
 		},
 	}
 }

@@ -147,6 +147,7 @@ type checkedTree struct {
 	waivers  []wordpress.Waiver
 	before   fs.FS
 	database *wordpress.Facts
+	earlier  *wordpress.Earlier // nil checks all of it
 }
 
 // examine checks a tree that lies in dir.
@@ -177,6 +178,7 @@ func (c *cli) examine(ctx context.Context, dir string, t checkedTree) (examined,
 func checkOn(t checkedTree, dir string) (wordpress.CheckOptions, error) {
 	o := wordpress.CheckOptions{
 		Waivers: t.waivers, Strict: t.check.Strict, Cron: t.check.Cron, Before: t.before, Database: t.database,
+		Earlier: t.earlier,
 	}
 	var err error
 	if o.Exclude, err = excluded(t.exclude); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"strings"
 
@@ -25,11 +26,7 @@ func (c *cli) findPHP(ctx context.Context, dir string, check CheckConfig, node *
 	if node != nil {
 		want = node.PHP
 	}
-	names := []string{check.PHP}
-	if check.PHP == "" {
-		names = []string{"php" + majorMinor(want), "php"}
-	}
-	for _, name := range names {
+	for _, name := range phpNames(check, want) {
 		program, err := exec.LookPath(name)
 		if errors.Is(err, exec.ErrNotFound) && check.PHP == "" {
 			continue
@@ -50,6 +47,39 @@ func (c *cli) findPHP(ctx context.Context, dir string, check CheckConfig, node *
 		why = "there is no php here"
 	}
 	return nil, why, nil
+}
+
+// phpNames are the programs that may parse the tree for nodes of a version.
+func phpNames(check CheckConfig, want string) []string {
+	if check.PHP != "" {
+		return []string{check.PHP}
+	}
+	return []string{"php" + majorMinor(want), "php"}
+}
+
+// phpStamps tells the programs that may parse a tree from others by the same
+// names, without running them: another PHP may parse otherwise.
+func phpStamps(check CheckConfig) []string {
+	if check.PHP == noPHP {
+		return nil
+	}
+	want := check.NodePHP
+	if want == "" && check.Node != "" {
+		if node, err := wordpress.ReadNodeConfig(os.DirFS(check.Node), "."); err == nil {
+			want = node.PHP
+		}
+	}
+	var stamps []string
+	for _, name := range phpNames(check, want) {
+		program, err := exec.LookPath(name)
+		if err != nil {
+			continue
+		}
+		if info, err := os.Stat(program); err == nil {
+			stamps = append(stamps, fmt.Sprintf("%s %d %d", program, info.Size(), info.ModTime().UnixNano()))
+		}
+	}
+	return stamps
 }
 
 // majorMinor cuts a version after its second number.

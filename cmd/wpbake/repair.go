@@ -32,7 +32,7 @@ func grounds(o buildOptions, program string) string {
 	if o.check.Node != "" {
 		node = nodeDigest(o.check.Node)
 	}
-	return artifact.DigestOf(fmt.Appendf(nil, "%s\n%#v\n%#v\n%q\n%s", program, o.check, o.waivers, o.exclude, node)).Short()
+	return artifact.DigestOf(fmt.Appendf(nil, "%s\n%#v\n%#v\n%q\n%s\n%q", program, o.check, o.waivers, o.exclude, node, phpStamps(o.check))).Short()
 }
 
 // nodeDigest tells configurations of nodes apart, by names, sizes and times.
@@ -68,7 +68,7 @@ func (c *cli) fromRepaired(ctx context.Context, o buildOptions, dir string, e ex
 	if err != nil {
 		return fmt.Errorf("reading tree %q: %w", o.tree, err)
 	}
-	options.Describe = &artifact.Describer{Describe: func(context.Context) (artifact.Description, error) {
+	options.Describe = &artifact.Describer{Describe: func(context.Context, artifact.Remembered) (artifact.Description, error) {
 		return describe(o, copied, site)
 	}}
 	options.Cache = "" // a copy has new stamps each time

@@ -1,0 +1,87 @@
+package artifact
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+)
+
+// Describer says what a tree is as WordPress.
+type Describer struct {
+	// Name changes when other descriptions of the same tree and version are to
+	// be expected: what is remembered under another name is not used, and
+	// without a name nothing is told of an earlier build.
+	Name string
+	// Describe is called while the tree is watched for changes, and not at
+	// all when the tree is the one remembered. Its error ends the build.
+	Describe func(ctx context.Context, then Remembered) (Description, error)
+}
+
+// Remembered is what is known of a tree from the last build that a Describer
+// of the same name described, of whatever version. The zero value knows
+// nothing. It is of use until Describe returns.
+type Remembered struct {
+	// Unchanged reports whether a file of the tree, by its path below it, is
+	// as it was in that build; nil knows of none.
+	Unchanged func(path string) bool
+	Notes     []byte // of that build's Description; empty when there are none
+}
+
+// Description is what a manifest and the document beside it say of a tree.
+type Description struct {
+	WordPress *WordPress
+	SBOM      []byte // the bill of materials; empty leaves it out
+	// Notes are handed to the next Describe. They lie in the cache, whole or
+	// not at all, never in the artifact; what is larger than 8 MiB is not kept.
+	Notes []byte
+}
+
+// maxNotes bounds what the cache keeps for a Describer.
+const maxNotes = 8 << 20
+
+// kept are the notes that the cache keeps.
+func (d *Description) kept() []byte {
+	if len(d.Notes) > maxNotes {
+		return nil
+	}
+	return d.Notes
+}
+
+// Always describes every tree as d.
+func Always(d Description) *Describer {
+	name, err := json.Marshal(d)
+	if err != nil {
+		panic(err) // strings, numbers and bytes always encode
+	}
+	return &Describer{Name: string(name), Describe: func(context.Context, Remembered) (Description, error) { return d, nil }}
+}
+
+// describe has a tree described, of which known files are as they were.
+func (b *builder) describe(ctx context.Context, then *remembered, tree []found, known []bool) (Description, error) {
+	if b.Describe == nil {
+		return Description{}, nil
+	}
+	d, err := b.Describe.Describe(ctx, b.told(then, tree, known))
+	if err != nil {
+		return Description{}, err
+	}
+	return d, d.WordPress.validate()
+}
+
+// told is what the Describer may know of the last build.
+func (b *builder) told(then *remembered, tree []found, known []bool) Remembered {
+	if name := b.describer(); name == "" || name != then.describer {
+		return Remembered{}
+	}
+	return Remembered{Notes: then.notes, Unchanged: func(path string) bool {
+		i, ok := slices.BinarySearchFunc(tree, path, func(e found, path string) int { return comparePaths(e.path, path) })
+		return ok && known[i] && tree[i].kind == kindFile
+	}}
+}
+
+func (b *builder) describer() string {
+	if b.Describe == nil {
+		return ""
+	}
+	return b.Describe.Name
+}
