@@ -96,7 +96,6 @@ func (w *descent) in(p, op string, call func(dir int, name string) error) error 
 }
 
 func setTime(dir int, name string, seconds int64) error {
-	t := unix.Timespec{}
-	t.Sec = seconds
+	t := unix.NsecToTimespec(seconds * 1e9) // its fields' size is the processor's
 	return unix.UtimesNanoAt(dir, name, []unix.Timespec{t, t}, unix.AT_SYMLINK_NOFOLLOW)
 }
