@@ -45,10 +45,10 @@ func AskDatabase(ctx context.Context, o SiteOptions) (wordpress.Database, error)
 
 // site is a release on this node with the way to its database.
 type site struct {
-	base   string // its directory
-	tree   string // the WordPress tree in it
-	config wordpress.DatabaseConfig
-	env    environment
+	manifest artifact.Manifest
+	tree     string // the WordPress tree, in a directory or a mounted image
+	config   wordpress.DatabaseConfig
+	env      environment
 }
 
 // openSite reads the configuration of the release in dir, below the root.
@@ -60,7 +60,7 @@ func openSite(o SiteOptions, dir string) (*site, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := artifact.Unpacked(base)
+	m, err := layout{o.Config.Root}.manifest(filepath.Base(base))
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +68,7 @@ func openSite(o SiteOptions, dir string) (*site, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &site{base: base, tree: filepath.Join(base, m.Tree.Prefix), env: env}
+	s := &site{manifest: m, tree: filepath.Join(base, m.Tree.Prefix), env: env}
 	s.config, err = wordpress.ReadDatabase(os.DirFS(s.tree), func(name string) (string, bool) {
 		if v, ok := env[name]; ok || o.Env == nil {
 			return v, ok

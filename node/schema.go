@@ -121,10 +121,7 @@ func UpgradeSchema(ctx context.Context, o SchemaOptions) (Schema, error) {
 
 // release returns what the release that serves here is as WordPress.
 func (s *site) release(want artifact.Digest) (artifact.WordPress, error) {
-	m, err := artifact.Unpacked(s.base)
-	if err != nil {
-		return artifact.WordPress{}, err
-	}
+	m := s.manifest
 	if got := m.Digest(); want != "" && got != want {
 		return artifact.WordPress{}, fmt.Errorf("this node serves %s, not %s", got.Short(), want.Short())
 	}

@@ -8,7 +8,6 @@ import (
 	"path"
 	"slices"
 
-	"github.com/wpbake/wpbake/artifact"
 	"github.com/wpbake/wpbake/wordpress"
 )
 
@@ -50,9 +49,9 @@ func (b *boot) guardUpgrade(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	m, err := artifact.Unpacked(s.base)
-	if err != nil || m.WordPress == nil {
-		return err
+	m := s.manifest
+	if m.WordPress == nil {
+		return nil
 	}
 	core := s.config.Core
 	if core == "web/wp" { // Bedrock's docroot is web
