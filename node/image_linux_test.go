@@ -32,6 +32,14 @@ func newImageFixture(t *testing.T) *fixture {
 	return f
 }
 
+// next boots with a hook that waits for this boot too: mounts need the real
+// clock, on which its patience would take minutes.
+func (f *fixture) next() Report {
+	f.t.Helper()
+	f.hook.completions = nil
+	return f.boot()
+}
+
 func (f *fixture) layout() layout { return layout{f.options.Config.Root} }
 
 // mounts fails unless exactly these releases stand here, each mounted once and
@@ -57,14 +65,14 @@ func (f *fixture) mounts(want ...string) {
 func TestBootMountsImage(t *testing.T) {
 	f := newImageFixture(t)
 	old := f.options.Manifest.Short()
-	if r := f.boot(); r.As != AsImage || r.Downloaded == 0 || len(r.Notes) > 0 {
+	if r := f.next(); r.As != AsImage || r.Downloaded == 0 || len(r.Notes) > 0 {
 		t.Errorf("report %+v", r)
 	}
 	f.mounts(old)
 
 	// Booted again while it serves: the mount stays, nothing is downloaded.
 	before := f.store.downloads()
-	if r := f.boot(); r.Downloaded != 0 || f.store.downloads() != before {
+	if r := f.next(); r.Downloaded != 0 || f.store.downloads() != before {
 		t.Errorf("downloaded %d", r.Downloaded)
 	}
 	f.mounts(old)
@@ -77,14 +85,14 @@ func TestBootMountsImage(t *testing.T) {
 	if err != nil || st.Problem != "its image is not mounted" || st.Version != "v42" {
 		t.Errorf("status %+v, %v", st, err)
 	}
-	if f.boot(); f.store.downloads() != before {
+	if f.next(); f.store.downloads() != before {
 		t.Error("the reboot downloaded")
 	}
 	f.mounts(old)
 
 	// The next release needs only what differs.
 	d := f.release("v43").Short()
-	if r := f.boot(); r.Downloaded == 0 {
+	if r := f.next(); r.Downloaded == 0 {
 		t.Errorf("report %+v", r)
 	}
 	f.mounts(old, d)
@@ -99,7 +107,7 @@ func TestImagesArePruned(t *testing.T) {
 	f := newImageFixture(t)
 	f.options.Config.Keep = 1
 	old := f.options.Manifest
-	f.boot()
+	f.next()
 	reading, err := os.Open(filepath.Join(f.layout().release(old), "wordpress", "index.php"))
 	if err != nil {
 		t.Fatal(err)
@@ -110,7 +118,7 @@ func TestImagesArePruned(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := f.release("v43").Short()
-	f.boot()
+	f.next()
 	f.mounts(d)
 	for dir, want := range map[string][]string{
 		imagesDir: {d + ".erofs", d + ".json"}, artifactsDir: {d + ".tar.zst"}, releasesDir: {d},
@@ -128,7 +136,7 @@ func TestImagesArePruned(t *testing.T) {
 // A changed image is evidence: it is not mounted and not replaced.
 func TestChangedImage(t *testing.T) {
 	f := newImageFixture(t)
-	f.boot()
+	f.next()
 	image := f.layout().image(f.options.Manifest.Short())
 	if err := unmountAll(f.layout().release(f.options.Manifest)); err != nil {
 		t.Fatal(err)
@@ -141,6 +149,7 @@ func TestChangedImage(t *testing.T) {
 		t.Fatal(err)
 	}
 	file.Close()
+	f.hook.completions = nil
 	_, err = Boot(t.Context(), f.options)
 	var taken *artifact.DestTaken
 	if !errors.As(err, &taken) {
@@ -156,7 +165,7 @@ func TestKilledMounting(t *testing.T) {
 	for _, at := range []string{"get .zst", "fetch", "switch", "gate"} {
 		t.Run(at, func(t *testing.T) {
 			f := newImageFixture(t)
-			f.boot()
+			f.next()
 			old := f.options.Manifest.Short()
 			d := f.release("v43").Short()
 			f.kill(at)
@@ -169,7 +178,7 @@ func TestKilledMounting(t *testing.T) {
 				}
 			}
 			f.hook.completions = nil
-			f.boot()
+			f.next()
 			f.mounts(old, d)
 		})
 	}
@@ -179,17 +188,17 @@ func TestKilledMounting(t *testing.T) {
 func TestFormChanges(t *testing.T) {
 	f := newImageFixture(t)
 	f.options.Config.As = AsDirectory
-	f.boot()
+	f.next()
 	f.options.Config.As = AsAuto
-	if r := f.boot(); r.As != AsDirectory || r.Downloaded != 0 {
+	if r := f.next(); r.As != AsDirectory || r.Downloaded != 0 {
 		t.Errorf("a directory that stands: %+v", r)
 	}
 	f.release("v43")
-	if r := f.boot(); r.As != AsImage {
+	if r := f.next(); r.As != AsImage {
 		t.Errorf("auto, as root: %+v", r)
 	}
 	f.options.Config.As = AsDirectory
-	r := f.boot()
+	r := f.next()
 	if all, err := mountsAt(f.layout().release(f.options.Manifest)); r.As != AsDirectory || len(all) > 0 || err != nil {
 		t.Errorf("back to a directory: %+v, %v, %v", r, all, err)
 	}
@@ -222,7 +231,7 @@ func TestImageDiskFull(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	f.boot()
+	f.next()
 	old := f.options.Manifest.Short()
 	f.hook.completions, f.hook.calls = nil, 0
 	f.release("v43")
