@@ -14,6 +14,7 @@ const openFlags = os.O_RDONLY | syscall.O_NONBLOCK
 // stamp is what changes when a file does, as far as every system tells.
 type stamp struct {
 	dev   uint64
+	ino   uint64 // 0: not told
 	mode  fs.FileMode
 	size  int64
 	mtime int64
