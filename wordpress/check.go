@@ -113,6 +113,7 @@ func Check(ctx context.Context, tree fs.FS, o CheckOptions) (Report, error) {
 		c.rules[r.ID] = r
 	}
 	c.then = readNotes(o.Earlier)
+	c.heads = headReader{FS: tree, then: &c.then}
 	if err := c.walk(ctx); err != nil {
 		return Report{}, fmt.Errorf("reading tree: %w", err)
 	}
@@ -144,6 +145,7 @@ type checker struct {
 	left   []leftOut // what a release never holds
 	site   *Site     // nil when the tree is not WordPress
 	then   notes     // of the earlier check
+	heads  headReader
 	syntax []SyntaxError
 	report Report
 }

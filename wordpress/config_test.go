@@ -230,11 +230,11 @@ func FuzzPluginHeader(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, src string) {
 		m := fstest.MapFS{"p/a.php": {Data: []byte(src)}, "p/b/b.php": {Data: []byte(src)}, "t/b/style.css": {Data: []byte(src)}}
-		plugins, err := readPlugins(m, "p")
+		plugins, err := (&headReader{FS: m}).plugins("p")
 		if err != nil {
 			t.Fatal(err)
 		}
-		themes, err := readThemes(m, "t")
+		themes, err := (&headReader{FS: m}).themes("t")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/json"
+	"slices"
 )
 
 // notes are what a check keeps of files' contents for the next one. The zero
@@ -13,6 +14,8 @@ type notes struct {
 	parser    string                 // the version; empty when nothing was parsed
 	marks     map[string][]mark      // of the files that have any
 	syntax    map[string][]SyntaxError
+	dirs      []string // of plugins and themes
+	heads     map[string]map[string]string
 }
 
 // noted is the form of notes: a sum, and this as JSON. Paths and messages are
@@ -21,6 +24,8 @@ type noted struct {
 	Parser string       `json:"parser"`
 	Marks  []notedMark  `json:"marks"`
 	Syntax []notedError `json:"syntax"`
+	Dirs   [][]byte     `json:"dirs"`
+	Heads  []notedHead  `json:"heads"`
 }
 
 type notedMark struct {
@@ -33,6 +38,11 @@ type notedError struct {
 	Path    []byte `json:"p"`
 	Line    int    `json:"l"`
 	Message []byte `json:"m"`
+}
+
+type notedHead struct {
+	Path   []byte            `json:"p"`
+	Values map[string]string `json:"v"`
 }
 
 // notes takes down what files showed, in the order of the tree.
@@ -48,6 +58,12 @@ func (c *checker) notes() []byte {
 	}
 	for _, e := range c.syntax {
 		doc.Syntax = append(doc.Syntax, notedError{[]byte(e.Path), e.Line, []byte(e.Message)})
+	}
+	for _, d := range c.heads.dirs {
+		doc.Dirs = append(doc.Dirs, []byte(d))
+	}
+	for _, h := range c.heads.heads {
+		doc.Heads = append(doc.Heads, notedHead{[]byte(h.file), h.values})
 	}
 	b, err := json.Marshal(doc)
 	if err != nil {
@@ -70,7 +86,7 @@ func readNotes(e *Earlier) notes {
 	if json.Unmarshal(body, &doc) != nil {
 		return notes{}
 	}
-	n := notes{unchanged: e.Unchanged, parser: doc.Parser, marks: map[string][]mark{}, syntax: map[string][]SyntaxError{}}
+	n := notes{unchanged: e.Unchanged, parser: doc.Parser, marks: map[string][]mark{}, syntax: map[string][]SyntaxError{}, heads: map[string]map[string]string{}}
 	for _, m := range doc.Marks {
 		if m.Kind >= markKinds {
 			return notes{}
@@ -81,7 +97,23 @@ func readNotes(e *Earlier) notes {
 		p := string(s.Path)
 		n.syntax[p] = append(n.syntax[p], SyntaxError{Path: p, Line: s.Line, Message: string(s.Message)})
 	}
+	for _, d := range doc.Dirs {
+		n.dirs = append(n.dirs, string(d))
+	}
+	for _, h := range doc.Heads {
+		n.heads[string(h.Path)] = h.Values
+	}
 	return n
+}
+
+// headOf returns the headers of a plugin's or theme's file in or below one of
+// the directories that hold them, none if it has none; not ok when it is to be
+// read.
+func (n *notes) headOf(dir, name string) (values map[string]string, ok bool) {
+	if n == nil || n.unchanged == nil || !slices.Contains(n.dirs, dir) || !n.unchanged(name) {
+		return nil, false
+	}
+	return n.heads[name], true
 }
 
 // marksOf returns what a file showed; not ok when it is to be read.

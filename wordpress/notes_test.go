@@ -42,7 +42,7 @@ var contents = []string{
 	"", "<?php\n", "<?php\nBROKEN\n", "<?php\nphpinfo();\nsession_start();\n", "<?php\n\x00", "<?php\n<<<<<<< a\n=======\n>>>>>>> b\n",
 	"AKIA" + "ABCDEFGHIJKLMNOP\nASIA" + "ABCDEFGHIJKLMNOP\n", "-----BEGIN RSA " + "PRIVATE KEY-----\n",
 	"<?php\nfile_put_contents( __DIR__ . '/x', '' );\nfilemtime( 'x' );\n", "<?php // ionCube\nrequire 'vendor/autoload.php';\n",
-	"<?php\n$m = 'manifest.json';\n", "version https://git-lfs.github.com/spec/v1\n", `{"require":{"acme/cart":"1"}}`,
+	"<?php\n$m = 'manifest.json';\n", "<?php\n/* Plugin Name: Cart\nVersion: 3\nRequires PHP: 9.9 */\n", "version https://git-lfs.github.com/spec/v1\n", `{"require":{"acme/cart":"1"}}`,
 }
 
 var changing = []string{

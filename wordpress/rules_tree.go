@@ -19,7 +19,7 @@ func treeJudges() []func(*checker) {
 
 // judgeSite is T01. All rules that need WordPress wait for the site it finds.
 func judgeSite(c *checker) {
-	site, err := ReadSite(c.tree)
+	site, err := readSite(&c.heads)
 	var not *NotWordPress
 	switch {
 	case errors.As(err, &not):
@@ -58,7 +58,7 @@ func judgeKinds(c *checker) {
 		case t&(fs.ModeSocket|fs.ModeNamedPipe|fs.ModeDevice|fs.ModeCharDevice|fs.ModeIrregular) != 0:
 			c.block("T03", at(f.path), "is a %s", kindName(t))
 		case f.regular():
-			id, linked := hardLink(f.info)
+			id, linked := fileID(f.info)
 			if !linked {
 				continue
 			}

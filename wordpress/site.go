@@ -1,11 +1,8 @@
 package wordpress
 
 import (
-	"bytes"
-	"errors"
 	"io/fs"
 	"path"
-	"slices"
 	"strings"
 
 	"github.com/wpbake/wpbake/artifact"
@@ -56,24 +53,21 @@ func dropIns() []string {
 
 // ReadSite looks at a tree as Inspect does, and further. It fails as Inspect
 // does.
-func ReadSite(fsys fs.FS) (*Site, error) {
-	w, err := Inspect(fsys)
+func ReadSite(fsys fs.FS) (*Site, error) { return readSite(&headReader{FS: fsys}) }
+
+func readSite(fsys *headReader) (*Site, error) {
+	s, err := inspect(fsys)
 	if err != nil {
 		return nil, err
 	}
-	core, _, err := locate(fsys)
-	if err != nil {
-		return nil, err
-	}
-	s := &Site{WordPress: w, Core: core, Content: contentDir(fsys, core, w.Layout)}
+	content := s.Content
 	if err := s.readConfig(fsys); err != nil {
 		return nil, err
 	}
-	if s.Plugins, err = readPlugins(fsys, path.Join(s.Content, "plugins")); err != nil {
-		return nil, err
-	}
-	if s.Themes, err = readThemes(fsys, path.Join(s.Content, "themes")); err != nil {
-		return nil, err
+	if s.Content != content {
+		if err := s.readExtensions(fsys); err != nil {
+			return nil, err
+		}
 	}
 	for _, name := range dropIns() {
 		if p := path.Join(s.Content, name); isFile(fsys, p) {
@@ -89,7 +83,7 @@ func ReadSite(fsys fs.FS) (*Site, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s, s.readExtensions(fsys)
+	return s, s.readRequired(fsys)
 }
 
 // readConfig finds wp-config.php as WordPress does: beside wp-load.php, else
@@ -115,8 +109,8 @@ func (s *Site) readConfig(fsys fs.FS) error {
 	return nil
 }
 
-// readExtensions reads $required_php_extensions, an array of names.
-func (s *Site) readExtensions(fsys fs.FS) error {
+// readRequired reads $required_php_extensions, an array of names.
+func (s *Site) readRequired(fsys fs.FS) error {
 	src, err := readFile(fsys, path.Join(s.Core, versionFile), maxVersionFile)
 	if err != nil {
 		return err
@@ -133,93 +127,4 @@ func (s *Site) readExtensions(fsys fs.FS) error {
 		}
 	}
 	return nil
-}
-
-var (
-	pluginHeaders = []string{"Plugin Name", "Version", "Requires PHP", "Requires at least", "Requires Plugins"}
-	themeHeaders  = []string{"Theme Name", "Version", "Requires PHP", "Requires at least", "Template"}
-)
-
-func readPlugins(fsys fs.FS, dir string) ([]Extension, error) {
-	entries, err := readDir(fsys, dir)
-	if err != nil {
-		return nil, err
-	}
-	var list []Extension
-	for _, e := range entries {
-		p := path.Join(dir, e.Name())
-		if strings.HasPrefix(e.Name(), ".") {
-			continue
-		}
-		if !isDir(fsys, p) {
-			if x, ok, err := readExtension(fsys, p, ".php", pluginHeaders); err != nil {
-				return nil, err
-			} else if ok {
-				x.Slug = strings.TrimSuffix(e.Name(), ".php")
-				list = append(list, x)
-			}
-			continue
-		}
-		inner, err := readDir(fsys, p)
-		if err != nil {
-			return nil, err
-		}
-		for _, e := range inner {
-			x, ok, err := readExtension(fsys, path.Join(p, e.Name()), ".php", pluginHeaders)
-			if err != nil {
-				return nil, err
-			}
-			if ok {
-				x.Slug, x.Dir = path.Base(p), p
-				list = append(list, x)
-			}
-		}
-	}
-	return list, nil
-}
-
-func readThemes(fsys fs.FS, dir string) ([]Extension, error) {
-	entries, err := readDir(fsys, dir)
-	if err != nil {
-		return nil, err
-	}
-	var list []Extension
-	for _, e := range entries {
-		p := path.Join(dir, e.Name())
-		x, ok, err := readExtension(fsys, path.Join(p, "style.css"), ".css", themeHeaders)
-		if err != nil {
-			return nil, err
-		}
-		if ok {
-			x.Slug, x.Dir = e.Name(), p
-			list = append(list, x)
-		}
-	}
-	return list, nil
-}
-
-// readExtension reads the headers of a plugin's or theme's file; the first of
-// names is the one without which it is none.
-func readExtension(fsys fs.FS, name, ext string, names []string) (Extension, bool, error) {
-	if !strings.HasSuffix(name, ext) || strings.HasPrefix(path.Base(name), ".") || !isFile(fsys, name) {
-		return Extension{}, false, nil
-	}
-	src, err := readFile(fsys, name, headerBytes)
-	if errors.Is(err, fs.ErrPermission) {
-		return Extension{}, false, nil
-	}
-	if err != nil || !bytes.Contains(bytes.ToLower(src), []byte("name")) {
-		return Extension{}, false, err
-	}
-	h := headers(src, names...)
-	x := Extension{
-		File: name, Name: h[names[0]], Version: h["Version"], PHP: h["Requires PHP"], Core: h["Requires at least"],
-		Parent: h["Template"],
-	}
-	for slug := range strings.SplitSeq(h["Requires Plugins"], ",") {
-		if slug = strings.TrimSpace(slug); slug != "" && !slices.Contains(x.Requires, slug) {
-			x.Requires = append(x.Requires, slug)
-		}
-	}
-	return x, x.Name != "", nil
 }

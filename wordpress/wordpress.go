@@ -64,38 +64,45 @@ var (
 // Inspect looks at a tree. The error is a *NotWordPress when it holds none,
 // more than one, or an incomplete one.
 func Inspect(fsys fs.FS) (artifact.WordPress, error) {
-	core, layout, err := locate(fsys)
+	s, err := inspect(&headReader{FS: fsys})
 	if err != nil {
 		return artifact.WordPress{}, err
 	}
-	if missing := missingFrom(fsys, core); len(missing) > 0 {
-		return artifact.WordPress{}, &NotWordPress{Missing: missing}
+	return s.WordPress, nil
+}
+
+// inspect finds WordPress itself, its version, plugins and themes.
+func inspect(tree *headReader) (*Site, error) {
+	core, layout, err := locate(tree)
+	if err != nil {
+		return nil, err
+	}
+	if missing := missingFrom(tree, core); len(missing) > 0 {
+		return nil, &NotWordPress{Missing: missing}
 	}
 	name := path.Join(core, versionFile)
-	src, err := readFile(fsys, name, maxVersionFile)
+	src, err := readFile(tree, name, maxVersionFile)
 	if err != nil {
-		return artifact.WordPress{}, fmt.Errorf("reading %q: %w", name, err)
+		return nil, fmt.Errorf("reading %q: %w", name, err)
 	}
 	v := parseVersion(src)
-	w := artifact.WordPress{
+	s := &Site{Core: core, Content: contentDir(tree, core, layout), WordPress: artifact.WordPress{
 		Core:   clean(v.text["wp_version"]),
 		PHP:    clean(v.text["required_php_version"]),
 		MySQL:  clean(v.text["required_mysql_version"]),
 		Locale: clean(v.text["wp_local_package"]),
 		Layout: layout,
-	}
+	}}
+	w := &s.WordPress
 	var ok bool
 	if w.DBVersion, ok = v.number["wp_db_version"]; w.Core == "" || !ok {
-		return artifact.WordPress{}, &NotWordPress{Missing: absentFrom(name, w.Core, ok)}
+		return nil, &NotWordPress{Missing: absentFrom(name, w.Core, ok)}
 	}
-	content := contentDir(fsys, core, layout)
-	if w.Plugins, err = plugins(fsys, path.Join(content, "plugins")); err != nil {
-		return artifact.WordPress{}, err
+	if err := s.readExtensions(tree); err != nil {
+		return nil, err
 	}
-	if w.Themes, err = themes(fsys, path.Join(content, "themes")); err != nil {
-		return artifact.WordPress{}, err
-	}
-	return w, nil
+	w.Plugins, w.Themes = components(s.Plugins), components(s.Themes)
+	return s, nil
 }
 
 func absentFrom(name, core string, hasDB bool) []string {
