@@ -86,6 +86,7 @@ func newBuilder(o BuildOptions) (*builder, error) {
 			return nil, err
 		}
 	}
+	o.Tree = tree
 	exclude, err := newExcluder(o.Exclude)
 	if err != nil {
 		return nil, err
@@ -164,20 +165,20 @@ func (b *builder) build(ctx context.Context, to target) (m Manifest, forgot, err
 }
 
 func (b *builder) attempt(ctx context.Context, then *remembered, to target) (m Manifest, forgot, err error) {
-	if b.unchanged(ctx, then) {
+	tree, err := scan(ctx, b.root, b.exclude, b.lastScan(then))
+	if err != nil {
+		return m, nil, err
+	}
+	if b.unchanged(tree, then) {
 		if there, err := to.holds(ctx, then); there || err != nil {
 			return then.manifest, nil, err
 		}
-	}
-	tree, err := scan(ctx, b.root, b.exclude)
-	if err != nil {
-		return m, nil, err
 	}
 	if err := settle(ctx, tree); err != nil {
 		return m, nil, err
 	}
 	p := b.packer(tree, then)
-	d, err := b.describe(ctx, then, tree.entries, p.known[p.offset(tree.entries):])
+	d, err := b.describe(ctx, then, tree, p.known[p.offset(tree.entries):])
 	if err != nil {
 		return m, nil, err
 	}
@@ -204,12 +205,20 @@ func (b *builder) attempt(ctx context.Context, then *remembered, to target) (m M
 	return m, b.cache.save(draft, now), nil
 }
 
+// lastScan is what is remembered of a walk by the same exclusions.
+func (b *builder) lastScan(then *remembered) *lastScan {
+	if !stampsTell || then.exclude != strings.Join(b.Exclude, "\n") {
+		return nil
+	}
+	return newLastScan(then.tree)
+}
+
 // unchanged tells whether what is remembered is what would be built again. One
-// look is enough to know: each entry was, when it was looked at, still as it
-// was remembered, so all of them were when the look began.
-func (b *builder) unchanged(ctx context.Context, then *remembered) bool {
+// scan is enough to know: each entry was, when it was looked at, still as it
+// was remembered, so all of them were when the scan began.
+func (b *builder) unchanged(t scanned, then *remembered) bool {
 	return stampsTell && then.exclude == strings.Join(b.Exclude, "\n") && then.describer == b.describer() &&
-		then.manifest.Version == b.Version && then.tree.still(ctx, b.root) == nil
+		then.manifest.Version == b.Version && t.same(&then.tree)
 }
 
 // seenAgain demands that the tree is still as it was scanned.
@@ -218,7 +227,7 @@ func (b *builder) seenAgain(ctx context.Context, tree scanned) (scanned, error) 
 		return tree, nil
 	}
 	// What was left out may have changed its directory; a scan tells.
-	after, err := scan(ctx, b.root, b.exclude)
+	after, err := scan(ctx, b.root, b.exclude, nil)
 	if err != nil {
 		return tree, err
 	}
@@ -236,7 +245,7 @@ func (b *builder) packer(t scanned, then *remembered) *packer {
 		entries[i] = tree[i].entry
 	}
 	known := then.recall(tree, entries)
-	p := &packer{members: membersOf(b.Prefix, entries), root: b.root, earlier: then.earlier, free: make(chan []byte, 4*workers())}
+	p := &packer{members: membersOf(b.Prefix, entries), root: b.root, earlier: then.earlier, then: &then.manifest, free: make(chan []byte, 4*workers())}
 	p.known = make([]bool, len(p.members))
 	offset := p.offset(tree)
 	for i := range p.known {
@@ -294,7 +303,7 @@ func (b *builder) stream(ctx context.Context, p *packer) (Manifest, error) {
 	}
 	list := x.entries[len(x.entries)-1]
 	tree := describeTree(b.Prefix, treeMembers(x.entries), DigestFromSum(list.sum[:]))
-	image, err := describeImage(tree.Digest, x.entries)
+	image, err := p.image(tree.Digest)
 	if err != nil {
 		return Manifest{}, err
 	}
@@ -306,6 +315,14 @@ func (b *builder) stream(ctx context.Context, p *packer) (Manifest, error) {
 		Tree:     tree,
 		Image:    image,
 	}, nil
+}
+
+// image describes the image, anew unless the last build's tree had the same.
+func (p *packer) image(tree Digest) (Blob, error) {
+	if p.then.Tree.Digest == tree && p.then.Tree.List == DigestFromSum(p.members[len(p.members)-1].sum[:]) {
+		return p.then.Image, nil
+	}
+	return describeImage(tree, p.members)
 }
 
 func describeTree(prefix string, entries []entry, list Digest) Tree {

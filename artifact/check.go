@@ -58,7 +58,7 @@ func check(ctx context.Context, name string, m Manifest) error {
 		return fmt.Errorf("reading release: %w", err)
 	}
 	defer d.close()
-	all, err := scan(ctx, d, exclude)
+	all, err := scan(ctx, d, exclude, nil)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,8 @@ package artifact
 import (
 	"context"
 	"encoding/json"
+	"io/fs"
+	"os"
 	"slices"
 )
 
@@ -13,8 +15,10 @@ type Describer struct {
 	// without a name nothing is told of an earlier build.
 	Name string
 	// Describe is called while the tree is watched for changes, and not at
-	// all when the tree is the one remembered. Its error ends the build.
-	Describe func(ctx context.Context, then Remembered) (Description, error)
+	// all when the tree is the one remembered. What the tree's directories hold
+	// is told from the build's own walk; files are read from the disk, and so is
+	// what the build leaves out. Its error ends the build.
+	Describe func(ctx context.Context, tree fs.FS, then Remembered) (Description, error)
 }
 
 // Remembered is what is known of a tree from the last build that a Describer
@@ -53,15 +57,15 @@ func Always(d Description) *Describer {
 	if err != nil {
 		panic(err) // strings, numbers and bytes always encode
 	}
-	return &Describer{Name: string(name), Describe: func(context.Context, Remembered) (Description, error) { return d, nil }}
+	return &Describer{Name: string(name), Describe: func(context.Context, fs.FS, Remembered) (Description, error) { return d, nil }}
 }
 
 // describe has a tree described, of which known files are as they were.
-func (b *builder) describe(ctx context.Context, then *remembered, tree []found, known []bool) (Description, error) {
+func (b *builder) describe(ctx context.Context, then *remembered, tree scanned, known []bool) (Description, error) {
 	if b.Describe == nil {
 		return Description{}, nil
 	}
-	d, err := b.Describe.Describe(ctx, b.told(then, tree, known))
+	d, err := b.Describe.Describe(ctx, newView(os.DirFS(b.Tree), tree), b.told(then, tree.entries, known))
 	if err != nil {
 		return Description{}, err
 	}

@@ -3,6 +3,7 @@ package artifact
 import (
 	"bytes"
 	"context"
+	"io/fs"
 	"testing"
 	"time"
 )
@@ -17,7 +18,7 @@ func TestDescriberIsToldOfTheBuildBefore(t *testing.T) {
 	var seen map[string]bool
 	build := func(name string, notes []byte, later time.Duration) {
 		told, seen = Remembered{}, map[string]bool{}
-		o.Describe = &Describer{Name: name, Describe: func(_ context.Context, then Remembered) (Description, error) {
+		o.Describe = &Describer{Name: name, Describe: func(_ context.Context, _ fs.FS, then Remembered) (Description, error) {
 			told = then
 			for _, p := range []string{"index.php", "wp-content/large.bin", "wp-content/plugins/p1/p.php", "wp-content", "new.php", "none.php"} {
 				seen[p] = then.Unchanged != nil && then.Unchanged(p)

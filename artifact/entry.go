@@ -171,7 +171,7 @@ func parseFileList(b []byte) (map[string]string, error) {
 // membersOf lists what an artifact of these tree entries holds: the
 // directories above the prefix, the tree, our metadata.
 func membersOf(prefix string, tree []entry) []entry {
-	var members []entry
+	members := make([]entry, 0, len(tree)+maxDepth)
 	for i, c := range prefix {
 		if c == '/' {
 			members = append(members, entry{path: prefix[:i], kind: kindDir})

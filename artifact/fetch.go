@@ -41,7 +41,7 @@ type Fetched struct {
 
 // fetchers is how many requests run at once: enough to fill a connection,
 // little enough to stay below 64 MiB of memory.
-const fetchers = 4
+const fetchers = 3
 
 // Fetch brings a published version to Dest, unpacked or as an image. The
 // manifest is compared with Digest before it is parsed, the index with the

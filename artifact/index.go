@@ -47,7 +47,8 @@ var errForm = fmt.Errorf("%w: not in its one form", errIndex)
 
 // marshal returns the plain text of an index. FORMAT.md describes it.
 func (x *index) marshal() []byte {
-	b := fmt.Appendf(nil, "%s\nencoder %s\nplanner %s\nframes %d\n", indexHeading, x.encoder, x.planner, len(x.frames))
+	b := make([]byte, 0, 4096+192*len(x.frames)+96*len(x.entries))
+	b = fmt.Appendf(b, "%s\nencoder %s\nplanner %s\nframes %d\n", indexHeading, x.encoder, x.planner, len(x.frames))
 	for i := range x.frames {
 		b = x.frames[i].appendLine(b)
 	}

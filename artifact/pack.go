@@ -23,6 +23,7 @@ type packer struct {
 	out      io.Writer
 	enc      *zstd.Encoder // shared by all workers
 	earlier  *earlier      // frames that need not be made again; may be nil
+	then     *Manifest     // of the last build; the zero value when there was none
 	index    *index
 	progress *counter
 	free     chan []byte // buffers of stored frames, to be used again

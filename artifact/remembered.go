@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"time"
+	"unsafe"
 )
 
 // remembered is the last build of a tree. The zero value knows nothing.
@@ -40,7 +41,7 @@ func (b *builder) newRemembered(t scanned, x *index, m Manifest, seen time.Time)
 	}
 	r := &remembered{
 		manifest: m, describer: b.describer(), exclude: strings.Join(b.Exclude, "\n"), frames: x.frames,
-		tree: scanned{self: trusted(t.self), entries: make([]found, len(t.entries))},
+		tree: scanned{self: trusted(t.self), entries: make([]found, len(t.entries)), left: t.left},
 	}
 	members := x.entries[len(x.entries)-2-len(t.entries):]
 	for i, f := range t.entries {
@@ -87,7 +88,7 @@ func (f *found) looks(now *found) bool {
 // stateHeading begins a state; what another wpbake would build differently is
 // of no use.
 func stateHeading() string {
-	return fmt.Sprintf("wpbake cache 3, format %d, %s, %s\n", Format, encoderName, plannerName())
+	return fmt.Sprintf("wpbake cache 4, format %d, %s, %s, %s\n", Format, encoderName, plannerName(), imageHeading)
 }
 
 // marshal writes a state: heading, numbers and texts, the sum of all that.
@@ -107,6 +108,10 @@ func (r *remembered) marshal() []byte {
 		b = binary.AppendVarint(b, f.plain)
 		b = append(b, f.storedSum[:]...)
 		b = append(b, f.contentSum[:]...)
+	}
+	b = binary.AppendVarint(b, int64(len(r.tree.left)))
+	for _, p := range r.tree.left {
+		b = appendText(b, p)
 	}
 	b = binary.AppendVarint(b, int64(len(r.tree.entries)))
 	for i := range r.tree.entries {
@@ -133,13 +138,15 @@ func appendStamp(b []byte, s stamp) []byte {
 	return b
 }
 
-// parseState reads what marshal wrote; anything else is not ok.
+// parseState reads what marshal wrote; anything else is not ok. What it returns
+// keeps b: paths are parts of it.
 func parseState(b []byte) (*remembered, bool) {
 	n := len(b) - sha256.Size
 	if n < 0 || sha256.Sum256(b[:n]) != [sha256.Size]byte(b[n:]) {
 		return nil, false
 	}
-	body, ok := strings.CutPrefix(string(b[:n]), stateHeading())
+	text := unsafe.String(unsafe.SliceData(b), n) // nobody writes to it again
+	body, ok := strings.CutPrefix(text, stateHeading())
 	if !ok {
 		return nil, false
 	}
@@ -148,10 +155,17 @@ func parseState(b []byte) (*remembered, bool) {
 	m, err := ParseManifest([]byte(p.text()))
 	r.manifest, r.describer, r.exclude, r.notes = m, p.text(), p.text(), []byte(p.text())
 	r.artifact, r.tree.self = p.stamp(), p.stamp()
-	for range p.number() {
+	frames := p.number()
+	r.frames = make([]frame, 0, p.room(frames, 2*sha256.Size))
+	for range frames {
 		r.frames = append(r.frames, frame{p.number(), p.number(), p.sum(), p.sum()})
 	}
 	for range p.number() {
+		r.tree.left = append(r.tree.left, p.text())
+	}
+	entries := p.number()
+	r.tree.entries = make([]found, 0, p.room(entries, sha256.Size))
+	for range entries {
 		f := found{entry: entry{kind: kind(p.bytes(1)[0]), path: p.text(), target: p.text(), size: p.number(), sum: p.sum()}}
 		f.stamp = p.stamp()
 		r.tree.entries = append(r.tree.entries, f)
@@ -174,6 +188,9 @@ func (p *stateParser) number() int64 {
 	p.rest = p.rest[n:]
 	return v
 }
+
+// room is n, or how often size bytes fit into what is left if that is less.
+func (p *stateParser) room(n, size int64) int64 { return max(0, min(n, int64(len(p.rest))/size)) }
 
 func (p *stateParser) bytes(n int64) string {
 	if p.bad = p.bad || n < 0 || n > int64(len(p.rest)); p.bad {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -174,6 +175,14 @@ func (t *scanned) still(ctx context.Context, root dir) error {
 		}
 	}
 	return nil
+}
+
+// same reports whether a tree looks as another to the last entry, whatever is
+// known of contents.
+func (t *scanned) same(other *scanned) bool {
+	return t.self == other.self && slices.EqualFunc(t.entries, other.entries, func(a, b found) bool {
+		return a.stamp == b.stamp && a.path == b.path && a.kind == b.kind && a.size == b.size && a.target == b.target
+	})
 }
 
 func stillPart(ctx context.Context, root dir, part []found) error {

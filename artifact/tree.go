@@ -26,14 +26,16 @@ func (e *errVanished) Error() string { return fmt.Sprintf("%q %s", e.path, e.rea
 
 // scanned is a tree as one walk met it.
 type scanned struct {
-	self    stamp   // of the tree's own directory
-	entries []found // in the order of comparePaths
+	self    stamp    // of the tree's own directory
+	entries []found  // in the order of comparePaths
+	left    []string // paths of what was left out, in no order
 }
 
 // scanner walks a tree. It looks at everything before anything is opened, and
 // goes on after a refusal so that a person hears how much is wrong.
 type scanner struct {
 	exclude excluder
+	then    *lastScan // nil when nothing is known of an earlier one
 	dev     uint64
 	met     atomic.Int64  // entries
 	spare   chan struct{} // a token for each walker that may still begin
@@ -42,23 +44,27 @@ type scanner struct {
 // held is what one directory holds.
 type held struct {
 	found   []found
+	left    []string
 	below   []*held // of found's directories, in order
+	then    stretch    // of the last scan: where what is in the directory stands
 	refused []*TreeError
 	err     error // why it could not be read
 }
 
-// scan lists a tree, or says why no node could hold the same tree.
-func scan(ctx context.Context, root dir, exclude excluder) (scanned, error) {
+// scan lists a tree, or says why no node could hold the same tree. Directories
+// that look as they did in the last scan by the same exclusions are not listed
+// again.
+func scan(ctx context.Context, root dir, exclude excluder, then *lastScan) (scanned, error) {
 	self, err := root.self()
 	if err != nil {
 		return scanned{}, fmt.Errorf("reading tree: %w", err)
 	}
-	s := &scanner{exclude: exclude, dev: self.dev, spare: make(chan struct{}, maxWorkers)}
+	s := &scanner{exclude: exclude, then: then, dev: self.dev, spare: make(chan struct{}, maxWorkers)}
 	for range workers() - 1 {
 		s.spare <- struct{}{}
 	}
-	top := &held{}
-	s.enter(ctx, root, walker{rel: "."}, top)
+	top := &held{then: then.top()}
+	s.enter(ctx, root, walker{rel: ".", self: self}, top)
 	t := scanned{self: self, entries: make([]found, 0, s.met.Load())}
 	var refused []*TreeError
 	if refused, err = t.gather(top, nil); err != nil {
@@ -82,6 +88,7 @@ func (t *scanned) gather(l *held, refused []*TreeError) ([]*TreeError, error) {
 		return nil, l.err
 	}
 	refused = append(refused, l.refused...)
+	t.left = append(t.left, l.left...)
 	below := l.below
 	for i := range l.found {
 		t.entries = append(t.entries, l.found[i])
@@ -116,6 +123,7 @@ func (t *scanned) judge(refused []*TreeError) ([]*TreeError, error) {
 // walker is one of the goroutines that walk a tree.
 type walker struct {
 	rel   string // of the directory that it is in
+	self  stamp  // of that directory
 	depth int
 	buf   []byte // scratch for names
 }
@@ -134,6 +142,12 @@ func (s *scanner) walk(ctx context.Context, d dir, w walker, l *held) {
 	}
 	if w.rel == "." {
 		w.rel = ""
+	}
+	if s.then.listed(l.then, w.self) {
+		if l.err = s.lookAgain(d, w, l); l.err == nil {
+			s.descend(ctx, d, w, l)
+		}
+		return
 	}
 	names, err := d.names(nil, w.buf)
 	if errors.Is(err, fs.ErrPermission) {
@@ -164,6 +178,7 @@ func (s *scanner) look(d dir, w walker, names []string, l *held) error {
 			p = w.rel + "/" + name
 		}
 		if s.exclude.match(p) {
+			l.left = append(l.left, p)
 			continue
 		}
 		if s.met.Add(1) > maxEntries {
@@ -185,6 +200,21 @@ func (s *scanner) look(d dir, w walker, names []string, l *held) error {
 			return err
 		}
 	}
+	s.then.match(l)
+	return nil
+}
+
+// lookAgain looks at what the last scan found in d.
+func (s *scanner) lookAgain(d dir, w walker, l *held) error {
+	l.left = s.then.left[w.rel]
+	l.found = make([]found, 0, s.then.count(l.then))
+	for i := range s.then.in(l.then) {
+		s.met.Add(1)
+		if err := s.visit(d, s.then.entries[i].path, w.depth+1, l); err != nil {
+			return err
+		}
+	}
+	s.then.match(l)
 	return nil
 }
 
@@ -244,7 +274,7 @@ func (s *scanner) descend(ctx context.Context, d dir, w walker, l *held) {
 		}
 		sub := below[0]
 		below = below[1:]
-		into := walker{rel: l.found[i].path, depth: w.depth + 1, buf: w.buf}
+		into := walker{rel: l.found[i].path, self: l.found[i].stamp, depth: w.depth + 1, buf: w.buf}
 		select {
 		case <-s.spare:
 			beside.Go(func() {

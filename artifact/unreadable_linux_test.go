@@ -36,7 +36,7 @@ func TestUnreadable(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer root.close()
-	_, err = scan(t.Context(), root, excluder{})
+	_, err = scan(t.Context(), root, excluder{}, nil)
 	var te *TreeError
 	if !errors.As(err, &te) || te.Rule != RuleUnreadable || te.Path != "closed" {
 		t.Errorf("directory: %v", err)
@@ -45,7 +45,7 @@ func TestUnreadable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all, err := scan(t.Context(), root, x)
+	all, err := scan(t.Context(), root, x, nil)
 	if err != nil || len(all.entries) != 1 {
 		t.Fatalf("%v, %v", all, err)
 	}

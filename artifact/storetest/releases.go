@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -64,7 +65,7 @@ func Build(t *testing.T, v artifact.Version, content string) artifact.Built {
 func Describe(sbom string) *artifact.Describer {
 	return &artifact.Describer{
 		Name: sbom,
-		Describe: func(context.Context, artifact.Remembered) (artifact.Description, error) {
+		Describe: func(context.Context, fs.FS, artifact.Remembered) (artifact.Description, error) {
 			return artifact.Description{SBOM: []byte(sbom)}, nil
 		},
 	}

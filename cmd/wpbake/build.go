@@ -125,7 +125,7 @@ func (c *cli) fromTree(ctx context.Context, o buildOptions, build func(artifact.
 	case errors.As(err, &repair):
 		return c.fromRepaired(ctx, o, dir, repair.report, build)
 	case errors.As(err, &refused):
-		report, failed := c.examine(ctx, dir, o.checked())
+		report, failed := c.examine(ctx, dir, os.DirFS(dir), o.checked())
 		if failed != nil {
 			return err
 		}
@@ -154,16 +154,16 @@ func (c *cli) building(o buildOptions, dir string) artifact.BuildOptions {
 func (c *cli) describer(o buildOptions, dir string) *artifact.Describer {
 	return &artifact.Describer{
 		Name: grounds(o, programStamp()),
-		Describe: func(ctx context.Context, then artifact.Remembered) (artifact.Description, error) {
-			site, err := wordpress.Inspect(os.DirFS(dir))
-			if err != nil {
-				return artifact.Description{}, fmt.Errorf("reading tree %q: %w", o.tree, err)
-			}
-			tree := o.checked()
-			tree.earlier = &wordpress.Earlier{Notes: then.Notes, Unchanged: then.Unchanged}
-			report, err := c.examine(ctx, dir, tree)
+		Describe: func(ctx context.Context, tree fs.FS, then artifact.Remembered) (artifact.Description, error) {
+			checked := o.checked()
+			checked.earlier = &wordpress.Earlier{Notes: then.Notes, Unchanged: then.Unchanged}
+			report, err := c.examine(ctx, dir, tree, checked)
 			if err != nil {
 				return artifact.Description{}, err
+			}
+			site, err := inspected(report.Site, tree)
+			if err != nil {
+				return artifact.Description{}, fmt.Errorf("reading tree %q: %w", o.tree, err)
 			}
 			if err := c.admit(o.tree, report); err != nil {
 				return artifact.Description{}, err
@@ -171,15 +171,23 @@ func (c *cli) describer(o buildOptions, dir string) *artifact.Describer {
 			if len(report.Repairs.Replace) > 0 {
 				return artifact.Description{}, &repairNeeded{report}
 			}
-			d, err := describe(o, dir, site)
+			d, err := describe(o, tree, site)
 			d.Notes = report.Notes
 			return d, err
 		},
 	}
 }
 
-func describe(o buildOptions, dir string, site artifact.WordPress) (artifact.Description, error) {
-	sbom, err := wordpress.SBOM(os.DirFS(dir), o.version, site)
+// inspected is what a check found the tree to be, or why it is no WordPress.
+func inspected(site *wordpress.Site, tree fs.FS) (artifact.WordPress, error) {
+	if site == nil {
+		return wordpress.Inspect(tree)
+	}
+	return site.WordPress, nil
+}
+
+func describe(o buildOptions, tree fs.FS, site artifact.WordPress) (artifact.Description, error) {
+	sbom, err := wordpress.SBOM(tree, o.version, site)
 	if err != nil {
 		return artifact.Description{}, fmt.Errorf("reading tree %q: %w", o.tree, err)
 	}

@@ -101,7 +101,7 @@ func (c *cli) check(ctx context.Context, o checkOptions) (err error) {
 		return err
 	}
 	watch := newStopwatch(c.Now)
-	report, err := c.examine(ctx, dir, o.tree)
+	report, err := c.examine(ctx, dir, os.DirFS(dir), o.tree)
 	if err != nil {
 		return err
 	}
@@ -151,7 +151,7 @@ type checkedTree struct {
 }
 
 // examine checks a tree that lies in dir.
-func (c *cli) examine(ctx context.Context, dir string, t checkedTree) (examined, error) {
+func (c *cli) examine(ctx context.Context, dir string, tree fs.FS, t checkedTree) (examined, error) {
 	o, err := checkOn(t, dir)
 	if err != nil {
 		return examined{}, err
@@ -167,7 +167,7 @@ func (c *cli) examine(ctx context.Context, dir string, t checkedTree) (examined,
 		timed.Parser, e.php = php, php.Version()
 		o.Parser = timed
 	}
-	if e.Report, err = wordpress.Check(ctx, os.DirFS(dir), o); err != nil {
+	if e.Report, err = wordpress.Check(ctx, tree, o); err != nil {
 		return examined{}, fmt.Errorf("checking tree %q: %w", t.spec, err)
 	}
 	e.parsing = timed.took

@@ -64,12 +64,12 @@ func (c *cli) fromRepaired(ctx context.Context, o buildOptions, dir string, e ex
 		return fmt.Errorf("copying tree %q: %w", o.tree, err)
 	}
 	options := c.building(o, copied)
-	site, err := wordpress.Inspect(os.DirFS(copied))
-	if err != nil {
-		return fmt.Errorf("reading tree %q: %w", o.tree, err)
-	}
-	options.Describe = &artifact.Describer{Describe: func(context.Context, artifact.Remembered) (artifact.Description, error) {
-		return describe(o, copied, site)
+	options.Describe = &artifact.Describer{Describe: func(_ context.Context, tree fs.FS, _ artifact.Remembered) (artifact.Description, error) {
+		site, err := wordpress.Inspect(tree)
+		if err != nil {
+			return artifact.Description{}, fmt.Errorf("reading tree %q: %w", o.tree, err)
+		}
+		return describe(o, tree, site)
 	}}
 	options.Cache = "" // a copy has new stamps each time
 	return build(options)
