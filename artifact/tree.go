@@ -46,7 +46,7 @@ type held struct {
 	found   []found
 	left    []string
 	below   []*held // of found's directories, in order
-	then    stretch    // of the last scan: where what is in the directory stands
+	then    stretch // of the last scan: where what is in the directory stands
 	refused []*TreeError
 	err     error // why it could not be read
 }
