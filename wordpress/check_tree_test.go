@@ -60,6 +60,8 @@ func treeCases() []checkCase {
 		{id: "T05", name: "control", sev: block, tree: put(theme+"a\x07b.svg", "x")},
 		{id: "T05", name: "backslash", sev: block, tree: put(theme+`a\b.svg`, "x")},
 		{id: "T05", name: "space at the end", sev: warn, tree: put(theme+"a.svg ", "x")},
+		{id: "T05", name: "device", sev: warn, tree: put(theme+"aux.php", "<?php\n")},
+		{id: "T05", name: "drive", sev: warn, tree: put(theme+"C:a.svg", "x")},
 		{id: "T05", name: "dot at the end", sev: warn, tree: put(theme+"a.", "x")},
 
 		{id: "T06", name: "git", sev: fix, tree: put(".git/config", "x"), at: ".git:0"},

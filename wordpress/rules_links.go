@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -110,6 +111,10 @@ func (c *checker) leads(f *file) string {
 	return ""
 }
 
+// windowsDevice names what is a device in each directory of Windows, whatever
+// extension it has.
+var windowsDevice = regexp.MustCompile(`(?i)^(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)`)
+
 // judgeNames is T05.
 func judgeNames(c *checker) {
 	seen := map[string]string{}
@@ -128,6 +133,8 @@ func judgeNames(c *checker) {
 			c.warn("T05", at(f.path), "has a name that ends in a space or a dot")
 		case strings.Contains(name, `\`):
 			c.block("T05", at(f.path), "has a backslash in its name")
+		case windowsDevice.MatchString(name) || strings.Contains(name, ":"):
+			c.warn("T05", at(f.path), "has a name that Windows cannot hold")
 		}
 		key := strings.ToLower(f.path)
 		if !ascii(key) {

@@ -64,3 +64,10 @@ func (c *cloud) presign(ctx context.Context, object string) (string, error) {
 	said, err := c.env.spend(ctx, []string{"aws", "s3", "presign", object, "--expires-in", "604800"})
 	return strings.TrimSpace(string(said.printed)), err
 }
+
+// sum returns an object's SHA-256 in hexadecimal.
+func (c *cloud) sum(ctx context.Context, object string) (string, error) {
+	said, err := c.env.spend(ctx, shell(`aws s3 cp --quiet "$0" - | sha256sum`, object))
+	sum, _, _ := strings.Cut(string(said.printed), " ")
+	return sum, err
+}

@@ -61,6 +61,7 @@ func (b *bench) unpacks(what string) []peer {
 	dir := func(name string, round int) string { return b.out(fmt.Sprintf("%s/%s/%d", what, name, round)) }
 	return []peer{
 		{"aws s3 cp - | tar --zstd", func(round int) []string { return shell(awsUnpack, dir("aws", round), object) }},
+		{"s5cmd, sha256sum -c, tar --zstd", func(round int) []string { return shell(s5Unpack, dir("s5cmd", round), object, b.sum) }},
 		{"curl | zstd -d | tar", func(round int) []string { return shell(curlUnpack, dir("curl", round), b.url) }},
 	}
 }
@@ -70,15 +71,19 @@ func (b *bench) fetchInto(round int, what string, more ...string) []string {
 		"--store", b.cloud.store(b.corpus.Name)}, more...)
 }
 
-// presigned lets curl get the peer's artifact.
-func (b *bench) presigned(ctx context.Context, _ int) (err error) {
-	b.url, err = b.cloud.presign(ctx, fmt.Sprintf("s3://%s/peer/%s-cold-0", bucket, b.corpus.Name))
+// known lets curl get the peer's artifact, and s5cmd's user compare it.
+func (b *bench) known(ctx context.Context, _ int) (err error) {
+	object := fmt.Sprintf("s3://%s/peer/%s-cold-0", bucket, b.corpus.Name)
+	if b.url, err = b.cloud.presign(ctx, object); err != nil {
+		return err
+	}
+	b.sum, err = b.cloud.sum(ctx, object)
 	return err
 }
 
 func (b *bench) fetch() work {
 	return work{
-		name: "fetch to a verified, synced directory", goal: 0.6, memory: nodeMemory, ready: b.presigned,
+		name: "fetch to a verified, synced directory", goal: 0.6, memory: nodeMemory, ready: b.known,
 		ours:  func(round int) []string { return b.fetchInto(round, "dir") },
 		peers: b.unpacks("dir"),
 	}
@@ -89,7 +94,7 @@ func (b *bench) fetch() work {
 func (b *bench) fetchImage() work {
 	const line = `"$@" && mkdir "$0.mounted" && mount -t erofs -o ro,loop "$0" "$0.mounted"`
 	return work{
-		name: "fetch to a mounted, verified image", goal: 0.4, memory: nodeMemory, ready: b.presigned,
+		name: "fetch to a mounted, verified image", goal: 0.4, memory: nodeMemory, ready: b.known,
 		ours: func(round int) []string {
 			fetch := b.fetchInto(round, "image", "--as", "erofs")
 			if os.Getuid() != 0 {

@@ -22,9 +22,11 @@ const (
 	tarUpload = `tar --sort=name --owner=0 --group=0 --numeric-owner --mtime=@0 -C "$0" -cf - . | zstd -q -T0 -3 | aws s3 cp --quiet - "$1"`
 )
 
-// Lines that unpack: $0 is the new directory, $1 an object or a URL.
+// Lines that unpack: $0 is the new directory, $1 an object or a URL, $2 the
+// object's SHA-256.
 const (
 	awsUnpack  = `mkdir -p "$0" && aws s3 cp --quiet "$1" - | tar --zstd -x -C "$0" && sync -f "$0"`
+	s5Unpack   = `mkdir -p "$0" && s5cmd --endpoint-url "$AWS_ENDPOINT_URL" cp "$1" "$0.tar.zst" >/dev/null && echo "$2  $0.tar.zst" | sha256sum -c --quiet && tar --zstd -x -C "$0" -f "$0.tar.zst" && sync -f "$0"`
 	curlUnpack = `mkdir -p "$0" && curl -fsS "$1" | zstd -q -d | tar -x -C "$0" && sync -f "$0"`
 )
 
@@ -49,6 +51,7 @@ type bench struct {
 	scratch string
 	cloud   *cloud
 	url     string // of the peer's artifact
+	sum     string // its SHA-256
 }
 
 func (b *bench) out(name string) string { return filepath.Join(b.scratch, name) }
