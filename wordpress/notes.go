@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"slices"
+	"strings"
 )
 
 // notes are what a check keeps of files' contents for the next one. The zero
@@ -56,7 +57,9 @@ func (c *checker) notes() []byte {
 			doc.Marks = append(doc.Marks, notedMark{[]byte(c.files[i].path), m.kind, m.line})
 		}
 	}
-	for _, e := range c.syntax {
+	syntax := slices.Clone(c.syntax) // what was noted before comes before what PHP says now
+	slices.SortStableFunc(syntax, func(a, b SyntaxError) int { return strings.Compare(a.Path, b.Path) })
+	for _, e := range syntax {
 		doc.Syntax = append(doc.Syntax, notedError{[]byte(e.Path), e.Line, []byte(e.Message)})
 	}
 	for _, d := range c.heads.dirs {

@@ -157,3 +157,25 @@ func TestUnchangedFilesAreNotOpened(t *testing.T) {
 		t.Error("notes are used of what may have changed")
 	}
 }
+
+// Notes follow from the tree, whichever check found what is in them.
+func TestNotesDoNotTellWhoFoundWhat(t *testing.T) {
+	tree := goodTree()
+	check := func(e *wordpress.Earlier) wordpress.Report {
+		t.Helper()
+		r, err := wordpress.Check(t.Context(), tree, wordpress.CheckOptions{Parser: readParser{tree, "8.2", new([]string)}, Earlier: e})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	broken := &fstest.MapFile{Data: []byte("<?php\nBROKEN\n"), Mode: 0o644}
+	tree["wp-content/themes/shop/functions.php"] = broken
+	first := check(nil)
+	const later = "wp-content/plugins/cart/cart.php" // sorts before
+	tree[later] = broken
+	e := &wordpress.Earlier{Notes: first.Notes, Unchanged: func(p string) bool { return p != later }}
+	if got, want := check(e).Notes, check(nil).Notes; !slices.Equal(got, want) {
+		t.Errorf("notes\n%s\nwant\n%s", got[32:], want[32:])
+	}
+}
