@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/wpbake/wpbake/artifact"
 )
 
@@ -156,7 +158,7 @@ func TestWhatIsDropped(t *testing.T) {
 			check(t, os.Link(d+"/a/f", d+"/a/g"))
 		},
 		"attributes": func(t *testing.T, d string) {
-			err := syscall.Setxattr(d+"/a/f", "user.wpbake", []byte("x"), 0)
+			err := unix.Setxattr(d+"/a/f", "user.wpbake", []byte("x"), 0)
 			if err != nil && !errors.Is(err, syscall.ENOTSUP) {
 				t.Fatal(err)
 			}
