@@ -5,8 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
+
+	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/node"
 )
 
 // HookName is the lifecycle hook that a node's boot completes.
@@ -32,7 +36,7 @@ func (b *Bake) Doctor(ctx context.Context) ([]Finding, error) {
 		return nil, err
 	}
 	fs := append(templateFindings(g), groupFindings(g)...)
-	for _, look := range []func(context.Context, Group) ([]Finding, error){b.imageFindings, b.refreshFindings, b.alarmFindings} {
+	for _, look := range []func(context.Context, Group) ([]Finding, error){b.imageFindings, b.refreshFindings, b.alarmFindings, b.opcacheFindings} {
 		more, err := look(ctx, g)
 		if err != nil {
 			return nil, err
@@ -197,6 +201,43 @@ func (b *Bake) alarmFindings(ctx context.Context, g Group) ([]Finding, error) {
 		case state != "OK":
 			fs = append(fs, Finding{ID: "alarm/ringing", Blocks: true, Text: fmt.Sprintf("alarm %q is in state %s: AWS would not start the refresh", name, state), Fix: "aws cloudwatch describe-alarms --alarm-names " + name})
 		}
+	}
+	return fs, nil
+}
+
+// askedNodes are as many as there may be kinds of nodes in a group: all of one
+// template are configured alike.
+const askedNodes = 5
+
+// opcacheFindings are what some of the group's nodes reported of PHP's opcache
+// when they booted in the last run, each once. None blocks: such a node serves,
+// only slower.
+func (b *Bake) opcacheFindings(ctx context.Context, g Group) ([]Finding, error) {
+	l, _, err := b.docs().lock(ctx)
+	if err != nil || l.Run == "" {
+		return nil, err
+	}
+	o := b.observer()
+	first := map[string]string{} // the node that has a problem
+	for _, n := range g.Nodes[:min(len(g.Nodes), askedNodes)] {
+		r, err := o.report(ctx, artifact.Stat{Name: node.ReportName(b.o.Group, l.Run, n.ID)})
+		if errors.Is(err, artifact.ErrNotFound) { // it booted in another run, or not at all
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if r.Opcache == nil {
+			continue
+		}
+		for _, p := range r.Opcache.Problems {
+			first[p] = cmp.Or(first[p], n.ID)
+		}
+	}
+	var fs []Finding
+	for _, p := range slices.Sorted(maps.Keys(first)) {
+		fs = append(fs, Finding{ID: "node/opcache", Text: fmt.Sprintf("node %s: %s", first[p], p),
+			Fix: "change php.ini in the nodes' image; docs/node.md has the settings"})
 	}
 	return fs, nil
 }

@@ -216,6 +216,7 @@ type fleet struct {
 	bad      map[artifact.Version]string // versions whose nodes fail their gate, and why
 	silent   map[artifact.Version]bool   // versions whose nodes never say anything
 	sick     map[artifact.Version]bool   // versions whose nodes pass their gate and then fail health checks
+	opcache  *node.Opcache               // what nodes say of it; nil says nothing
 }
 
 // behave changes how nodes of a version boot, while others are running.
@@ -265,6 +266,7 @@ func (f *fleet) run(m *machine, id string) {
 	m.up = true
 	cause, bad := f.bad[m.boot.Version]
 	silent := f.silent[m.boot.Version]
+	opcache := f.opcache
 	f.mu.Unlock()
 	if silent {
 		return
@@ -277,7 +279,7 @@ func (f *fleet) run(m *machine, id string) {
 		return
 	}
 	r := node.Report{Instance: id, Group: m.boot.Group, Run: m.boot.Run, Version: m.boot.Version, Manifest: m.boot.Manifest,
-		Verdict: node.Good, Finished: time.Now().UTC()}
+		Verdict: node.Good, Opcache: opcache, Finished: time.Now().UTC()}
 	result := node.Completion{Action: node.Action{Group: m.boot.Group, Hook: m.boot.Hook, Instance: id}, Result: node.Continue}
 	if bad {
 		r.Verdict, r.Stage, r.Cause, result.Result = node.Bad, "gate", cause, node.Abandon

@@ -135,8 +135,12 @@ func TestWarmingFailsNoBoot(t *testing.T) {
 		f.serveTree(w, r)
 	}
 	f.boot()
-	if got := f.stored(); len(got.Errors) != 1 || got.Errors[0] != `warming "/slow": status 500` {
+	got := f.stored()
+	if len(got.Errors) != 1 || got.Errors[0] != `warming "/slow": status 500` {
 		t.Errorf("errors %q", got.Errors)
+	}
+	if len(got.Warm) != 1 || got.Warm[0].Path != "/slow" || got.Warm[0].Status != 500 {
+		t.Errorf("warm %+v", got.Warm)
 	}
 }
 

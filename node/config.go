@@ -26,7 +26,7 @@ type Config struct {
 	Services       [][]string    `yaml:"services"`        // argv lists that start or reload services, in order
 	Warm           []string      `yaml:"warm"`            // paths asked for before the gate
 	Gate           Gate          `yaml:"gate"`            // the verdict
-	PHP            PHP           `yaml:"php"`             // by which a schema step runs
+	PHP            PHP           `yaml:"php"`             // that serves, and by which a schema step runs
 	Logs           []string      `yaml:"logs"`            // files whose ends go into the report
 	Timeout        time.Duration `yaml:"timeout"`         // for the whole boot
 	CommandTimeout time.Duration `yaml:"command_timeout"` // for each hook and service command
@@ -59,12 +59,20 @@ func defaults() Config {
 	return Config{
 		Root:           "/srv/wordpress",
 		Environment:    Environment{File: "/run/wpbake/environment"},
+		Warm:           warmPages(),
 		Gate:           Gate{Status: 200, Timeout: time.Minute},
 		Timeout:        15 * time.Minute,
 		CommandTimeout: 2 * time.Minute,
 		Keep:           3,
 		As:             AsAuto,
 	}
+}
+
+// warmPages go through most of WordPress and of its theme, whatever the site
+// holds and however its permalinks look: the front page, the login, a feed, a
+// search and the REST API.
+func warmPages() []string {
+	return []string{"/", "/wp-login.php", "/?feed=rss2", "/?s=wpbake", "/?rest_route=/wp/v2/posts"}
 }
 
 // ParseConfig reads the YAML of a node's configuration, fills in defaults and
@@ -86,7 +94,7 @@ func ParseConfig(b []byte) (Config, error) {
 func configKeys() []string {
 	return []string{
 		"root", "environment", "path", "file", "hooks", "services", "warm", "gate", "url", "host", "headers",
-		"status", "body", "timeout", "logs", "command_timeout", "keep", "as", "php", "command", "user", "cache_salt",
+		"status", "body", "timeout", "logs", "command_timeout", "keep", "as", "php", "command", "user", "fpm", "cache_salt",
 	}
 }
 
@@ -140,6 +148,11 @@ func (c Config) Validate() error {
 	if len(c.PHP.Command) > 0 && c.PHP.Command[0] == "" {
 		return errors.New("node config: php.command: a command without a program")
 	}
+	if c.PHP.FPM != "" {
+		if _, _, err := fpmAddress(c.PHP.FPM); err != nil {
+			return fmt.Errorf("node config: php.fpm %q: %w", c.PHP.FPM, err)
+		}
+	}
 	if c.Timeout <= 0 || c.CommandTimeout <= 0 || c.Gate.Timeout <= 0 || c.PHP.Timeout < 0 {
 		return errors.New("node config: timeouts must be positive")
 	}
@@ -176,6 +189,9 @@ func (c Config) Rebase(prefix string) Config {
 		c.As = AsDirectory
 	}
 	c.Environment.File = filepath.Join(prefix, c.Environment.File)
+	if socket, ok := strings.CutPrefix(c.PHP.FPM, "unix:"); ok {
+		c.PHP.FPM = "unix:" + filepath.Join(prefix, socket)
+	}
 	c.Hooks = rebaseCommands(prefix, c.Hooks)
 	c.Services = rebaseCommands(prefix, c.Services)
 	logs := make([]string, len(c.Logs))

@@ -24,6 +24,7 @@ const (
 	pageTimeout = 30 * time.Second
 	gatePause   = 500 * time.Millisecond
 	listenTime  = 15 * time.Second // for a service to listen after its command ended
+	warmTime    = time.Minute      // for all of the warm-up
 )
 
 // browser asks this node's web server.
@@ -86,24 +87,50 @@ func (b browser) get(ctx context.Context, target string) (page, error) {
 	return page{res.StatusCode, res.Header.Get("Location"), res.Header.Get(ReleaseHeader), body}, nil
 }
 
-// warm asks for each path once and returns what went wrong, a line a path. A
-// failure is no verdict: that is the gate's.
-func (b browser) warm(ctx context.Context, paths []string) []string {
-	var failed []string
+// Warmed is a page that was asked for so that its code is in opcache. One
+// request is enough for all of PHP-FPM's processes: they share the cache.
+type Warmed struct {
+	Path    string  `json:"path"`
+	Status  int     `json:"status,omitempty"` // 0: there was no answer
+	Seconds float64 `json:"seconds"`
+	Error   string  `json:"error,omitempty"`
+}
+
+// failure is what went wrong, in a line, or empty.
+func (w Warmed) failure() string {
+	switch {
+	case w.Error != "":
+		return fmt.Sprintf("warming %q: %s", w.Path, w.Error)
+	case w.Status >= http.StatusBadRequest:
+		return fmt.Sprintf("warming %q: status %d", w.Path, w.Status)
+	}
+	return ""
+}
+
+// warm asks for each path once, for as long as all of it may take. A failure is
+// no verdict: that is the gate's.
+func (b browser) warm(ctx context.Context, paths []string) []Warmed {
+	ctx, cancel := context.WithTimeout(ctx, warmTime)
+	defer cancel()
+	var all []Warmed
 	listening := time.Now().Add(listenTime)
 	for _, path := range paths {
+		begun := time.Now()
 		p, err := b.get(ctx, path)
 		for refused(err) && time.Now().Before(listening) && pause(ctx, gatePause) == nil {
 			p, err = b.get(ctx, path)
 		}
+		w := Warmed{Path: path, Status: p.status, Seconds: time.Since(begun).Seconds()}
 		switch {
-		case err != nil:
-			failed = append(failed, fmt.Sprintf("warming %q: %v", path, err))
-		case p.status >= http.StatusBadRequest:
-			failed = append(failed, fmt.Sprintf("warming %q: status %d", path, p.status))
+		case err == nil:
+		case ctx.Err() != nil:
+			w.Error = fmt.Sprintf("no answer within the %v of the whole warm-up", warmTime)
+		default:
+			w.Error = err.Error()
 		}
+		all = append(all, w)
 	}
-	return failed
+	return all
 }
 
 // refused tells a server that does not listen yet from one that fails.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -121,9 +122,40 @@ func TestWarm(t *testing.T) {
 	}))
 	defer s.Close()
 	got := newBrowser(Gate{URL: s.URL + "/deep/page"}).warm(t.Context(), []string{"/", "/?s=x", "/feed/"})
-	if diff := cmp.Diff([]string{`warming "/feed/": status 503`}, got); diff != "" {
+	want := []Warmed{{Path: "/", Status: 200}, {Path: "/?s=x", Status: 302}, {Path: "/feed/", Status: 503}}
+	for i, failure := range []string{"", "", `warming "/feed/": status 503`} {
+		if got[i].failure() != failure || got[i].Seconds <= 0 {
+			t.Errorf("%+v: %q", got[i], got[i].failure())
+		}
+		got[i].Seconds = 0
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
+}
+
+// A node that never answers is judged by its gate, not held up by its warm-up.
+func TestWarmIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBrowser(Gate{URL: "http://127.0.0.1/"})
+		b.client.Transport = silence{}
+		begun := time.Now()
+		got := b.warm(t.Context(), []string{"/", "/a", "/b", "/c", "/d"})
+		if took := time.Since(begun); took != warmTime {
+			t.Errorf("it took %v", took)
+		}
+		if len(got) != 5 || got[0].failure() == "" || got[4].Error != "no answer within the 1m0s of the whole warm-up" {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
+// silence answers no request.
+type silence struct{}
+
+func (silence) RoundTrip(r *http.Request) (*http.Response, error) {
+	<-r.Context().Done()
+	return nil, r.Context().Err()
 }
 
 // A server whose start command has ended may not listen yet.
@@ -148,7 +180,7 @@ func TestWarmWaitsForTheServer(t *testing.T) {
 		_ = s.Serve(l)
 	})
 	defer timer.Stop()
-	if got := newBrowser(Gate{URL: "http://" + address}).warm(t.Context(), []string{"/"}); got != nil {
+	if got := newBrowser(Gate{URL: "http://" + address}).warm(t.Context(), []string{"/"}); len(got) != 1 || got[0].failure() != "" {
 		t.Error(got)
 	}
 	(<-served).Close()

@@ -40,6 +40,8 @@ type Report struct {
 
 	Errors   []string            `json:"errors,omitempty"` // failed warm-up requests, then PHP errors found in the logs, newest last
 	Logs     []Log               `json:"logs,omitempty"`
+	Warm     []Warmed            `json:"warm,omitempty"`     // pages asked for before the gate, in order
+	Opcache  *Opcache            `json:"opcache,omitempty"`  // nil when it could not be asked
 	Database *wordpress.Database `json:"database,omitempty"` // nil when it could not be asked
 	Started  time.Time           `json:"started"`
 	Finished time.Time           `json:"finished"`

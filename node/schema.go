@@ -29,12 +29,13 @@ var schemaPHP []byte
 // lockWait is how long a schema step waits for one that is under way.
 const lockWait = 10 * time.Minute
 
-// PHP is the interpreter that a schema step is run by. The zero value is php on
-// the PATH, for at most an hour.
+// PHP is the interpreter that a schema step is run by, and the PHP-FPM that
+// serves. The zero value is php on the PATH, for at most an hour.
 type PHP struct {
 	Command []string      `yaml:"command"` // of the version that serves
 	User    string        `yaml:"user"`    // whom it runs as when wpbake is root; empty means www-data
 	Timeout time.Duration `yaml:"timeout"` // for one site's step
+	FPM     string        `yaml:"fpm"`     // where PHP-FPM listens, as nginx's fastcgi_pass; empty is not asked about opcache
 }
 
 func (p PHP) orDefault() PHP {

@@ -74,10 +74,14 @@ func (b *boot) variables() []string {
 }
 
 func (b *boot) warmUp(ctx context.Context) error {
-	for _, failed := range b.browser.warm(ctx, b.Config.Warm) {
-		failed = b.line(failed)
-		b.say("%s", failed)
-		b.report.Errors = append(b.report.Errors, failed)
+	b.report.Warm = b.browser.warm(ctx, b.Config.Warm)
+	for i := range b.report.Warm {
+		w := &b.report.Warm[i]
+		w.Error = b.line(w.Error)
+		if failed := w.failure(); failed != "" {
+			b.say("%s", failed)
+			b.report.Errors = append(b.report.Errors, failed)
+		}
 	}
 	b.warmed = len(b.report.Errors)
 	return ctx.Err()
@@ -86,6 +90,7 @@ func (b *boot) warmUp(ctx context.Context) error {
 func (b *boot) passGate(ctx context.Context) error {
 	err := b.browser.pass(ctx, b.Manifest)
 	if err == nil {
+		b.lookAtOpcache(ctx)
 		b.lookAtDatabase(ctx)
 		return b.guardUpgrade(ctx)
 	}
