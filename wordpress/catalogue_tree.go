@@ -101,7 +101,7 @@ func writeRules() []Rule {
 			"The tree is read-only on a node.",
 			"Look at the place: what it writes must go to uploads, the database or a temporary directory."},
 		{"W99", "Writes into a read-only tree", warns(), InRun,
-			"What PHP wanted to write is lost.",
-			"Give the plugin a directory that may be written, or turn off what writes."},
+			"What PHP wanted to write is lost. On a tree that it could write, it would be on one node only.",
+			"Give the plugin a directory outside of the tree, such as uploads or a temporary one, or turn off what writes."},
 	}
 }

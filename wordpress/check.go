@@ -59,7 +59,7 @@ type CheckOptions struct {
 	Node      *NodeConfig // how nodes are configured
 	Database  *Facts      // what the database in service holds
 	Before    fs.FS       // the tree in service
-	Runtime   *Runtime    // what a run on a read-only tree wanted to write
+	Runtime   *Runtime    // what was refused while the tree ran read-only
 	Earlier   *Earlier    // a check of the tree as it was; nil reads all of it
 }
 

@@ -92,7 +92,7 @@ func nodeCases() []checkCase {
 		{id: "N02", name: "read-only", sev: warn, node: set(ini, "opcache.file_cache = /srv/wordpress/current/opcache")},
 		{id: "N02", name: "too early", sev: warn, node: set(ini, "opcache.file_cache = /var/cache/opcache\nopcache.file_cache_read_only = 1")},
 		{id: "N03", name: "preload", sev: warn, node: set(ini, "opcache.preload = /srv/preload.php")},
-		{id: "N04", name: "cold", sev: warn, node: edited(boot, "warm: [/]\n", "")},
+		{id: "N04", name: "cold", sev: warn, node: edited(boot, "warm: [/]\n", "warm: []\n")},
 		{id: "N05", name: "small", sev: warn, node: edited(ini, "4096k", "16k")},
 		{id: "N06", name: "unset", sev: warn, node: edited("php/8.2/fpm/php-fpm.conf", "process_control_timeout = 20s\n", "daemonize = no\n")},
 		{id: "N06", name: "zero", sev: warn, node: edited("php/8.2/fpm/php-fpm.conf", "20s", "0s")},

@@ -160,7 +160,7 @@ func stateCases() []checkCase {
 		{id: "W10", name: "writes", sev: info, at: cart + "w.php:2", tree: put(cart+"w.php",
 			"<?php\nfile_put_contents( plugin_dir_path( __FILE__ ) . 'x', 1 );\n")},
 		{id: "W99", name: "denied", sev: warn, at: "wp-content/x:0", with: func(o *wordpress.CheckOptions) {
-			o.Runtime = &wordpress.Runtime{Denied: []string{"wp-content/x", "wp-content/uploads/y"}, Allowed: []string{"wp-content/uploads"}}
+			o.Runtime = &wordpress.Runtime{Denied: []wordpress.Denied{{Path: "wp-content/x", Call: "fopen", Times: 2}}}
 		}},
 	}
 }

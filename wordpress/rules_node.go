@@ -225,8 +225,8 @@ func judgeGate(c *checker, n *NodeConfig) {
 		return
 	}
 	first := at(n.Boot[0].Path)
-	if _, ok := last(n.Boot, "warm"); !ok {
-		c.warn("N04", first, "warm is not set")
+	if d, ok := last(n.Boot, "warm"); ok && d.Value == "[]" {
+		c.warn("N04", d.place(), "warm is empty")
 	}
 	if d, ok := last(n.Boot, "gate.body"); !ok || d.Value == "" {
 		c.warn("N11", first, "gate.body is not set: an empty page of a missing theme is not noticed by its text")

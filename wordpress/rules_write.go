@@ -96,25 +96,3 @@ func (c *checker) firstMark(dir string, kind markKind) (place, int) {
 	}
 	return first, n
 }
-
-// Runtime is what a run of the tree, mounted read-only, wanted to write.
-type Runtime struct {
-	Denied  []string // paths below the tree
-	Allowed []string // directories that are declared writable
-}
-
-// judgeRuntime is W99.
-func judgeRuntime(c *checker) {
-	if c.Runtime == nil {
-		return
-	}
-	for _, p := range c.Runtime.Denied {
-		allowed := false
-		for _, dir := range c.Runtime.Allowed {
-			allowed = allowed || p == dir || strings.HasPrefix(p, dir+"/")
-		}
-		if !allowed {
-			c.warn("W99", at(p), "was to be written")
-		}
-	}
-}

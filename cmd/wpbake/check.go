@@ -22,6 +22,7 @@ type checkOptions struct {
 	format   string
 	against  string // the tree in service
 	database string // file of facts
+	runtime  runtimeOptions
 }
 
 func (c *cli) checkCommand() *cobra.Command {
@@ -43,11 +44,16 @@ finding pass:
       path: wp-content/plugins/shop/demo.zip
       reason: the plugin's own sample data
 
+With --runtime, on a node, it tells what PHP wanted to write into the release
+that serves there and could not, from PHP's log: rule W99 and no other.
+
 Exit code 1 when anything blocks.`,
 		Example: `  wpbake check ./site
   wpbake check ./site --check-node ./image/etc --check-cron "the scheduler"
   wpbake check ./site --against git:.@v41 --format github
-  wpbake check wordpress-6.8.3.zip --format sarif > check.sarif`,
+  wpbake check wordpress-6.8.3.zip --format sarif > check.sarif
+  wpbake check --runtime                           # on a node
+  wpbake check ./site --runtime --log php-error.log   # a log of a node`,
 		GroupID: groupArtifact,
 		Args:    words("[TREE]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -61,6 +67,12 @@ Exit code 1 when anything blocks.`,
 			if err != nil {
 				return err
 			}
+			if len(o.runtime.logs) > 0 && !o.runtime.wanted {
+				return usage(cmd, errors.New("--log names a log of PHP for --runtime"))
+			}
+			if o.runtime.wanted {
+				return c.checkRuntime(cmd.Context(), cfg, o)
+			}
 			if err := cfg.need("tree"); err != nil {
 				return err
 			}
@@ -73,6 +85,9 @@ Exit code 1 when anything blocks.`,
 	f.StringVar(&o.format, "format", o.format, "how to answer: `text|json|sarif|github`")
 	f.StringVar(&o.against, "against", "", "the `TREE` in service: a directory, an archive or git:PATH@REV")
 	f.StringVar(&o.database, "database", "", "facts of the live database, a JSON `FILE`; docs/checks.md says which")
+	f.BoolVar(&o.runtime.wanted, "runtime", false, "what PHP wanted to write into this node's release and could not")
+	f.StringArrayVar(&o.runtime.logs, "log", nil, "with --runtime, the log `FILE` of PHP to read; may be repeated (default those of node.yaml)")
+	f.StringVar(&o.runtime.place.prefix, "prefix", c.instanceRoot(), "with --runtime, `DIR` before every path of the node (default $INSTANCE_ROOT)")
 	return cmd
 }
 
@@ -137,6 +152,7 @@ type examined struct {
 	php     string
 	parsing time.Duration
 	unread  string // why no PHP was asked
+	summary string // instead of one of files and PHP
 }
 
 // checkedTree is a tree and what it is checked against.

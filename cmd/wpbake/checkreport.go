@@ -159,6 +159,9 @@ func byRule(list []wordpress.Finding) [][]wordpress.Finding {
 }
 
 func summary(e examined, laps []lap) string {
+	if e.summary != "" {
+		return e.summary
+	}
 	total := laps[len(laps)-1].Seconds
 	s := fmt.Sprintf("%d block, %d repaired, %d to look at, %d to know, %d waived: %d files, %s, in %.2fs",
 		e.Count(wordpress.Block), e.Count(wordpress.Fix), e.Count(wordpress.Warn), e.Count(wordpress.Info), len(e.Waived),

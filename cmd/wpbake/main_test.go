@@ -62,6 +62,7 @@ func TestScript(t *testing.T) {
 			"refresh":   scriptRefresh,
 			"fault":     scriptFault,
 			"registry":  scriptRegistry,
+			"readonly":  scriptReadonly,
 		},
 	})
 }
