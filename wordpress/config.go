@@ -40,6 +40,8 @@ type Constant struct {
 	Name   string
 	Value  Value
 	Source []string // names and strings that a computed value is made of
+	Env    string   // the variable of the environment that a computed value is, if it is that
+	Else   string   // what stands behind it for when the environment has none
 	Path   string
 	Line   int
 	If     string // the condition that it depends on; empty is none
@@ -339,6 +341,7 @@ func (p *configParser) constantOf(name string, line int, tokens []token) Constan
 	}
 	if k.Value.Kind == Unknown {
 		k.Source = sources(tokens)
+		k.Env, k.Else = environmentOf(tokens)
 	}
 	return k
 }

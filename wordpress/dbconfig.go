@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"path"
 	"regexp"
-	"strings"
 )
 
 // Values that wp-config.php gives WordPress for its database.
@@ -39,9 +38,6 @@ type DatabaseConfig struct {
 	InTree   bool     // some of the keys stand in the tree itself
 }
 
-// No configuration file has more than some KiB.
-const maxConfigFile = 1 << 20
-
 var tablePrefix = regexp.MustCompile(`^[A-Za-z0-9_]+$`)
 
 // NoDatabase says that a tree does not tell how to reach its database.
@@ -65,30 +61,21 @@ func ReadDatabase(fsys fs.FS, env func(name string) (string, bool)) (DatabaseCon
 	if err != nil {
 		return DatabaseConfig{}, err
 	}
-	values := map[string]constant{}
-	prefix := ""
-	for _, name := range configFiles(fsys, core, layout) {
-		src, err := readFile(fsys, name, maxConfigFile)
-		if err != nil {
+	name, ok := configFile(fsys, core, layout)
+	config := &Config{}
+	if ok {
+		if config, err = readConfig(fsys, name, core); err != nil {
 			return DatabaseConfig{}, fmt.Errorf("reading %q: %w", name, err)
 		}
-		for k, v := range constants(src) {
-			if _, first := values[k]; !first { // in PHP the first definition stays
-				values[k] = v
-			}
-		}
-		if p := parseVersion(src).text["table_prefix"]; p != "" {
-			prefix = p
-		}
 	}
-	c, err := assemble(values, prefix, env)
+	c, err := assemble(config, env)
 	c.Core = core
 	return c, err
 }
 
-// configFiles are the files that may configure WordPress, in the order of its
-// own search.
-func configFiles(fsys fs.FS, core, layout string) []string {
+// configFile is the file that configures WordPress, in the order of its own
+// search.
+func configFile(fsys fs.FS, core, layout string) (string, bool) {
 	candidates := []string{path.Join(core, "wp-config.php"), path.Join(path.Dir(core), "wp-config.php")}
 	if core == "." {
 		candidates = candidates[:1]
@@ -96,27 +83,43 @@ func configFiles(fsys fs.FS, core, layout string) []string {
 	if layout == Bedrock {
 		candidates = []string{"config/application.php"}
 	}
-	for i, c := range candidates {
+	for _, c := range candidates {
 		if isFile(fsys, c) {
-			return candidates[i : i+1]
+			return c, true
 		}
 	}
-	return nil
+	return "", false
 }
 
-func assemble(values map[string]constant, prefix string, env func(string) (string, bool)) (DatabaseConfig, error) {
-	look := func(name string) (string, bool) {
-		c := values[name]
-		for _, variable := range []string{c.variable, name} {
-			if variable == "" {
-				continue
-			}
-			if v, ok := env(variable); ok && v != "" && !c.plain {
-				return v, true
-			}
-		}
-		return c.text, c.text != ""
+// settled is what a constant, or a variable, comes to in an environment. What is
+// computed otherwise is looked up by its own name. A condition that it depends on
+// is taken to hold.
+func (k Constant) settled(name string, env func(string) (string, bool)) (string, bool) {
+	if k.Value.Kind == String && !k.Value.Tree {
+		return k.Value.Text, k.Value.Text != ""
 	}
+	for _, variable := range []string{k.Env, name} {
+		if variable == "" {
+			continue
+		}
+		if v, ok := env(variable); ok && v != "" {
+			return v, true
+		}
+	}
+	return k.Else, k.Else != ""
+}
+
+// defined returns the definition of a constant that PHP keeps, on whatever
+// condition; the zero value when there is none.
+func (c *Config) defined(name string) Constant {
+	if i, ok := c.first[name]; ok {
+		return c.Constants[i]
+	}
+	return Constant{}
+}
+
+func assemble(config *Config, env func(string) (string, bool)) (DatabaseConfig, error) {
+	look := func(name string) (string, bool) { return config.defined(name).settled(name, env) }
 	var c DatabaseConfig
 	for name, into := range map[string]*string{dbHost: &c.Host, dbName: &c.Name, dbUser: &c.User} {
 		v, ok := look(name)
@@ -126,9 +129,8 @@ func assemble(values map[string]constant, prefix string, env func(string) (strin
 		*into = v
 	}
 	c.Password, _ = look(dbPass)
-	if c.Prefix = prefix; prefix == "" {
-		c.Prefix, _ = look("DB_PREFIX")
-	}
+	prefix, _ := config.Variable("table_prefix")
+	c.Prefix, _ = prefix.settled("DB_PREFIX", env)
 	if c.Prefix == "" {
 		c.Prefix = "wp_"
 	}
@@ -141,111 +143,8 @@ func assemble(values map[string]constant, prefix string, env func(string) (strin
 	for _, name := range keyNames() {
 		if v, ok := look(name); ok {
 			c.Keys = append(c.Keys, v)
-			c.InTree = c.InTree || values[name].plain
+			c.InTree = c.InTree || config.defined(name).Value.literal()
 		}
 	}
 	return c, nil
-}
-
-// constant is what a file says a constant is.
-type constant struct {
-	text     string // a literal, or what stands behind ?: and ??
-	plain    bool   // it is a literal and nothing else
-	variable string // of the environment
-}
-
-// constants reads define( 'NAME', value ) and Bedrock's Config::define.
-func constants(src []byte) map[string]constant {
-	found := map[string]constant{}
-	s := &scanner{rest: string(src)}
-	for s.rest != "" {
-		if s.comment() {
-			continue
-		}
-		switch c := s.rest[0]; {
-		case c == '\'' || c == '"':
-			s.quoted()
-		case c == '$':
-			s.rest = s.rest[1:]
-			s.identifier()
-		case isPlain(c) || c == '_':
-			if !strings.EqualFold(s.identifier(), "define") {
-				continue
-			}
-			if name, value, ok := s.definition(); ok {
-				if _, first := found[name]; !first {
-					found[name] = value
-				}
-			}
-		default:
-			s.rest = s.rest[1:]
-		}
-	}
-	return found
-}
-
-// definition reads what follows the word define.
-func (s *scanner) definition() (name string, value constant, ok bool) {
-	if s.blank(); !s.accept("(") {
-		return "", value, false
-	}
-	if name, ok = s.literal(); !ok {
-		return "", value, false
-	}
-	if s.blank(); !s.accept(",") {
-		return "", value, false
-	}
-	if value.text, ok = s.literal(); ok {
-		s.blank()
-		value.plain = strings.HasPrefix(s.rest, ")")
-		return name, value, value.plain
-	}
-	if value.variable, ok = s.fromEnvironment(); !ok {
-		return name, constant{}, true
-	}
-	s.blank()
-	if s.accept("?:") || s.accept("??") {
-		value.text, _ = s.literal()
-	}
-	return name, value, true
-}
-
-// literal reads a quoted string that has no escapes.
-func (s *scanner) literal() (string, bool) {
-	s.blank()
-	if s.rest == "" || s.rest[0] != '\'' && s.rest[0] != '"' {
-		return "", false
-	}
-	return s.quoted()
-}
-
-// fromEnvironment reads getenv( 'X' ), env( 'X' ), $_ENV['X'] or $_SERVER['X']
-// and returns X.
-func (s *scanner) fromEnvironment() (string, bool) {
-	s.blank()
-	opening, closing := "(", ")"
-	if s.accept("$") {
-		if word := s.identifier(); word != "_ENV" && word != "_SERVER" {
-			return "", false
-		}
-		opening, closing = "[", "]"
-	} else if word := strings.TrimPrefix(s.identifier(), `\`); !strings.EqualFold(word, "getenv") && !strings.EqualFold(word, "env") && !strings.EqualFold(word, "getenv_docker") {
-		return "", false
-	}
-	if s.blank(); !s.accept(opening) {
-		return "", false
-	}
-	name, ok := s.literal()
-	s.blank()
-	return name, ok && (s.accept(closing) || s.fallback(closing))
-}
-
-// fallback skips a second argument, as in getenv( 'X', true ).
-func (s *scanner) fallback(closing string) bool {
-	if !s.accept(",") {
-		return false
-	}
-	_, rest, ok := strings.Cut(s.rest, closing)
-	s.rest = rest
-	return ok
 }

@@ -45,6 +45,16 @@ func TestReadDatabase(t *testing.T) {
 			define( 'AUTH_KEY', 'in the tree' );
 			define( 'CUSTOM_USER_TABLE', 'people' );`,
 			wordpress.DatabaseConfig{Host: "elsewhere", Name: "literal", User: "u", Password: "p", Prefix: "wp_", Users: "people", Keys: []string{"in the tree", "k2"}, InTree: true}},
+		{"Docker's way, a file that is required, and no password", "", "wp-config.php", `<?php
+			define( 'DB_NAME', getenv_docker( 'WORDPRESS_DB_NAME', 'wordpress' ) );
+			define( 'DB_PASSWORD', '' );
+			define( 'DB_HOST', 'db' . ':3308' );
+			if ( file_exists( __DIR__ . '/wp-config-local.php' ) ) {
+				require __DIR__ . '/wp-config-local.php';
+			}
+			require_once ABSPATH . 'wp-settings.php';
+			define( 'DB_USER', 'too late' );`,
+			wordpress.DatabaseConfig{Host: "db:3308", Name: "shop", User: "local", Prefix: "wp_", Users: "wp_users", Keys: []string{"k1", "k2"}}},
 		{"computed values are looked up by name", "", "wp-config.php", `<?php
 			define( 'DB_HOST', secret( 'host' ) . ':3306' );`,
 			wordpress.DatabaseConfig{Host: "db:3307", Name: "shop", User: "u", Password: "p", Prefix: "wp_", Users: "wp_users", Keys: []string{"k1", "k2"}}},
@@ -57,7 +67,7 @@ func TestReadDatabase(t *testing.T) {
 			wordpress.DatabaseConfig{Host: "db:3307", Name: "above", User: "u", Password: "p", Prefix: "wp_", Users: "wp_users", Keys: []string{"k1", "k2"}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := wordpress.ReadDatabase(site(tt.core, map[string]string{tt.file: tt.config}), env)
+			got, err := wordpress.ReadDatabase(site(tt.core, map[string]string{tt.file: tt.config, "wp-config-local.php": "<?php define( 'DB_USER', 'local' );"}), env)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -231,3 +231,41 @@ func sources(tokens []token) []string {
 	}
 	return names
 }
+
+// environmentOf reads getenv( 'X' ), env( 'X' ), getenv_docker( 'X', 'y' ),
+// $_ENV['X'] and $_SERVER['X'], each with ?: 'y' or ?? 'y' behind it or not.
+func environmentOf(tokens []token) (variable, fallback string) {
+	if len(tokens) < 4 || tokens[2].kind != tokString {
+		return "", ""
+	}
+	variable = tokens[2].text
+	rest := tokens[3:]
+	switch word, opening := tokens[0], tokens[1]; {
+	case opening.sign('(') && (word.word("getenv") || word.word("env") || word.word("getenv_docker")):
+		if len(rest) > 2 && rest[0].sign(',') {
+			if rest[1].kind == tokString {
+				fallback = rest[1].text
+			}
+			rest = rest[2:]
+		}
+		if !rest[0].sign(')') {
+			return "", ""
+		}
+	case opening.sign('[') && word.kind == tokVar && oneOf(word.text, "_ENV", "_SERVER"):
+		if !rest[0].sign(']') {
+			return "", ""
+		}
+	default:
+		return "", ""
+	}
+	switch rest = rest[1:]; {
+	case len(rest) == 0:
+		return variable, fallback
+	case len(rest) >= 3 && rest[0].sign('?') && (rest[1].sign(':') || rest[1].sign('?')):
+		if len(rest) == 3 && rest[2].kind == tokString {
+			fallback = rest[2].text
+		}
+		return variable, fallback
+	}
+	return "", ""
+}
