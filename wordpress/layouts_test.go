@@ -1,7 +1,9 @@
 package wordpress_test
 
 import (
+	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -127,16 +129,18 @@ func ownDirectory() fstest.MapFS {
 	return m
 }
 
-func multisite() fstest.MapFS {
-	m := goodTree()
-	plus(`define( 'WP_ALLOW_MULTISITE', true );
+const networkConfig = `define( 'WP_ALLOW_MULTISITE', true );
 define( 'MULTISITE', true );
 define( 'SUBDOMAIN_INSTALL', false );
 define( 'DOMAIN_CURRENT_SITE', getenv( 'DOMAIN' ) );
 define( 'PATH_CURRENT_SITE', '/' );
 define( 'SITE_ID_CURRENT_SITE', 1 );
 define( 'BLOG_ID_CURRENT_SITE', 1 );
-define( 'SUNRISE', 'on' );`)(m)
+`
+
+func multisite() fstest.MapFS {
+	m := goodTree()
+	plus(networkConfig + `define( 'SUNRISE', 'on' );`)(m)
 	put("wp-content/sunrise.php", "<?php\n")(m)
 	return m
 }
@@ -228,28 +232,112 @@ func TestLayouts(t *testing.T) {
 	}
 }
 
-// A real WordPress, as the end-to-end tests have it, is not blocked.
-func TestRealTree(t *testing.T) {
-	const dir = "../.cache/wordpress/tree"
+// realTree returns a real WordPress, as the end-to-end tests have it: tree or
+// next, of a later version, with the links of Debian's packages followed.
+func realTree(t *testing.T, which, required string) string {
+	t.Helper()
+	dir := "../.cache/wordpress/" + which
 	if _, err := os.Stat(dir); err != nil {
-		if slices.Contains(strings.Split(os.Getenv("WPBAKE_TEST_REQUIRE"), ","), "wordpress") {
+		if slices.Contains(strings.Split(os.Getenv("WPBAKE_TEST_REQUIRE"), ","), required) {
 			t.Fatal(err)
 		}
 		t.Skip("ci/tree makes it")
 	}
-	o := options(t, nil)
-	p, err := wordpress.OpenPHP(t.Context(), php(t), dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	o.Parser = p
-	r := check(t, os.DirFS(dir), o)
+	return dir
+}
+
+// notBlocked wants a tree that is neither blocked nor repaired.
+func notBlocked(t *testing.T, r wordpress.Report) {
+	t.Helper()
 	for _, f := range r.Findings {
 		if f.Severity > wordpress.Warn {
 			t.Errorf("%s %s %s:%d: %s", f.Severity, f.ID, f.Path, f.Line, f.Message)
 		}
 	}
-	if r.Parsed.Files < 500 {
-		t.Errorf("PHP parsed only %d files", r.Parsed.Files)
+	if r.Site == nil || r.Site.Config == nil || r.Files < 1000 {
+		t.Errorf("%d files, site %+v", r.Files, r.Site)
 	}
 }
+
+// A real WordPress is not blocked, alone or as a network.
+func TestRealTree(t *testing.T) {
+	for which, required := range map[string]string{"tree": "wordpress", "next": "next"} {
+		t.Run(which, func(t *testing.T) {
+			dir := realTree(t, which, required)
+			o := options(t, nil)
+			p, err := wordpress.OpenPHP(t.Context(), php(t), dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			o.Parser = p
+			r := check(t, os.DirFS(dir), o)
+			notBlocked(t, r)
+			if r.Parsed.Files < 500 {
+				t.Errorf("PHP parsed only %d files", r.Parsed.Files)
+			}
+			config, err := os.ReadFile(filepath.Join(dir, "wp-config.php"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			network := strings.Replace(string(config), "<?php\n", "<?php\n"+networkConfig, 1)
+			notBlocked(t, check(t, replaced{os.DirFS(dir), fstest.MapFS{"wp-config.php": &fstest.MapFile{Data: []byte(network), Mode: 0o644}}}, options(t, nil)))
+		})
+	}
+}
+
+// A real WordPress laid out as Bedrock does is not blocked.
+func TestRealBedrock(t *testing.T) {
+	from, dir := realTree(t, "next", "next"), t.TempDir()
+	for source, target := range map[string]string{
+		"wp-includes": "web/wp/wp-includes", "wp-admin": "web/wp/wp-admin",
+		"wp-content/themes": "web/app/themes", "wp-content/plugins": "web/app/plugins",
+	} {
+		if err := os.CopyFS(filepath.Join(dir, target), os.DirFS(filepath.Join(from, source))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	own := fstest.MapFS{}
+	for name, f := range bedrock() {
+		if !strings.HasPrefix(name, "web/wp/") && !strings.HasPrefix(name, "web/app/themes/") && !strings.HasPrefix(name, "web/app/plugins/") {
+			own[name] = f
+		}
+	}
+	top, err := filepath.Glob(filepath.Join(from, "*.php"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range top {
+		if name := filepath.Base(file); name != "wp-config.php" {
+			src, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			own["web/wp/"+name] = &fstest.MapFile{Data: src, Mode: 0o644}
+		}
+	}
+	if err := os.CopyFS(dir, own); err != nil {
+		t.Fatal(err)
+	}
+	r := check(t, os.DirFS(dir), options(t, nil))
+	notBlocked(t, r)
+	if r.Site.WordPress.Layout != wordpress.Bedrock || len(r.Site.Themes) == 0 {
+		t.Errorf("site %+v", r.Site)
+	}
+}
+
+// replaced is a tree with some files of its own in the place of others.
+type replaced struct {
+	fs.FS
+	own fstest.MapFS
+}
+
+func (r replaced) Open(name string) (fs.File, error) {
+	if _, ok := r.own[name]; ok {
+		return r.own.Open(name)
+	}
+	return r.FS.Open(name)
+}
+
+func (r replaced) ReadLink(name string) (string, error) { return fs.ReadLink(r.FS, name) }
+
+func (r replaced) Lstat(name string) (fs.FileInfo, error) { return fs.Lstat(r.FS, name) }
