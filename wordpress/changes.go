@@ -164,7 +164,7 @@ func partOf(p string) part {
 // releases serve side by side, what one lacks is missing from the other's pages.
 func isAsset(p string) bool {
 	switch strings.ToLower(path.Ext(p)) {
-	case ".css", ".js", ".mjs", ".woff", ".woff2", ".ttf", ".otf", ".eot", ".svg", ".png", ".jpg", ".jpeg", ".gif", ".webp", ".avif", ".ico":
+	case ".css", ".js", ".mjs", ".map", ".woff", ".woff2", ".ttf", ".otf", ".eot", ".svg", ".png", ".jpg", ".jpeg", ".gif", ".webp", ".avif", ".ico":
 		return true
 	}
 	return false

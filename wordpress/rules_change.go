@@ -93,16 +93,6 @@ func (c *checker) changedPlugins(before *Site) {
 	}
 }
 
-// asset reports whether a browser asks for a file by an address that a page
-// names.
-func asset(p string) bool {
-	switch path.Ext(p) {
-	case ".css", ".js", ".woff", ".woff2", ".ttf", ".eot", ".svg", ".png", ".jpg", ".jpeg", ".gif", ".webp", ".avif", ".ico", ".mjs":
-		return true
-	}
-	return false
-}
-
 // changedAssets is X08, for what themes and plugins had.
 func (c *checker) changedAssets() {
 	var gone []string
@@ -116,7 +106,7 @@ func (c *checker) changedAssets() {
 		}
 		ok, sub := contentOf(p)
 		kind, _, _ := strings.Cut(sub, "/")
-		if d.Type().IsRegular() && asset(p) && !c.has(p) && ok && oneOf(kind, "themes", "plugins", "mu-plugins") && c.stays(p) {
+		if d.Type().IsRegular() && isAsset(p) && !c.has(p) && ok && oneOf(kind, "themes", "plugins", "mu-plugins") && c.stays(p) {
 			gone = append(gone, p)
 		}
 		return nil

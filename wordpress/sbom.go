@@ -57,12 +57,24 @@ func SBOM(fsys fs.FS, v artifact.Version, w artifact.WordPress) ([]byte, error) 
 		Aggregate:  cdx.CompositionAggregateIncomplete,
 		Assemblies: &[]cdx.BOMReference{releaseRef},
 	}}
+	return encodeSBOM(b)
+}
+
+func encodeSBOM(b *cdx.BOM) ([]byte, error) {
 	var out bytes.Buffer
 	enc := cdx.NewBOMEncoder(&out, cdx.BOMFileFormatJSON).SetPretty(true).SetEscapeHTML(false)
 	if err := enc.EncodeVersion(b, cdx.SpecVersion1_6); err != nil {
 		return nil, fmt.Errorf("writing bill of materials: %w", err)
 	}
 	return out.Bytes(), nil
+}
+
+func decodeSBOM(sbom []byte) (*cdx.BOM, error) {
+	var b cdx.BOM
+	if err := cdx.NewBOMDecoder(bytes.NewReader(sbom), cdx.BOMFileFormatJSON).Decode(&b); err != nil {
+		return nil, fmt.Errorf("reading bill of materials: %w", err)
+	}
+	return &b, nil
 }
 
 // refsOnce tells components of one reference apart: a plugin may be a file

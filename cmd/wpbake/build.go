@@ -23,6 +23,8 @@ type buildOptions struct {
 	check   CheckConfig
 	waivers []wordpress.Waiver
 	out     string
+	carry   *carrySource      // nil carries nothing over
+	carried wordpress.Carried // of it, into this tree
 }
 
 // toBuild is what the configuration says of a build.
@@ -45,6 +47,10 @@ func (c *cli) buildCommand() *cobra.Command {
 whoever builds it and wherever. DIR can be read as a store: dir:///DIR.
 
 The tree is checked first, as wpbake check does; what blocks there is not built.
+
+With --carry-assets v1 and a --store that has it, assets that v1 has and the
+tree has no more stay for this release: pages of old nodes name them while both
+serve.
 
 A tree is a directory; an archive (zip, tar, tar.gz, tar.bz2, tar.xz, tar.zst),
 whose one top-level directory, if it has but one, is left out; or git:PATH@REV,
@@ -69,12 +75,30 @@ a revision of a local git repository, as it was committed.`,
 			}
 			o := c.toBuild(cfg, v)
 			o.out = out
+			if o.carry, err = c.carryIntoBuild(cmd.Context(), cfg, v); err != nil {
+				return err
+			}
 			return c.build(cmd.Context(), o)
 		},
 	}
-	c.settingFlags(cmd, treeKeys...)
+	c.settingFlags(cmd, slices.Concat(treeKeys, storeKeys)...)
 	cmd.Flags().StringVar(&out, "out", "dist", "the `DIR` to write into")
 	return cmd
+}
+
+// carryIntoBuild needs a store only where something is carried over.
+func (c *cli) carryIntoBuild(ctx context.Context, cfg Config, v artifact.Version) (*carrySource, error) {
+	if cfg.CarryAssets == "" || cfg.CarryAssets == carryOff {
+		return nil, nil
+	}
+	if err := cfg.need("store"); err != nil {
+		return nil, err
+	}
+	store, err := openReleases(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return c.carryFrom(ctx, cfg, store, v)
 }
 
 func (c *cli) build(ctx context.Context, o buildOptions) error {
@@ -107,8 +131,8 @@ func checkTree(tree string) error {
 }
 
 // fromTree opens what is to be built and has it built. A tree that no node
-// could hold as it is, or that the check repairs, is checked; with repairs a
-// copy of it is built instead.
+// could hold as it is, or that the check repairs, is checked; with repairs, or
+// with assets of another release, a copy of it is built instead.
 func (c *cli) fromTree(ctx context.Context, o buildOptions, build func(artifact.BuildOptions) error) (err error) {
 	if err := checkTree(o.tree); err != nil {
 		return err
@@ -118,9 +142,15 @@ func (c *cli) fromTree(ctx context.Context, o buildOptions, build func(artifact.
 		return err
 	}
 	defer func() { err = errors.Join(err, done()) }()
+	if o.carried, err = o.carry.into(ctx, dir, o.leaves()); err != nil {
+		return fmt.Errorf("carrying over assets: %w", err)
+	}
+	if v := viewCarried(o.carried); v != nil {
+		c.note("%s", v)
+	}
 	err = build(c.building(o, dir))
 	var refused *artifact.TreeError
-	var repair *repairNeeded
+	var repair *copyNeeded
 	switch {
 	case errors.As(err, &repair):
 		return c.fromRepaired(ctx, o, dir, repair.report, build)
@@ -132,7 +162,7 @@ func (c *cli) fromTree(ctx context.Context, o buildOptions, build func(artifact.
 		if blocked := c.admit(o.tree, report); blocked != nil {
 			return blocked
 		}
-		if len(report.Repairs.Replace) > 0 {
+		if report.repairs() {
 			return c.fromRepaired(ctx, o, dir, report, build)
 		}
 	}
@@ -143,9 +173,14 @@ func (c *cli) fromTree(ctx context.Context, o buildOptions, build func(artifact.
 func (c *cli) building(o buildOptions, dir string) artifact.BuildOptions {
 	return artifact.BuildOptions{
 		Tree: dir, Out: o.out, Version: o.version, Describe: c.describer(o, dir),
-		Exclude: slices.Concat(artifact.DefaultExclude(), wordpress.NeverShipped(), o.exclude),
+		Exclude: o.leaves(),
 		Cache:   o.cache, CacheName: cacheName(o.tree, dir),
 	}
+}
+
+// leaves are the patterns of what a release leaves out.
+func (o buildOptions) leaves() []string {
+	return slices.Concat(artifact.DefaultExclude(), wordpress.NeverShipped(), o.exclude)
 }
 
 // describer checks a tree and looks at it as WordPress. A tree that is the one
@@ -168,8 +203,8 @@ func (c *cli) describer(o buildOptions, dir string) *artifact.Describer {
 			if err := c.admit(o.tree, report); err != nil {
 				return artifact.Description{}, err
 			}
-			if len(report.Repairs.Replace) > 0 {
-				return artifact.Description{}, &repairNeeded{report}
+			if report.repairs() || len(o.carried.Files) > 0 {
+				return artifact.Description{}, &copyNeeded{report}
 			}
 			d, err := describe(o, tree, site)
 			d.Notes = report.Notes
@@ -190,6 +225,11 @@ func describe(o buildOptions, tree fs.FS, site artifact.WordPress) (artifact.Des
 	sbom, err := wordpress.SBOM(tree, o.version, site)
 	if err != nil {
 		return artifact.Description{}, fmt.Errorf("reading tree %q: %w", o.tree, err)
+	}
+	if len(o.carried.Files) > 0 {
+		if sbom, err = wordpress.CarriedSBOM(sbom, o.carried); err != nil {
+			return artifact.Description{}, err
+		}
 	}
 	return artifact.Description{WordPress: &site, SBOM: sbom}, nil
 }

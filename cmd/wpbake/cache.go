@@ -8,7 +8,7 @@ import (
 // Settings of commands that look at a tree, and that build one.
 var (
 	checkKeys = []string{"tree", "exclude", "check.cron", "check.node", "check.node_php", "check.php", "check.checksums", "check.strict"}
-	treeKeys  = append([]string{"cache"}, checkKeys...)
+	treeKeys  = append([]string{"cache", "carry_assets"}, checkKeys...)
 )
 
 // noCache is the value of the setting that remembers nothing.

@@ -30,6 +30,7 @@ type Config struct {
 	BaseImage   string
 	Exclude     []string
 	Cache       string
+	CarryAssets string // a version, carryCurrent or carryOff
 	Refresh     bake.RefreshOptions
 	FirstNode   time.Duration
 	Poll        time.Duration

@@ -65,6 +65,7 @@ type difference struct {
 	After     side                `json:"after"`
 	WordPress []wordpress.Change  `json:"wordpress"`
 	Changes   []artifact.Change   `json:"changes"`
+	Carried   *carriedView        `json:"carried,omitempty"`  // assets of the release before that the newer one has
 	Upstream  *wordpress.Upstream `json:"upstream,omitempty"` // the newer one against its checksums
 }
 
@@ -99,7 +100,9 @@ func (c *cli) diff(ctx context.Context, cfg Config, versions [2]artifact.Version
 	if d.Upstream, err = upstream(ctx, store, m[1], o.checksums); err != nil {
 		return err
 	}
-	c.sayWordPress(d.WordPress)
+	d.Carried = c.lookCarried(ctx, store, m[1])
+	c.sayWordPress(versions[0], d.WordPress)
+	c.sayCarried(d.Carried)
 	c.sayChanges(changes, o.all)
 	c.sayUpstream(d.Upstream)
 	if len(d.WordPress)+len(changes) == 0 {

@@ -57,9 +57,20 @@ func upstream(ctx context.Context, store artifact.ReleaseStore, m artifact.Manif
 }
 
 // sayWordPress tells what changed in WordPress's terms.
-func (c *cli) sayWordPress(changes []wordpress.Change) {
+func (c *cli) sayWordPress(before artifact.Version, changes []wordpress.Change) {
 	for _, x := range changes {
-		c.say("%s", wordPressLine(x))
+		if line := wordPressLine(x); x.Kind == "assets" {
+			c.say("%s; --carry-assets %s keeps those of plugins and themes that stay", line, before)
+		} else {
+			c.say("%s", line)
+		}
+	}
+}
+
+// sayCarried tells what is there only for pages of the release before.
+func (c *cli) sayCarried(v *carriedView) {
+	if v != nil {
+		c.say("%s", v)
 	}
 }
 

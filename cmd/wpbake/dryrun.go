@@ -22,6 +22,7 @@ type planned struct {
 
 	WordPress []wordpress.Change  `json:"wordpress,omitempty"` // against what the group runs
 	Changes   []artifact.Change   `json:"changes,omitempty"`   // files, likewise
+	Carried   *carriedView        `json:"carried,omitempty"`   // assets of the release before
 	Doors     []wordpress.Door    `json:"doors,omitempty"`
 	Database  *wordpress.Database `json:"database,omitempty"`
 	Findings  []bake.Finding      `json:"findings"`
@@ -66,7 +67,8 @@ func (c *cli) dryRelease(ctx context.Context, cfg Config, o releaseOptions) erro
 	for _, s := range p.Steps {
 		c.say("%s", s)
 	}
-	c.sayWordPress(p.WordPress)
+	c.sayWordPress(st.Version, p.WordPress)
+	c.sayCarried(p.Carried)
 	if o.files {
 		c.sayChanges(p.Changes, true)
 	}
@@ -86,6 +88,7 @@ func (c *cli) wouldMove(ctx context.Context, r rollout, st bake.Status, built dr
 	if err != nil {
 		return err
 	}
+	p.Carried = c.lookCarried(ctx, built.store, to)
 	if p.Doors, p.Database, err = r.Doors(ctx, to.WordPress); err != nil {
 		return err
 	}
@@ -154,6 +157,9 @@ func (c *cli) wouldPublish(ctx context.Context, cfg Config, store artifact.Store
 	s.remove = func() { own.Remove() }
 	build := c.toBuild(cfg, v)
 	build.out = dir
+	if build.carry, err = c.carryFrom(ctx, cfg, store, v); err != nil {
+		return "", s, err
+	}
 	built, err := c.makeArtifact(ctx, build)
 	if err != nil {
 		return "", s, err

@@ -97,6 +97,9 @@ func (c *cli) publish(ctx context.Context, cfg Config, o publishOptions) error {
 	if o.from != "" {
 		p, err = c.put(ctx, store, o.from+"/"+artifact.ReleasePrefix(o.build.version))
 	} else {
+		if o.build.carry, err = c.carryFrom(ctx, cfg, store, o.build.version); err != nil {
+			return err
+		}
 		p, err = c.buildAndPut(ctx, store, o.build)
 	}
 	if err != nil {

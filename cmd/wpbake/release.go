@@ -113,7 +113,12 @@ func (c *cli) published(ctx context.Context, cfg Config, store artifact.Store, v
 		}
 		return digest, err
 	}
-	p, err := c.buildAndPut(ctx, store, c.toBuild(cfg, v))
+	build := c.toBuild(cfg, v)
+	var err error
+	if build.carry, err = c.carryFrom(ctx, cfg, store, v); err != nil {
+		return "", err
+	}
+	p, err := c.buildAndPut(ctx, store, build)
 	if taken := (*artifact.VersionTaken)(nil); errors.As(err, &taken) && taken.Have != "" {
 		return "", &hintedError{err: err, hint: "release the tree under a new version; --tree= releases what is published"}
 	}

@@ -15,12 +15,14 @@ import (
 	"github.com/wpbake/wpbake/wordpress"
 )
 
-// repairNeeded ends a build of a tree of which files are to be repaired.
-type repairNeeded struct{ report examined }
+// copyNeeded ends a build of a tree that a release holds otherwise: with
+// repaired files, or with assets of the release before.
+type copyNeeded struct{ report examined }
 
-func (e *repairNeeded) Error() string {
-	return fmt.Sprintf("%d file(s) need a repair", len(e.report.Repairs.Replace))
-}
+func (e *copyNeeded) Error() string { return "the release differs from the tree" }
+
+// repairs reports whether files are to be repaired.
+func (e examined) repairs() bool { return len(e.Repairs.Replace) > 0 }
 
 // grounds names all that a tree is judged on, so that a remembered judgement
 // holds for the same ones only.
@@ -32,7 +34,7 @@ func grounds(o buildOptions, program string) string {
 	if o.check.Node != "" {
 		node = nodeDigest(o.check.Node)
 	}
-	return artifact.DigestOf(fmt.Appendf(nil, "%s\n%#v\n%#v\n%q\n%s\n%q", program, o.check, o.waivers, o.exclude, node, phpStamps(o.check))).Short()
+	return artifact.DigestOf(fmt.Appendf(nil, "%s\n%#v\n%#v\n%q\n%s\n%q\n%v", program, o.check, o.waivers, o.exclude, node, phpStamps(o.check), o.carried.Files)).Short()
 }
 
 // nodeDigest tells configurations of nodes apart, by names, sizes and times.
@@ -51,7 +53,8 @@ func nodeDigest(dir string) artifact.Digest {
 	return artifact.DigestOf(list)
 }
 
-// fromRepaired builds a copy of the tree in dir that has the repairs. The tree
+// fromRepaired builds a copy of the tree in dir that has the repairs, and what
+// is carried over. The tree
 // itself is never written to.
 func (c *cli) fromRepaired(ctx context.Context, o buildOptions, dir string, e examined, build func(artifact.BuildOptions) error) (err error) {
 	own, err := scratch.New("", "wpbake-scratch-")
@@ -62,6 +65,11 @@ func (c *cli) fromRepaired(ctx context.Context, o buildOptions, dir string, e ex
 	copied := filepath.Join(own.Path, "tree")
 	if err := copyRepaired(ctx, dir, copied, e.Repairs, o.exclude); err != nil {
 		return fmt.Errorf("copying tree %q: %w", o.tree, err)
+	}
+	if o.carry != nil {
+		if err := artifact.Extract(ctx, o.carry.store, o.carry.manifest, o.carried.Files, copied); err != nil {
+			return fmt.Errorf("carrying over assets: %w", err)
+		}
 	}
 	options := c.building(o, copied)
 	options.Describe = &artifact.Describer{Describe: func(_ context.Context, tree fs.FS, _ artifact.Remembered) (artifact.Description, error) {

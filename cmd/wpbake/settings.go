@@ -71,6 +71,8 @@ func settings() []setting {
 		}},
 		{key: "cache", kind: "DIR", usage: "where builds are remembered, so that the next one is fast (default ~/.cache/wpbake); off remembers nothing",
 			set: text(func(c *Config) *string { return &c.Cache })},
+		{key: "carry_assets", kind: "VERSION", usage: "keep this version's assets (css, js, images, fonts) that the tree has no more, for one release, or those of current, which the group runs (default off)",
+			set: parseCarry},
 		{key: "first_node.timeout", kind: "DURATION", usage: "how long the first new node may take to prove itself (default 15m)",
 			set: duration(time.Second, 24*time.Hour, func(c *Config, d time.Duration) { c.FirstNode = d })},
 		{key: "poll", kind: "DURATION", usage: "time between two looks at the group (default 10s)",

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/bake"
+	"github.com/wpbake/wpbake/wordpress"
+)
+
+// Values of carry_assets that are no versions.
+const (
+	carryCurrent = "current" // what the group runs
+	carryOff     = "off"
+)
+
+// carrySource is a published release whose assets a new one may keep.
+type carrySource struct {
+	store    artifact.ReleaseStore
+	manifest artifact.Manifest
+}
+
+// parseCarry reads the setting carry_assets.
+func parseCarry(c *Config, v []string) error {
+	c.CarryAssets = v[0]
+	if v[0] == carryCurrent || v[0] == carryOff {
+		return nil
+	}
+	if _, err := artifact.ParseVersion(v[0]); err != nil {
+		return errors.New("want a published version, current or off")
+	}
+	return nil
+}
+
+// carryFrom finds the release that v keeps assets of; nil when there is none.
+func (c *cli) carryFrom(ctx context.Context, cfg Config, store artifact.ReleaseStore, v artifact.Version) (*carrySource, error) {
+	from := artifact.Version(cfg.CarryAssets)
+	switch cfg.CarryAssets {
+	case "", carryOff:
+		return nil, nil
+	case carryCurrent:
+		var err error
+		if from, err = c.currentFor(ctx, cfg, store, v); err != nil || from == "" {
+			return nil, err
+		}
+	case string(v):
+		return nil, &usageError{err: fmt.Errorf("%s cannot carry over its own assets", v), hint: "--carry-assets names the version before, or current"}
+	}
+	m, _, err := artifact.Find(ctx, store, from)
+	if errors.Is(err, artifact.ErrNotFound) {
+		return nil, &hintedError{err: fmt.Errorf("carrying over assets: %w", err), hint: "wpbake show lists what is published; --carry-assets off carries nothing"}
+	}
+	return &carrySource{store, m}, err
+}
+
+// currentFor is the version that the group runs; for a version that is
+// published already the one that it was built with, so that building it again
+// gives the same bytes also once the group runs it.
+func (c *cli) currentFor(ctx context.Context, cfg Config, store artifact.ReleaseStore, v artifact.Version) (artifact.Version, error) {
+	m, _, err := artifact.Find(ctx, store, v)
+	if err == nil {
+		carried, err := carriedBy(ctx, store, m)
+		return carried.From, err
+	}
+	if !errors.Is(err, artifact.ErrNotFound) {
+		return "", err
+	}
+	r, err := c.connect(ctx, cfg, bake.Options{})
+	if err != nil {
+		return "", err
+	}
+	st, err := r.Status(ctx)
+	return st.Version, err
+}
+
+// carriedBy is what a published version has of the one before it.
+func carriedBy(ctx context.Context, store artifact.ReleaseStore, m artifact.Manifest) (wordpress.Carried, error) {
+	sbom, err := artifact.SBOM(ctx, store, m)
+	if err != nil {
+		return wordpress.Carried{}, err
+	}
+	return wordpress.ReadCarried(sbom)
+}
+
+// into chooses what the tree in dir is to get.
+func (s *carrySource) into(ctx context.Context, dir string, patterns []string) (wordpress.Carried, error) {
+	if s == nil {
+		return wordpress.Carried{}, nil
+	}
+	files, err := artifact.Files(ctx, s.store, s.manifest)
+	if err != nil {
+		return wordpress.Carried{}, err
+	}
+	before, err := carriedBy(ctx, s.store, s.manifest)
+	if err != nil {
+		return wordpress.Carried{}, err
+	}
+	tree := wordpress.NewTree{Paths: map[string]bool{}}
+	if tree.Leave, err = artifact.Excluded(patterns); err != nil {
+		return wordpress.Carried{}, err
+	}
+	err = fs.WalkDir(os.DirFS(dir), ".", func(p string, d fs.DirEntry, err error) error {
+		switch {
+		case errors.Is(err, fs.ErrPermission), p == ".":
+			return nil // building refuses it
+		case err != nil:
+			return err
+		case tree.Leave(p) && d.IsDir():
+			return fs.SkipDir
+		}
+		tree.Paths[p] = d.IsDir()
+		return nil
+	})
+	return wordpress.Carried{From: s.manifest.Version, Files: wordpress.Carry(files, before, tree)}, err
+}
+
+// carriedView is what was carried over, for people and programs.
+type carriedView struct {
+	From  artifact.Version `json:"from"`
+	Files int              `json:"files"`
+	Bytes int64            `json:"bytes"`
+}
+
+// viewCarried is nil when nothing was carried.
+func viewCarried(c wordpress.Carried) *carriedView {
+	if len(c.Files) == 0 {
+		return nil
+	}
+	return &carriedView{c.From, len(c.Files), c.Bytes()}
+}
+
+// lookCarried tells of a published version what it carries. A bill of
+// materials that did not come along when a release was copied is no fault here.
+func (c *cli) lookCarried(ctx context.Context, store artifact.ReleaseStore, m artifact.Manifest) *carriedView {
+	carried, err := carriedBy(ctx, store, m)
+	if err != nil {
+		c.note("whether %s carries assets of another version is not known: %v", m.Version, err)
+	}
+	return viewCarried(carried)
+}
+
+func (v carriedView) String() string {
+	return fmt.Sprintf("carried over: %s, %s, from %s", files(v.Files), size(v.Bytes), v.From)
+}
