@@ -1,6 +1,7 @@
 package wordpress_test
 
 import (
+	"fmt"
 	"testing/fstest"
 
 	"github.com/wpbake/wpbake/wordpress"
@@ -72,6 +73,15 @@ func waivedAlso(with func(*wordpress.CheckOptions), id, path string) func(*wordp
 	}
 }
 
+// many adds so many files of PHP.
+func many(n int) func(fstest.MapFS) {
+	return func(m fstest.MapFS) {
+		for i := range n {
+			put(fmt.Sprintf("wp-content/plugins/cart/lib/%d.php", i), "<?php\n")(m)
+		}
+	}
+}
+
 func nodeCases() []checkCase {
 	const (
 		nginx = "nginx/sites-enabled/shop"
@@ -88,6 +98,9 @@ func nodeCases() []checkCase {
 		{id: "N01", name: "off", sev: warn, node: set(ini, "opcache.enable = 0"), at: "image/etc/" + ini + ":7"},
 		{id: "N01", name: "looks at files", sev: warn, node: edited(ini, "opcache.validate_timestamps = 0\n", "")},
 		{id: "N01", name: "small", sev: warn, node: set(ini, "opcache.memory_consumption = 64")},
+		{id: "N01", name: "few strings", sev: warn, node: set(ini, "opcache.interned_strings_buffer = 8")},
+		{id: "N01", name: "fewer places than files", sev: warn, tree: many(10001), node: set(ini, "opcache.max_accelerated_files = 10000"), at: "image/etc/" + ini + ":7"},
+		{id: "N01", name: "no more places than PHP has", sev: warn, tree: many(10001), node: set(ini, "")},
 		{id: "N01", name: "in a pool", sev: warn, node: set(pool, "php_admin_value[opcache.memory_consumption] = 256")},
 		{id: "N02", name: "read-only", sev: warn, node: set(ini, "opcache.file_cache = /srv/wordpress/current/opcache")},
 		{id: "N02", name: "too early", sev: warn, node: set(ini, "opcache.file_cache = /var/cache/opcache\nopcache.file_cache_read_only = 1")},

@@ -56,11 +56,12 @@ func judgeOpcache(c *checker, n *NodeConfig) {
 	for _, least := range []struct {
 		name  string
 		least int
-	}{{"opcache.memory_consumption", 128}, {"opcache.max_accelerated_files", 10000}} {
+	}{{"opcache.memory_consumption", 128}, {"opcache.interned_strings_buffer", 16}, {"opcache.max_accelerated_files", 10000}} {
 		if d, ok := n.ini(least.name); ok && amount(d.Value) < least.least {
 			c.warn("N01", d.place(), "%s is %s", least.name, clean(d.Value))
 		}
 	}
+	c.judgeAccelerated(n)
 	if d, ok := n.ini("opcache.save_comments"); ok && off(d.Value) {
 		c.warn("N01", d.place(), "opcache.save_comments is off: plugins that read annotations break")
 	}
@@ -71,6 +72,24 @@ func judgeOpcache(c *checker, n *NodeConfig) {
 	}
 	if d, ok := n.ini("opcache.preload"); ok && d.Value != "" {
 		c.warn("N03", d.place(), "opcache.preload is set")
+	}
+}
+
+// judgeAccelerated compares the places that opcache has with the tree. PHP has
+// 10000 when nobody says anything.
+func (c *checker) judgeAccelerated(n *NodeConfig) {
+	d, set := n.ini("opcache.max_accelerated_files")
+	if !set {
+		d = Directive{Value: "10000", Path: n.INI[0].Path}
+	}
+	files := 0
+	for i := range c.files {
+		if c.files[i].php() {
+			files++
+		}
+	}
+	if amount(d.Value) >= 10000 && amount(d.Value) < files {
+		c.warn("N01", d.place(), "opcache.max_accelerated_files is %s, the tree has %d files of PHP", clean(d.Value), files)
 	}
 }
 
