@@ -24,7 +24,7 @@ func load(t *testing.T, server *httptest.Server) Tally {
 	l := NewLoad(server.URL, []Page{{"/", "a shop"}})
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
-	l.Run(ctx, 2, time.Millisecond)
+	l.Run(ctx, Clients{Browsers: 2, Sessions: 1}, time.Millisecond)
 	return l.Cut()
 }
 

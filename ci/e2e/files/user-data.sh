@@ -122,6 +122,7 @@ env[SECURE_AUTH_SALT] = \$SECURE_AUTH_SALT
 env[LOGGED_IN_SALT] = \$LOGGED_IN_SALT
 env[NONCE_SALT] = \$NONCE_SALT
 env[WPB_NODE] = $INSTANCE_ID
+env[TMPDIR] = $root/tmp
 php_admin_flag[log_errors] = on
 php_admin_flag[display_errors] = off
 php_admin_value[error_log] = $root/var/log/php-error.log
