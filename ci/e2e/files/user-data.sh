@@ -150,7 +150,7 @@ cp "$root/etc/wpbake/wordpress.conf" "$root/etc/wpbake/site.conf"
 nginx -e "$root/var/log/nginx-error.log" -c "$root/etc/wpbake/nginx.conf" -s reload
 # A reload returns before it is done, on a busy machine seconds before: the
 # gate's time is for the release.
-php -r 'do { usleep(20000); \$h = @get_headers(\$argv[1], true); } while ("none" === (\$h["X-Wpbake-Release"] ?? "none"));' "http://$address:8080/license.txt"
+php -r 'do { usleep(20000); \$h = @get_headers(\$argv[1], true); } while ("none" === (\$h["X-Wpbake-Release"] ?? "none"));' "http://$address:8080/wp-includes/images/blank.gif"
 SERVICES
 chmod 0755 "$root/etc/wpbake/services"
 
