@@ -174,16 +174,22 @@ func await(t *testing.T, ask func() error) {
 	}
 }
 
-// nodes are the instances of the group that are in service.
-func nodes(t *testing.T, stack *Stack) []string {
+// instances are those of the group, in whatever state.
+func instances(t *testing.T, stack *Stack) []astypes.Instance {
 	t.Helper()
 	out, err := autoscaling.NewFromConfig(stack.AWS()).DescribeAutoScalingGroups(t.Context(),
 		&autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: []string{Group}})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return out.AutoScalingGroups[0].Instances
+}
+
+// nodes are the instances of the group that are in service.
+func nodes(t *testing.T, stack *Stack) []string {
+	t.Helper()
 	var ids []string
-	for _, i := range out.AutoScalingGroups[0].Instances {
+	for _, i := range instances(t, stack) {
 		if i.LifecycleState == astypes.LifecycleStateInService {
 			ids = append(ids, *i.InstanceId)
 		}
