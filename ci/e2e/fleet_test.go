@@ -28,7 +28,6 @@ func TestFleet(t *testing.T) {
 		test func(*testing.T)
 	}{
 		{"releases and a rollback under load", f.testRoll},
-		{"PHP cannot write its code", f.testReadOnly},
 		{"what a check refuses", f.testRefused},
 		{"a theme that is gone", f.testTheme},
 		{"a plugin that does not parse", f.testBroken},
@@ -43,8 +42,8 @@ func TestFleet(t *testing.T) {
 	}
 }
 
-// TestFleetOverlay is what nodes with a disk of their own may have different:
-// another user for PHP, and another way to serve and to end.
+// TestFleetOverlay is what nodes with a disk of their own have different: a
+// user for PHP that is not the release's, another way to hold it, and to end.
 func TestFleetOverlay(t *testing.T) {
 	need(t, "php", "mariadb")
 	needRoot(t)
@@ -131,37 +130,62 @@ func unharmed(t *testing.T, tally Tally) {
 	}
 }
 
-// testReadOnly has PHP write where its code is, as a web shell would.
+// docroot is where a node's release is, for its shell.
+const docroot = "/srv/wordpress/current/wordpress/"
+
+// testReadOnly has PHP write where its code is, as a web shell would, on nodes
+// that hold the release in either form.
 func (f *fleet) testReadOnly(t *testing.T) {
-	s := f.on(t)
-	const docroot = `"$INSTANCE_ROOT/srv/wordpress/current/wordpress/"`
-	node := nodes(t, s.stack)[0]
-	mounted := s.command(node, "findmnt --noheadings --output FSTYPE --target "+docroot) == "erofs"
-	t.Logf("the release is a mounted image: %t", mounted)
-	if whole := s.command(node, `echo "[$INSTANCE_ROOT]"`) == "[]"; !whole && !mounted {
-		t.Skip("nodes hold releases as directories of the user who runs PHP: there is nobody else to become")
-	}
-	for range 3 { // about once for each node
-		_, body := s.get("/wpb-write")
-		for _, place := range []string{"own", "itself", "cache", "root"} {
-			if !strings.Contains(body, place+": Permission denied") && !strings.Contains(body, place+": Read-only file system") {
-				t.Errorf("a write to %q was not refused:\n%s", place, body)
-			}
+	all := nodes(t, f.stack)
+	t.Run("image", func(t *testing.T) {
+		s := f.on(t)
+		if form := s.form(all[0]); form != "erofs" {
+			t.Skipf("this kernel mounts no image: the release lies on %s", form)
 		}
-		// The control: it is not that this PHP cannot write at all.
-		s.wants(body, "temporary: written")
+		s.cannotWrite(all[0])
+		// Not even who may write everything.
+		s.wants(s.command(all[0], "touch /tmp/by-root && ! touch "+docroot+"by-root 2>&1"), "Read-only file system")
+	})
+	t.Run("directory", func(t *testing.T) {
+		s := f.on(t)
+		// A node that is told otherwise boots its release again.
+		s.command(all[1], `set -eu
+echo 'as: dir' >>/etc/wpbake/node.yaml
+! mountpoint -q /srv/wordpress/current/ || umount -l "$(readlink -f /srv/wordpress/current)"
+rm -f /srv/wordpress/images/*
+sh /var/lib/cloud/instance/scripts/*wpbake-boot.sh`)
+		if form := s.form(all[1]); form == "erofs" {
+			t.Fatal("the release is still an image")
+		}
+		s.cannotWrite(all[1])
+		s.command(all[1], "touch "+docroot+"by-root") // the control: root could
+	})
+}
+
+// form is the kind of file system that a node's release lies on.
+func (s *shop) form(node string) string {
+	s.t.Helper()
+	return s.command(node, "findmnt --noheadings --output FSTYPE --target "+docroot)
+}
+
+// cannotWrite has PHP on a node try, as the user it runs as.
+func (s *shop) cannotWrite(node string) {
+	s.t.Helper()
+	address := "http://" + s.command(node, "echo $INSTANCE_ADDRESS") + ":8080"
+	_, body := s.ask(address + "/wpb-write")
+	for _, place := range []string{"own", "itself", "cache", "root"} {
+		if !strings.Contains(body, place+": Permission denied") && !strings.Contains(body, place+": Read-only file system") {
+			s.t.Errorf("a write to %q was not refused:\n%s", place, body)
+		}
 	}
-	if status, body := s.get("/wpb-shell.php"); strings.Contains(body, "from outside") {
-		t.Errorf("the shell answers, with status %d: %s", status, body)
+	// The control: it is not that this PHP cannot write at all.
+	s.wants(body, "temporary: written")
+	if status, body := s.ask(address + "/wpb-shell.php"); strings.Contains(body, "from outside") {
+		s.t.Errorf("the shell answers, with status %d: %s", status, body)
 	}
 	if got := s.command(node, "find "+docroot+` \( ! -user root -o -perm /022 \) -print -quit`); got != "" {
-		t.Errorf("%s is not root's alone to write", got)
+		s.t.Errorf("%s is not root's alone to write", got)
 	}
-	if !mounted {
-		return
-	}
-	got := s.command(node, `touch "$INSTANCE_ROOT/tmp/by-root" && ! touch `+docroot+`by-root 2>&1`)
-	s.wants(got, "Read-only file system")
 }
 
 // testRefused wants what a check finds to leave the fleet alone.

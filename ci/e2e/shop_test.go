@@ -115,9 +115,21 @@ func (s *shop) release() string {
 	return digest[:min(len(digest), 12)]
 }
 
+// get asks the load balancer.
 func (s *shop) get(path string) (status int, body string) {
 	s.t.Helper()
-	resp, err := http.Get(s.stack.Site + path)
+	return s.ask(s.stack.Site + path)
+}
+
+// ask asks for a page of the site wherever address leads, a node too.
+func (s *shop) ask(address string) (status int, body string) {
+	s.t.Helper()
+	req, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, address, nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	req.Host = strings.TrimPrefix(s.stack.Site, "http://")
+	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		s.t.Fatal(err)
 	}
