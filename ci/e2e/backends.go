@@ -58,12 +58,7 @@ func freePort() (string, error) {
 // startDatabase makes an empty MariaDB below dir with the database and the
 // user of s, and waits until it answers at s's address.
 func startDatabase(ctx context.Context, dir string, s settings) (*process, error) {
-	data := filepath.Join(dir, "mariadb")
-	var asRoot []string
-	if os.Getuid() == 0 {
-		asRoot = []string{"--user=root"}
-	}
-	install := exec.CommandContext(ctx, "mariadb-install-db", append(asRoot, "--no-defaults", "--datadir="+data,
+	install := exec.CommandContext(ctx, "mariadb-install-db", append(databaseUser(), "--no-defaults", "--datadir="+filepath.Join(dir, "mariadb"),
 		"--auth-root-authentication-method=normal", "--skip-test-db")...)
 	if out, err := install.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("making an empty database: %w\n%s", err, out)
@@ -74,13 +69,27 @@ func startDatabase(ctx context.Context, dir string, s settings) (*process, error
 	if err := os.WriteFile(boot, []byte(sql), 0o600); err != nil {
 		return nil, fmt.Errorf("making an empty database: %w", err)
 	}
+	return runDatabase(ctx, dir, s, "--init-file="+boot)
+}
+
+// databaseUser is an argument that MariaDB wants from root.
+func databaseUser() []string {
+	if os.Getuid() != 0 {
+		return nil
+	}
+	return []string{"--user=root"}
+}
+
+// runDatabase starts the MariaDB below dir and waits until it answers.
+func runDatabase(ctx context.Context, dir string, s settings, args ...string) (*process, error) {
 	host, port, err := net.SplitHostPort(s["DB_HOST"])
 	if err != nil {
 		return nil, err
 	}
 	// The socket is named relative to the data directory: a socket's path may
 	// have 107 bytes, a directory's more.
-	argv := append([]string{server("mariadbd"), "--no-defaults", "--datadir=" + data, "--init-file=" + boot}, asRoot...)
+	argv := append([]string{server("mariadbd"), "--no-defaults", "--datadir=" + filepath.Join(dir, "mariadb")}, args...)
+	argv = append(argv, databaseUser()...)
 	p, err := spawn(dir, "mariadb", append(argv, "--socket=mysql.sock", "--pid-file="+filepath.Join(dir, "mariadb.pid"),
 		"--bind-address="+host, "--port="+port, "--skip-name-resolve", "--skip-log-bin", "--innodb-buffer-pool-size=128M",
 		"--innodb-log-file-size=16M", "--innodb-flush-log-at-trx-commit=2", "--performance-schema=OFF")...)

@@ -1,8 +1,6 @@
 package e2e
 
 import (
-	"context"
-	"database/sql"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -14,8 +12,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/go-sql-driver/mysql"
 
 	"github.com/wpbake/wpbake/bake"
 	"github.com/wpbake/wpbake/wordpress"
@@ -39,11 +35,11 @@ func needNext(t *testing.T) string {
 func TestDoors(t *testing.T) {
 	need(t, "php", "mariadb")
 	next := needNext(t)
-	stack := start(t, 2)
+	stack := start(t, 2, "")
 	if err := stack.Adopt(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	d := &doors{t: t, stack: stack, db: openStack(t, stack)}
+	d := &doors{newShop(t, stack)}
 	d.query("INSERT INTO wp_users (user_login, user_pass, user_email) VALUES ('ada', MD5('let me in'), 'ada@example.com'), ('bob', MD5('let me in'), 'bob@example.com'), ('eve', MD5('let me in'), 'eve@example.com')")
 	d.run(0, "release", "v41")
 
@@ -59,7 +55,7 @@ func TestDoors(t *testing.T) {
 	if got := d.schema(); got != "60421" {
 		t.Errorf("the database has schema %s", got)
 	}
-	if status := d.get("/wp-admin/upgrade.php"); status != http.StatusForbidden {
+	if status, _ := d.get("/wp-admin/upgrade.php"); status != http.StatusForbidden {
 		t.Errorf("upgrade.php answers %d", status)
 	}
 
@@ -85,80 +81,11 @@ func TestDoors(t *testing.T) {
 	d.recorded()
 }
 
-// doors is a stack with a view of its database.
-type doors struct {
-	t     *testing.T
-	stack *Stack
-	db    *sql.DB
-}
+// doors asks what stands between the releases of a shop.
+type doors struct{ *shop }
 
-func openStack(t *testing.T, s *Stack) *sql.DB {
-	t.Helper()
-	c := mysql.NewConfig()
-	c.Net, c.Addr, c.User, c.Passwd, c.DBName = "tcp", s.vars["DB_HOST"], s.vars["DB_USER"], s.vars["DB_PASSWORD"], s.vars["DB_NAME"]
-	connector, err := mysql.NewConnector(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	db := sql.OpenDB(connector)
-	t.Cleanup(func() { db.Close() })
-	return db
-}
-
-func (d *doors) query(query string) {
-	d.t.Helper()
-	if _, err := d.db.ExecContext(d.t.Context(), query); err != nil {
-		d.t.Fatal(err)
-	}
-}
-
-func (d *doors) schema() (n string) {
-	d.t.Helper()
-	if err := d.db.QueryRowContext(d.t.Context(), "SELECT option_value FROM wp_options WHERE option_name = 'db_version'").Scan(&n); err != nil {
-		d.t.Fatal(err)
-	}
-	return n
-}
-
-// run runs wpbake and wants its exit code.
-func (d *doors) run(code int, args ...string) (stdout, stderr string) {
-	d.t.Helper()
-	cmd := d.stack.Wpbake(context.WithoutCancel(d.t.Context()), args...)
-	var out, errs strings.Builder
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	err := cmd.Run()
-	if got := cmd.ProcessState.ExitCode(); got != code {
-		d.t.Fatalf("wpbake %q: %v, want exit code %d\n%s%s", args, err, code, out.String(), errs.String())
-	}
-	return out.String(), errs.String()
-}
-
-func (d *doors) wants(text string, parts ...string) {
-	d.t.Helper()
-	for _, p := range parts {
-		if !strings.Contains(text, p) {
-			d.t.Errorf("no %q in:\n%s", p, text)
-		}
-	}
-}
-
-func (d *doors) serves(version string) {
-	d.t.Helper()
-	stdout, _ := d.run(0, "status")
-	d.wants(stdout, "every node proven")
-	if !strings.Contains(stdout, version+" ") {
-		d.t.Errorf("the group does not serve %s:\n%s", version, stdout)
-	}
-}
-
-func (d *doors) get(path string) int {
-	d.t.Helper()
-	resp, err := http.Get(d.stack.Site + path)
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	resp.Body.Close()
-	return resp.StatusCode
+func (d *doors) schema() string {
+	return d.value("SELECT option_value FROM wp_options WHERE option_name = 'db_version'")
 }
 
 // logsIn tries a user's right password at the login form.

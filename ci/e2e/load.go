@@ -43,8 +43,9 @@ func Pages() []Page {
 type Tally struct {
 	Requests int            // answered or not
 	Failed   int            // no answer, a status outside 200-399, no release named, or no marker
-	Sessions int            // visits of the session client that counted
-	Lost     int            // visits whose session was not where it had been left
+	Sessions int            // visits of session clients that counted
+	Carts    int            // steps of cart clients that counted
+	Lost     int            // visits and steps that found session or cart otherwise than they were left
 	Releases map[string]int // requests by the short digest of the release that answered
 	Failures []string       // the first few, for people
 }
@@ -64,15 +65,27 @@ func NewLoad(base string, pages []Page) *Load {
 	return &Load{base: base, pages: pages, tally: Tally{Releases: map[string]int{}}}
 }
 
-// Run asks with workers clients and one session client, each with connections
-// and cookies of its own, pace apart. It returns once ctx has ended and every
-// request under way was answered and counted.
-func (l *Load) Run(ctx context.Context, workers int, pace time.Duration) {
+// Clients says how many of each kind a load has.
+type Clients struct {
+	Browsers int // go round the pages
+	Sessions int // count their visits in the PHP session
+	Carts    int // fill a cart of the plugin wpb-shop and buy it
+}
+
+// Run asks with so many clients, each with connections and cookies of its own,
+// pace apart. It returns once ctx has ended and every request under way was
+// answered and counted.
+func (l *Load) Run(ctx context.Context, c Clients, pace time.Duration) {
 	var wg sync.WaitGroup
-	for w := range workers {
-		wg.Go(func() { l.browse(ctx, w, pace) })
+	for b := range c.Browsers {
+		wg.Go(func() { l.browse(ctx, b, pace) })
 	}
-	wg.Go(func() { l.shop(ctx, pace) })
+	for range c.Sessions {
+		wg.Go(func() { l.visit(ctx, pace) })
+	}
+	for range c.Carts {
+		wg.Go(func() { l.fill(ctx, pace) })
+	}
 	wg.Wait()
 }
 
@@ -132,8 +145,8 @@ func (l *Load) browse(ctx context.Context, offset int, pace time.Duration) {
 // sessionPage counts its visits in the PHP session.
 const sessionPage = "/wpb-session"
 
-// shop is a customer whose session must grow by exactly one with each visit.
-func (l *Load) shop(ctx context.Context, pace time.Duration) {
+// visit is a customer whose session must grow by exactly one with each visit.
+func (l *Load) visit(ctx context.Context, pace time.Duration) {
 	client := newClient()
 	defer client.CloseIdleConnections()
 	var visits visits
@@ -143,7 +156,7 @@ func (l *Load) shop(ctx context.Context, pace time.Duration) {
 		if err != nil {
 			visits.failed()
 		} else if release != NoRelease {
-			l.visit(visits.next(body))
+			l.visited(visits.next(body))
 		}
 		if !pause(ctx, pace) {
 			return
@@ -151,10 +164,16 @@ func (l *Load) shop(ctx context.Context, pace time.Duration) {
 	}
 }
 
-func (l *Load) visit(err error) {
+func (l *Load) visited(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.tally.Sessions++
+	l.lost(err)
+}
+
+// lost counts a session or cart that is not what it was, if err says so. The
+// caller holds mu.
+func (l *Load) lost(err error) {
 	if err != nil {
 		l.tally.Lost++
 		l.note(err.Error())

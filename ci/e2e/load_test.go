@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -24,7 +26,7 @@ func load(t *testing.T, server *httptest.Server) Tally {
 	l := NewLoad(server.URL, []Page{{"/", "a shop"}})
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
-	l.Run(ctx, 2, time.Millisecond)
+	l.Run(ctx, Clients{Browsers: 2, Sessions: 1}, time.Millisecond)
 	return l.Cut()
 }
 
@@ -123,4 +125,96 @@ func TestVisits(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestCart has a customer meet a shop that loses carts in each way it can.
+func TestCart(t *testing.T) {
+	const failed = ""
+	tests := []struct {
+		name string
+		says func(step int, good string) string // in place of the good answer
+		lost int
+	}{
+		{"grows by one and is sold", func(_ int, good string) string { return good }, 0},
+		{"a new session", once(3, "cart=1 4"), 1},
+		{"empty", once(3, "cart=0 "), 1},
+		{"another's item", once(3, "cart=4 1,2,9,4"), 1},
+		{"twice", once(3, "cart=5 1,2,3,4,4"), 1},
+		{"sold short", once(cartSize, "bought=3 1,2,3"), 1},
+		{"no cart", once(3, "a shop"), 1},
+		{"neither counted nor answered", func(step int, good string) string {
+			switch step {
+			case 3:
+				return failed
+			case 4:
+				return "cart=3 1,2,3"
+			}
+			return good
+		}, 0},
+		{"counted but never answered", func(step int, good string) string {
+			if step == 3 {
+				return failed
+			}
+			return good
+		}, 0},
+		{"lost behind a failure", func(step int, good string) string {
+			switch step {
+			case 3:
+				return failed
+			case 4:
+				return "cart=0 "
+			}
+			return good
+		}, 1},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var c cart
+			var shop []int // the cart as the shop has it
+			lost := 0
+			for step := range 3 * cartSize {
+				path := c.page().Path
+				answer := tt.says(step, sell(&shop, path))
+				if answer == failed {
+					c.failed()
+				} else if c.next(answer) != nil {
+					lost++
+				}
+				if step == 4 && answer == "cart=3 1,2,3" {
+					shop = shop[:3]
+				}
+			}
+			if lost != tt.lost {
+				t.Errorf("%d lost, want %d", lost, tt.lost)
+			}
+		})
+	}
+}
+
+// once has a shop answer one step wrongly.
+func once(at int, wrong string) func(int, string) string {
+	return func(step int, good string) string {
+		if step == at {
+			return wrong
+		}
+		return good
+	}
+}
+
+// sell is the plugin wpb-shop in Go.
+func sell(cart *[]int, path string) string {
+	what, items := "cart", *cart
+	switch _, query, _ := strings.Cut(path, "?"); {
+	case strings.HasPrefix(query, "add="):
+		n, _ := strconv.Atoi(query[4:])
+		items = append(items, n)
+		*cart = items
+	case query == "buy=1":
+		what, *cart = "bought", nil
+	}
+	shown := make([]string, len(items))
+	for i, n := range items {
+		shown[i] = strconv.Itoa(n)
+	}
+	return fmt.Sprintf("%s=%d %s", what, len(items), strings.Join(shown, ","))
 }

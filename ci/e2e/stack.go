@@ -17,13 +17,14 @@ import (
 	"time"
 )
 
-// Options say what a stack is made of. All fields but Log are needed.
+// Options say what a stack is made of. All fields but Runner and Log are needed.
 type Options struct {
 	Dir    string    // everything lies in it; must not exist
 	Wpbake string    // the program
 	Tree   string    // a WordPress tree with the files of this package; it is copied
 	Speed  float64   // of AWS's clocks
 	Nodes  int       // in the group
+	Runner string    // of nodes: overlay, plain, or "" for what this user may
 	Log    io.Writer // told of each part that stands; may be nil
 }
 
@@ -73,7 +74,7 @@ func (s *Stack) start(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	if err := s.startCloud(ctx, o.Speed); err != nil {
+	if err := s.startCloud(ctx, o); err != nil {
 		return err
 	}
 	if err := s.writeConfig(); err != nil {
@@ -108,6 +109,17 @@ func (s *Stack) startBackends(ctx context.Context) (settings, error) {
 	}
 	s.say("WordPress is installed in the database")
 	return vars, nil
+}
+
+// StopDatabase ends MariaDB in order. Nodes are refused from then on.
+func (s *Stack) StopDatabase() {
+	(&process{name: "mariadb", pid: s.Servers["mariadb"]}).stop()
+}
+
+// StartDatabase starts MariaDB again, with all that it held.
+func (s *Stack) StartDatabase(ctx context.Context) error {
+	database, err := runDatabase(ctx, s.Dir, s.vars)
+	return s.keep(database, err)
 }
 
 // keep writes down a server, also one that is up but not ready, so that Stop
@@ -183,11 +195,11 @@ func (s *Stack) say(format string, args ...any) { fmt.Fprintf(s.log, "  "+format
 
 // startCloud starts the local cloud on a free port. An interrupt has to wait
 // for it: half started, it could not be found again and stopped.
-func (s *Stack) startCloud(ctx context.Context, speed float64) error {
+func (s *Stack) startCloud(ctx context.Context, o Options) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
 	out, err := s.output(ctx, "--json", "local", "start", "--dir", s.cloudDir(), "--port", "0",
-		"--speed", strconv.FormatFloat(speed, 'g', -1, 64))
+		"--speed", strconv.FormatFloat(o.Speed, 'g', -1, 64), "--runner", o.Runner)
 	if err != nil {
 		return err
 	}

@@ -42,8 +42,9 @@ func need(t *testing.T, needs ...string) {
 	}
 }
 
-// start builds wpbake and brings a stack up that the test's end removes.
-func start(t *testing.T, nodes int) *Stack {
+// start builds wpbake and brings a stack up that the test's end removes. The
+// runner of its nodes is overlay, plain, or "" for what this user may.
+func start(t *testing.T, nodes int, runner string) *Stack {
 	t.Helper()
 	if out, err := exec.Command("../tree").CombinedOutput(); err != nil {
 		t.Fatalf("making the WordPress tree: %v\n%s", err, out)
@@ -63,7 +64,7 @@ func start(t *testing.T, nodes int) *Stack {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stack, err := Start(t.Context(), Options{Dir: filepath.Join(dir, "stack"), Wpbake: program, Tree: tree, Speed: 10, Nodes: nodes, Log: t.Output()})
+	stack, err := Start(t.Context(), Options{Dir: filepath.Join(dir, "stack"), Wpbake: program, Tree: tree, Speed: 10, Nodes: nodes, Runner: runner, Log: t.Output()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +86,7 @@ func start(t *testing.T, nodes int) *Stack {
 // TestRealStack has one stack for all that needs one, because it is dear.
 func TestRealStack(t *testing.T) {
 	need(t, "php", "mariadb")
-	stack := start(t, 3)
+	stack := start(t, 3, "")
 	for _, script := range []string{"template", "objects", "alarm", "refresh"} {
 		t.Run("AWS CLI "+script, func(t *testing.T) {
 			need(t, "aws")
@@ -103,14 +104,14 @@ func TestRealStack(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Run("a node that drains is not missed", func(t *testing.T) {
-		tally := under(t, stack, 4, func() { retire(t, stack) })
+		tally := under(t, stack, Clients{Browsers: 4, Sessions: 1}, func(*Load) { retire(t, stack) })
 		if tally.Failed != 0 || tally.Lost != 0 {
 			t.Errorf("%d of %d requests failed, %d sessions lost:\n%s", tally.Failed, tally.Requests, tally.Lost, strings.Join(tally.Failures, "\n"))
 		}
 	})
 	t.Run("nodes that are killed without draining are missed", func(t *testing.T) {
 		// As many at once that some are always on their way through a node.
-		tally := under(t, stack, 24, func() { kill(t, stack) })
+		tally := under(t, stack, Clients{Browsers: 24}, func(*Load) { kill(t, stack) })
 		t.Logf("%d of %d requests failed", tally.Failed, tally.Requests)
 		if tally.Failed == 0 {
 			t.Errorf("no failure in %d requests: the load client is blind", tally.Requests)
@@ -134,14 +135,14 @@ func awsCLI(t *testing.T, stack *Stack, script string) {
 }
 
 // under returns what a load saw from shortly before to shortly after act.
-func under(t *testing.T, stack *Stack, workers int, act func()) Tally {
+func under(t *testing.T, stack *Stack, clients Clients, act func(*Load)) Tally {
 	t.Helper()
 	load := NewLoad(stack.Site, Pages())
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		load.Run(ctx, workers, 100*time.Millisecond)
+		load.Run(ctx, clients, 100*time.Millisecond)
 	}()
 	defer cancel()
 	await(t, func() error {
@@ -150,7 +151,7 @@ func under(t *testing.T, stack *Stack, workers int, act func()) Tally {
 		}
 		return nil
 	})
-	act()
+	act(load)
 	after := load.Peek().Requests
 	await(t, func() error {
 		if n := load.Peek().Requests; n < after+20 {
@@ -173,16 +174,22 @@ func await(t *testing.T, ask func() error) {
 	}
 }
 
-// nodes are the instances of the group that are in service.
-func nodes(t *testing.T, stack *Stack) []string {
+// instances are those of the group, in whatever state.
+func instances(t *testing.T, stack *Stack) []astypes.Instance {
 	t.Helper()
 	out, err := autoscaling.NewFromConfig(stack.AWS()).DescribeAutoScalingGroups(t.Context(),
 		&autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: []string{Group}})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return out.AutoScalingGroups[0].Instances
+}
+
+// nodes are the instances of the group that are in service.
+func nodes(t *testing.T, stack *Stack) []string {
+	t.Helper()
 	var ids []string
-	for _, i := range out.AutoScalingGroups[0].Instances {
+	for _, i := range instances(t, stack) {
 		if i.LifecycleState == astypes.LifecycleStateInService {
 			ids = append(ids, *i.InstanceId)
 		}

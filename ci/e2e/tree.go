@@ -2,8 +2,9 @@ package e2e
 
 import (
 	"context"
-	_ "embed" // install.php
+	"embed"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -72,4 +73,38 @@ func (s *Stack) AddBrokenPlugin() error {
 		return fmt.Errorf("adding a plugin: %w", err)
 	}
 	return os.WriteFile(name, []byte(strings.Join(lines, "\n")+"\n"), 0o644)
+}
+
+//go:embed files/plugins
+var plugins embed.FS
+
+// AddPlugin adds one of the plugins in files/plugins to the tree. It is loaded
+// where the database has it active.
+func (s *Stack) AddPlugin(name string) error {
+	files, err := fs.Sub(plugins, "files/plugins/"+name)
+	if err == nil {
+		err = os.CopyFS(s.pluginDir(name), files)
+	}
+	if err != nil {
+		return fmt.Errorf("adding the plugin %s: %w", name, err)
+	}
+	return nil
+}
+
+// RemovePlugin takes a plugin out of the tree again.
+func (s *Stack) RemovePlugin(name string) error { return os.RemoveAll(s.pluginDir(name)) }
+
+func (s *Stack) pluginDir(name string) string {
+	return filepath.Join(s.Tree, "wp-content/plugins", name)
+}
+
+// UpgradeShop makes the plugin wpb-shop in the tree the next version, which
+// brings a column to its table.
+func (s *Stack) UpgradeShop() error {
+	name := filepath.Join(s.pluginDir("wpb-shop"), "wpb-shop.php")
+	old, err := os.ReadFile(name)
+	if err != nil {
+		return fmt.Errorf("upgrading the plugin wpb-shop: %w", err)
+	}
+	return os.WriteFile(name, []byte(strings.ReplaceAll(string(old), "1.0.0", "2.0.0")), 0o644)
 }

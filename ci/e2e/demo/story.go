@@ -76,7 +76,7 @@ func (d *demo) tell(ctx context.Context) error {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		d.load.Run(loaded, 4, 300*time.Millisecond)
+		d.load.Run(loaded, e2e.Clients{Browsers: 4, Sessions: 1}, 300*time.Millisecond)
 	}()
 	defer func() {
 		stop()

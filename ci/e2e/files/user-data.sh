@@ -122,6 +122,7 @@ env[SECURE_AUTH_SALT] = \$SECURE_AUTH_SALT
 env[LOGGED_IN_SALT] = \$LOGGED_IN_SALT
 env[NONCE_SALT] = \$NONCE_SALT
 env[WPB_NODE] = $INSTANCE_ID
+env[TMPDIR] = $root/tmp
 php_admin_flag[log_errors] = on
 php_admin_flag[display_errors] = off
 php_admin_value[error_log] = $root/var/log/php-error.log
@@ -147,6 +148,9 @@ else
 fi
 cp "$root/etc/wpbake/wordpress.conf" "$root/etc/wpbake/site.conf"
 nginx -e "$root/var/log/nginx-error.log" -c "$root/etc/wpbake/nginx.conf" -s reload
+# A reload returns before it is done, on a busy machine seconds before: the
+# gate's time is for the release.
+php -r 'do { usleep(20000); \$h = @get_headers(\$argv[1], true); } while ("none" === (\$h["X-Wpbake-Release"] ?? "none"));' "http://$address:8080/wp-includes/images/blank.gif"
 SERVICES
 chmod 0755 "$root/etc/wpbake/services"
 
