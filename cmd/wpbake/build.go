@@ -134,6 +134,7 @@ func checkTree(tree string) error {
 // could hold as it is, or that the check repairs, is checked; with repairs, or
 // with assets of another release, a copy of it is built instead.
 func (c *cli) fromTree(ctx context.Context, o buildOptions, build func(artifact.BuildOptions) error) (err error) {
+	defer buildMemory.bound()()
 	if err := checkTree(o.tree); err != nil {
 		return err
 	}

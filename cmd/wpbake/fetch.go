@@ -78,7 +78,7 @@ func (c *cli) fetch(ctx context.Context, cfg Config, o fetchOptions) error {
 	if err != nil {
 		return err
 	}
-	defer boundMemory()()
+	defer fetchMemory.bound()()
 	m := c.meter()
 	got, err := artifact.Fetch(ctx, store, artifact.FetchOptions{
 		Version: o.version, Digest: o.digest, Dest: o.dest, As: o.as, Base: o.base, Keep: o.keep, Progress: m.update,

@@ -108,7 +108,7 @@ func (c *cli) nodeBoot(ctx context.Context, cfg Config, o nodeBootOptions) error
 		// The hook must hear of it, or the node hangs until its timeout.
 		report, err = node.Refuse(ctx, opts, err)
 	} else {
-		restore := boundMemory()
+		restore := fetchMemory.bound()
 		report, err = node.Boot(ctx, opts)
 		restore()
 	}
