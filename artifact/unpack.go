@@ -56,15 +56,16 @@ type reader struct {
 }
 
 func (u *unpacker) reader(to sink) (*reader, error) {
-	largest := int64(1)
+	stored, plain := int64(1), int64(1)
 	for i := range u.index.frames {
-		largest = max(largest, u.index.frames[i].plain)
+		stored, plain = max(stored, u.index.frames[i].stored), max(plain, u.index.frames[i].plain)
 	}
-	dec, err := newDecoder(uint64(largest))
+	dec, err := newDecoder(uint64(plain))
 	if err != nil {
 		return nil, err
 	}
-	return &reader{u: u, dec: dec, sink: to, sum: sha256.New()}, nil
+	// Buffers that grow with the frames would leave garbage each time.
+	return &reader{u: u, dec: dec, sink: to, sum: sha256.New(), stored: make([]byte, stored), plain: make([]byte, 0, plain)}, nil
 }
 
 func (r *reader) close() {
@@ -81,9 +82,6 @@ func (r *reader) load() error {
 		return err
 	}
 	n, f := r.next, &r.u.index.frames[r.next]
-	if int64(cap(r.stored)) < f.stored {
-		r.stored = make([]byte, f.stored)
-	}
 	b, err := r.from(located{*f, r.offset}, r.stored[:f.stored])
 	if err == io.EOF || err == io.ErrUnexpectedEOF {
 		return unread(r.u.name, "frame %d is cut short", n)
@@ -96,9 +94,6 @@ func (r *reader) load() error {
 	}
 	if reason := badFrame(b, f.plain); reason != "" {
 		return damaged(r.u.name, "frame %d cannot be decoded: it %s", n, reason)
-	}
-	if int64(cap(r.plain)) < f.plain {
-		r.plain = make([]byte, 0, f.plain)
 	}
 	if r.plain, err = r.dec.DecodeAll(b, r.plain[:0]); err != nil {
 		return damaged(r.u.name, "frame %d cannot be decoded: %v", n, err)

@@ -12,7 +12,7 @@ type memory struct {
 var (
 	// Nodes are small, and what they serve needs the rest. A fetch makes little
 	// garbage, so that this costs hardly any time.
-	fetchMemory = memory{limit: 36 << 20, garbage: 40}
+	fetchMemory = memory{limit: 56 << 20, garbage: 35}
 	// Only trees of more than 100,000 files come near it.
 	buildMemory = memory{limit: 208 << 20, garbage: 100}
 )
