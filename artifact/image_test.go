@@ -50,12 +50,7 @@ func TestImageIsTheDirectory(t *testing.T) {
 
 // The kernel agrees.
 func TestMountedImageIsTheDirectory(t *testing.T) {
-	if os.Getuid() != 0 {
-		if strings.Contains(os.Getenv("WPBAKE_TEST_REQUIRE"), "root") {
-			t.Fatal("this test needs root")
-		}
-		t.Skip("this test needs root")
-	}
+	needRoot(t)
 	s, _ := published(t, sample())
 	dir := filepath.Join(t.TempDir(), "d")
 	check(t, fetch(t.Context(), s, dir))

@@ -17,7 +17,6 @@ import (
 
 	"github.com/wpbake/wpbake/artifact"
 	"github.com/wpbake/wpbake/bake"
-	"github.com/wpbake/wpbake/node"
 )
 
 // released rolls a version out and demands that it ends released.
@@ -76,36 +75,6 @@ func TestReleaseThousandNodes(t *testing.T) {
 			t.Errorf("%d nodes proven", res.Nodes)
 		}
 		t.Logf("1000 nodes in %s of virtual time", time.Since(began))
-	})
-}
-
-// What nodes said of their opcache is told before the next release, and blocks
-// none.
-func TestDoctorTellsOfOpcache(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, 2)
-		const problem = "opcache.validate_timestamps=1: set it to 0"
-		w.fleet.behave(func(f *fleet) { f.opcache = &node.Opcache{Enabled: true, Validate: true, Problems: []string{problem}} })
-		doctor := func() []bake.Finding {
-			found, err := w.bake(bake.Options{}).Doctor(w.ctx)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return found
-		}
-		if found := doctor(); len(found) > 0 {
-			t.Errorf("before the first release: %+v", found)
-		}
-		w.released("v1")
-		found := doctor()
-		if len(found) != 1 || found[0].ID != "node/opcache" || found[0].Blocks || !strings.HasSuffix(found[0].Text, ": "+problem) {
-			t.Errorf("%+v", found)
-		}
-		w.fleet.behave(func(f *fleet) { f.opcache = &node.Opcache{Enabled: true} })
-		w.released("v2")
-		if found := doctor(); len(found) > 0 {
-			t.Errorf("good nodes: %+v", found)
-		}
 	})
 }
 

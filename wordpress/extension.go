@@ -44,14 +44,19 @@ func (s *Site) readExtensions(tree *headReader) (err error) {
 	return err
 }
 
+// enter lists a directory of plugins or themes, and notes that it was asked.
+func (r *headReader) enter(dir string) ([]fs.DirEntry, error) {
+	r.dirs = append(r.dirs, dir)
+	return readDir(r, dir)
+}
+
 // plugins lists plugins: a PHP file with a "Plugin Name" header, in the
 // directory itself or one below.
 func (r *headReader) plugins(dir string) ([]Extension, error) {
-	entries, err := readDir(r, dir)
+	entries, err := r.enter(dir)
 	if err != nil {
 		return nil, err
 	}
-	r.dirs = append(r.dirs, dir)
 	var list []Extension
 	for _, e := range entries {
 		p := path.Join(dir, e.Name())
@@ -87,11 +92,10 @@ func (r *headReader) plugins(dir string) ([]Extension, error) {
 
 // themes lists themes: directories whose style.css has a "Theme Name" header.
 func (r *headReader) themes(dir string) ([]Extension, error) {
-	entries, err := readDir(r, dir)
+	entries, err := r.enter(dir)
 	if err != nil {
 		return nil, err
 	}
-	r.dirs = append(r.dirs, dir)
 	var list []Extension
 	for _, e := range entries {
 		p := path.Join(dir, e.Name())
