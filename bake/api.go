@@ -34,6 +34,7 @@ type Options struct {
 	Lease     time.Duration // of the lock, renewed all the time; 2 minutes
 	OnBusy    OnBusy        // zero means Fail
 	Detach    bool          // return once the refresh has started
+	Baked     Baked         // what a release's template versions carry
 
 	Site        Site                                                // reaches the database; nil: nobody asks it
 	AcceptDoors bool                                                // go through doors that block

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/wpbake/wpbake/artifact"
 )
 
 // Cloud is what a release drives, as small interfaces; package internal/aws
@@ -38,8 +40,8 @@ type Templates interface {
 	// Versions returns all versions of a template, newest first.
 	Versions(ctx context.Context, templateID string) ([]TemplateVersion, error)
 	// Create copies the whole data of the version at From, replaces user
-	// data and description, sends it, waits until it can be described, reads
-	// it back and compares. A warning in AWS's answer or a difference is
+	// data, description, image and release volume, sends it, waits until it
+	// can be described, reads it back and compares. A warning in AWS's answer or a difference is
 	// ErrBadTemplate. The same Token makes a repeated call return the same
 	// version; one that an earlier call made is only read back.
 	Create(ctx context.Context, v NewTemplateVersion) (TemplateVersion, error)
@@ -134,13 +136,29 @@ type TemplateVersion struct {
 	Created     time.Time
 }
 
-// NewTemplateVersion asks for a copy of From with other user data.
+// NewTemplateVersion asks for a copy of From with other content.
 type NewTemplateVersion struct {
 	From        TemplateRef
 	Made        TemplateRef // when an earlier call made it: nothing is created
 	UserData    []byte      // raw, at most 16 KiB
+	Image       string      // to launch from; empty keeps From's
+	Volume      *Volume     // to attach; nil for none
+	Drop        string      // snapshot of the release volume that From attaches, which goes; empty: it has none
 	Description string      // at most 255 characters
 	Token       string      // client token, at most 64 characters
+}
+
+// Volume is a release volume: a snapshot that nodes get as a disk.
+type Volume struct {
+	Snapshot string          `json:"snapshot"`
+	Image    artifact.Digest `json:"image"`          // of the file system on it
+	Rate     int             `json:"rate,omitempty"` // initialization rate in MiB/s, 100-300; 0 for as it comes
+}
+
+// Baked is what template versions of a release carry besides user data.
+type Baked struct {
+	Image  string  // AMI to launch from; empty keeps the template's
+	Volume *Volume // nil for none
 }
 
 // NewRefresh asks for an instance refresh.

@@ -20,10 +20,14 @@ func (r *run) makeTemplate(ctx context.Context, s State, t TemplateRef) error {
 	if err != nil {
 		return err
 	}
-	data, err := ComposeUserData(base.UserData, Boot{
+	boot := Boot{
 		Store: r.b.o.StoreURL, Version: r.rec.Version, Manifest: r.rec.Manifest,
 		Group: r.rec.Group, Run: r.rec.Run, Hook: HookName,
-	})
+	}
+	if v := r.rec.Volume; v != nil {
+		boot.Volume, boot.Image = v.Snapshot, v.Image
+	}
+	data, err := ComposeUserData(base.UserData, boot)
 	if err != nil {
 		return err
 	}
@@ -31,8 +35,10 @@ func (r *run) makeTemplate(ctx context.Context, s State, t TemplateRef) error {
 	if err != nil {
 		return err
 	}
+	earlier, _ := ParseBoot(base.UserData) // the zero Boot has no volume
 	made, err := r.b.o.Cloud.Templates.Create(ctx, NewTemplateVersion{
-		From: from, Made: before, UserData: data, Description: describe(r.rec), Token: token(r.rec.Run, t.ID),
+		From: from, Made: before, UserData: data, Image: r.rec.Image, Volume: r.rec.Volume, Drop: earlier.Volume,
+		Description: describe(r.rec), Token: token(r.rec.Run, t.ID),
 	})
 	if errors.Is(err, ErrBadTemplate) {
 		// The next run makes its own: continuing this one would find the bad

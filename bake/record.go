@@ -44,6 +44,8 @@ type Record struct {
 	Base      []TemplateRef    `json:"base"`           // saved on the group when the run began
 	Last      string           `json:"last,omitempty"` // newest refresh when the run began: ours is newer
 	Templates []TemplateRef    `json:"templates,omitempty"`
+	Image     string           `json:"image,omitempty"`  // AMI that the template versions launch; empty: the base's
+	Volume    *Volume          `json:"volume,omitempty"` // release volume that they attach; nil for none
 	Refresh   string           `json:"refresh,omitempty"`
 	Steps     []StepTime       `json:"steps"`
 	Outcome   Outcome          `json:"outcome,omitempty"`

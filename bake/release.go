@@ -225,10 +225,30 @@ func (b *Bake) already(ctx context.Context, c claim) (Result, bool, error) {
 	if !ok || pin.Manifest != c.manifest || len(unproven(s, s.Group.Templates)) > 0 {
 		return Result{}, false, nil
 	}
+	if same, err := b.carries(ctx, c, s.Group.Templates[0], pin); err != nil || !same {
+		return Result{}, false, err
+	}
 	return Result{
 		Outcome: Already, Kind: c.kind, Group: b.o.Group, Run: pin.Run, Version: c.version, Manifest: c.manifest,
 		Templates: s.Group.Templates, Serving: pin.Version, Nodes: provenNodes(s.Group),
 	}, true, nil
+}
+
+// carries tells whether a template version has the content that was baked for
+// the claim; one that bakes nothing is content with any.
+func (b *Bake) carries(ctx context.Context, c claim, ref TemplateRef, pin Boot) (bool, error) {
+	want := b.o.Baked
+	if c.kind != Release {
+		return true, nil
+	}
+	if want.Volume != nil && want.Volume.Snapshot != pin.Volume {
+		return false, nil
+	}
+	if want.Image == "" {
+		return true, nil
+	}
+	v, err := b.o.Cloud.Templates.Version(ctx, ref)
+	return v.ImageID == want.Image, err
 }
 
 // supersede ends another run so that c can begin: its refresh, if one is

@@ -52,7 +52,7 @@ func (b *Bake) newRecord(ctx context.Context, l Lock) (Record, error) {
 	}
 	rec := Record{
 		Format: 1, Run: l.Run, Kind: l.Kind, Group: b.o.Group, Store: b.o.StoreURL,
-		Version: l.Version, Manifest: l.Manifest, Base: g.Templates,
+		Version: l.Version, Manifest: l.Manifest, Base: g.Templates, Image: b.o.Baked.Image, Volume: b.o.Baked.Volume,
 		Holder: b.o.Holder, Started: time.Now().UTC(),
 	}
 	if len(refreshes) > 0 {

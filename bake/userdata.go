@@ -32,6 +32,9 @@ type Boot struct {
 	Group    string
 	Run      string
 	Hook     string // lifecycle hook
+
+	Volume string          // snapshot of the release volume that the template attaches; empty for none
+	Image  artifact.Digest // with Volume: of the file system on it
 }
 
 // UserDataTooLarge says that the owner's user data leaves no room for a boot.
@@ -153,14 +156,16 @@ const bootCommand = "exec wpbake node boot"
 // flags pairs each flag of the boot command with its value's place.
 func (b *Boot) flags() []bootFlag {
 	return []bootFlag{
-		{"--store", &b.Store}, {"--version", (*string)(&b.Version)}, {"--manifest", (*string)(&b.Manifest)},
-		{"--group", &b.Group}, {"--run", &b.Run}, {"--hook", &b.Hook},
+		{"--store", &b.Store, false}, {"--version", (*string)(&b.Version), false}, {"--manifest", (*string)(&b.Manifest), false},
+		{"--group", &b.Group, false}, {"--run", &b.Run, false}, {"--hook", &b.Hook, false},
+		{"--volume", &b.Volume, true}, {"--image", (*string)(&b.Image), true},
 	}
 }
 
 type bootFlag struct {
-	name  string
-	value *string
+	name     string
+	value    *string
+	optional bool
 }
 
 func (b *Boot) validate() error {
@@ -170,7 +175,15 @@ func (b *Boot) validate() error {
 	if _, err := artifact.ParseDigest(string(b.Manifest)); err != nil {
 		return err
 	}
+	if b.Volume != "" {
+		if _, err := artifact.ParseDigest(string(b.Image)); err != nil {
+			return err
+		}
+	}
 	for _, f := range b.flags() {
+		if *f.value == "" && f.optional {
+			continue
+		}
 		if *f.value == "" {
 			return fmt.Errorf("composing user data: %s is empty", f.name)
 		}
@@ -189,6 +202,9 @@ func (b Boot) script() ([]byte, error) {
 	var s strings.Builder
 	s.WriteString(bootScriptHead + bootCommand)
 	for _, f := range b.flags() {
+		if *f.value == "" {
+			continue
+		}
 		s.WriteString(" " + f.name + " " + quoteShell(*f.value))
 	}
 	s.WriteByte('\n')

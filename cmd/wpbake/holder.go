@@ -25,9 +25,10 @@ func (c *cli) holder() bake.Holder {
 // namespace that is gone. Elsewhere nobody can know: two containers can share a
 // host name.
 func alive(h bake.Holder) bool {
-	host, _ := os.Hostname()
+	name, _ := os.Hostname()
 	place := procPlace()
-	if place == "" || h.Started == "" || h.Host != host+" "+place {
+	host := name + " " + place
+	if place == "" || h.Started == "" || h.Host != host && h.Host != bake.HostTag(host) {
 		return true
 	}
 	return procStarted(h.PID) == h.Started

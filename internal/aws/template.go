@@ -115,6 +115,9 @@ func (t templates) Create(ctx context.Context, n bake.NewTemplateVersion) (bake.
 		return bake.TemplateVersion{}, fmt.Errorf("copying launch template %q: %w", refText(n.From), err)
 	}
 	data.UserData = sdk.String(base64.StdEncoding.EncodeToString(n.UserData))
+	if err := putContent(data, n); err != nil {
+		return bake.TemplateVersion{}, fmt.Errorf("copying launch template %q: %w", refText(n.From), err)
+	}
 	out, err := t.client.CreateLaunchTemplateVersion(ctx, &ec2.CreateLaunchTemplateVersionInput{
 		LaunchTemplateId: source.LaunchTemplateId, LaunchTemplateData: data,
 		VersionDescription: &n.Description, ClientToken: &n.Token,
@@ -156,7 +159,13 @@ func (t templates) readBack(ctx context.Context, made bake.TemplateRef, n bake.N
 	if err != nil {
 		return bake.TemplateVersion{}, err
 	}
-	changed := changedFields(source, data)
+	changed := changedFields(withoutContent(source, n, n.Drop), withoutContent(data, n, volumeOf(n)))
+	if n.Image != "" && version.ImageID != n.Image {
+		changed = append(changed, "imageId")
+	}
+	if n.Volume != nil && !attaches(described.LaunchTemplateData, *n.Volume) {
+		changed = append(changed, "blockDeviceMapping")
+	}
 	if string(version.UserData) != string(n.UserData) {
 		changed = append(changed, "userData")
 	}
