@@ -46,6 +46,17 @@ func imageLabel(tree Digest) (erofs.Label, error) {
 	return l, nil
 }
 
+// ImageUUID is the UUID of the file system that holds a tree with a digest, as
+// Linux names disks by it.
+func ImageUUID(tree Digest) (string, error) {
+	l, err := imageLabel(tree)
+	if err != nil {
+		return "", err
+	}
+	id := l.UUID[:]
+	return fmt.Sprintf("%x-%x-%x-%x-%x", id[:4], id[4:6], id[6:8], id[8:10], id[10:]), nil
+}
+
 // describeImage returns the digest and size of the image of an artifact's
 // members, whose sums are known.
 func describeImage(tree Digest, members []entry) (Blob, error) {

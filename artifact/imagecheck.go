@@ -29,11 +29,31 @@ func CheckImage(ctx context.Context, name string, m Manifest) error {
 	if err != nil {
 		return fmt.Errorf("reading image: %w", err)
 	}
-	label := filepath.Base(name)
 	if !info.Mode().IsRegular() || info.Size() != m.Image.Size {
-		return damaged(label, "it is not a file of %d bytes, as the manifest says", m.Image.Size)
+		return damaged(filepath.Base(name), "it is not a file of %d bytes, as the manifest says", m.Image.Size)
 	}
-	metadata, files, err := erofs.ReadLayout(f, m.Image.Size)
+	return checkImage(ctx, f, filepath.Base(name), m.Image)
+}
+
+// CheckVolume compares the image at the beginning of a disk, or of a file that
+// stands for one, with its digest: every byte of it that the file system can
+// reach. What differs is *Damaged.
+func CheckVolume(ctx context.Context, device string, image Digest) error {
+	f, err := os.Open(device)
+	if err != nil {
+		return fmt.Errorf("reading release volume: %w", err)
+	}
+	defer f.Close()
+	label := filepath.Base(device)
+	size, err := erofs.ReadSize(f)
+	if err != nil {
+		return damaged(label, "%v", err)
+	}
+	return checkImage(ctx, f, label, Blob{Digest: image, Size: size})
+}
+
+func checkImage(ctx context.Context, f io.ReaderAt, label string, want Blob) error {
+	metadata, files, err := erofs.ReadLayout(f, want.Size)
 	if err != nil {
 		return damaged(label, "%v", err)
 	}
@@ -49,8 +69,8 @@ func CheckImage(ctx context.Context, name string, m Manifest) error {
 	for i, e := range files {
 		d.file(e.Offset, e.Size, sums[i+1])
 	}
-	if d.digest(m.Image.Size) != m.Image.Digest {
-		return damaged(label, "it has another digest than the manifest says")
+	if d.digest(want.Size) != want.Digest {
+		return damaged(label, "its image has another digest than %s", want.Digest.Short())
 	}
 	return nil
 }

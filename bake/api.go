@@ -203,6 +203,14 @@ func New(o Options) (*Bake, error) {
 	return &Bake{o: o}, nil
 }
 
+// Carrying is the same for releases whose template versions carry what was
+// baked.
+func (b *Bake) Carrying(what Baked) *Bake {
+	with := *b
+	with.o.Baked = what
+	return &with
+}
+
 func orDefault(d, fallback time.Duration) time.Duration {
 	if d == 0 {
 		return fallback
@@ -210,8 +218,8 @@ func orDefault(d, fallback time.Duration) time.Duration {
 	return d
 }
 
-// newRun names a run: its start and six random hex digits.
-func newRun(now time.Time) string {
+// NewRun names a run: its start and six random hex digits.
+func NewRun(now time.Time) string {
 	var b [3]byte
 	rand.Read(b[:])
 	return now.UTC().Format("20060102T150405Z") + "-" + hex.EncodeToString(b[:])

@@ -94,7 +94,7 @@ func (b *Bake) held(l Lock) bool {
 // and no outcome yet. An unfinished run with another aim is in the way only
 // while its refresh is active.
 func (b *Bake) runFor(ctx context.Context, l Lock, c claim) (string, error) {
-	fresh := newRun(time.Now())
+	fresh := NewRun(time.Now())
 	if l.Run == "" {
 		return fresh, nil
 	}

@@ -45,6 +45,11 @@ func (b *boot) fetch(ctx context.Context) error {
 			return err
 		}
 	}
+	if b.Volume.Snapshot != "" {
+		if done, err := b.fetchVolume(ctx); done || err != nil {
+			return err
+		}
+	}
 	if !b.wantsImage() {
 		return b.fetchDirectory(ctx)
 	}
@@ -107,7 +112,7 @@ func (b *boot) bring(ctx context.Context, as artifact.Form, dest string) (artifa
 // was to be.
 func (b *boot) fetchDirectory(ctx context.Context) error {
 	at, name := b.release(b.Manifest), b.Manifest.Short()
-	if err := errors.Join(unmountAll(at), remove(b.document(name)), remove(b.image(name))); err != nil {
+	if err := errors.Join(unmountAll(at), remove(b.document(name)), remove(b.volume(name)), remove(b.image(name))); err != nil {
 		return err
 	}
 	_ = os.Remove(at) // it is not empty when it is a release
@@ -119,6 +124,9 @@ func (b *boot) fetchDirectory(ctx context.Context) error {
 // when it was there already.
 func (b *boot) fetchImage(ctx context.Context) error {
 	name, at := b.Manifest.Short(), b.release(b.Manifest)
+	if err := remove(b.volume(name)); err != nil {
+		return err
+	}
 	m, err := b.bring(ctx, artifact.AsImage, b.image(name))
 	if err != nil {
 		return err
@@ -126,10 +134,15 @@ func (b *boot) fetchImage(ctx context.Context) error {
 	if err := writeFile(b.document(name), m.Marshal(), 0o644); err != nil {
 		return err
 	}
+	return b.mount(b.image(name), at)
+}
+
+// mount puts a verified image, or the disk that holds it, into its place.
+func (b *boot) mount(image, at string) error {
 	if err := os.Mkdir(at, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	if mountedFrom(at, b.image(name)) {
+	if mountedFrom(at, image) {
 		return nil
 	}
 	if err := unmountAll(at); err != nil {
@@ -138,7 +151,7 @@ func (b *boot) fetchImage(ctx context.Context) error {
 	if err := onlyEmpty(at); err != nil {
 		return err
 	}
-	if err := mountImage(b.image(name), at); err != nil {
+	if err := mountImage(image, at); err != nil {
 		return &cannotMount{err}
 	}
 	return nil

@@ -18,6 +18,7 @@ type Options struct {
 	Group    string          // Auto Scaling group, as AWS names it
 	Run      string          // rollout that wrote the user data
 	Hook     string          // lifecycle hook; empty when a person boots by hand, then nobody is told
+	Volume   Volume          // that may hold the release already
 
 	Metadata   Metadata
 	Lifecycle  Lifecycle  // required with Hook
@@ -33,6 +34,11 @@ func (o Options) Validate() error {
 	}
 	if _, err := artifact.ParseDigest(string(o.Manifest)); err != nil {
 		return err
+	}
+	if o.Volume.Snapshot != "" {
+		if _, err := artifact.ParseDigest(string(o.Volume.Image)); err != nil {
+			return err
+		}
 	}
 	switch {
 	case o.Store == nil:

@@ -30,7 +30,7 @@ type Report struct {
 	Verdict  string           `json:"verdict"`         // Good, Bad or Unknown
 	Stage    string           `json:"stage,omitempty"` // the stage that failed
 	Cause    string           `json:"cause,omitempty"` // one line; PHP's own message with file and line where there is one
-	As       string           `json:"as,omitempty"`    // how the release lies on the disk: dir or erofs
+	As       string           `json:"as,omitempty"`    // how the release lies on the disk: dir, erofs or volume
 	Notes    []string         `json:"notes,omitempty"` // what went another way than wished, and did no harm
 	Stages   []Stage          `json:"stages"`
 

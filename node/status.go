@@ -100,6 +100,9 @@ func (l layout) whole(ctx context.Context, name string, m artifact.Manifest, dee
 		}
 		return nil
 	}
+	if _, err := os.Lstat(l.volume(name)); err == nil {
+		return l.wholeVolume(ctx, name, deep)
+	}
 	if !mountedFrom(at, image) {
 		return errors.New("its image is not mounted")
 	}

@@ -9,6 +9,19 @@ import (
 // Extent is where a file's content stands.
 type Extent struct{ Offset, Size int64 }
 
+// ReadSize is the length of an image that nobody vouches for, as its superblock
+// says.
+func ReadSize(r io.ReaderAt) (int64, error) {
+	head := make([]byte, superblock)
+	if _, err := r.ReadAt(head, superblock); err != nil {
+		return 0, fmt.Errorf("reading superblock: %w", err)
+	}
+	if binary.LittleEndian.Uint32(head) != magic {
+		return 0, fmt.Errorf("reading superblock: there is no EROFS file system")
+	}
+	return int64(binary.LittleEndian.Uint32(head[36:])) * BlockSize, nil
+}
+
 // ReadLayout finds, in an image that nobody vouches for, what WriteMetadata
 // wrote and where the files stand. It accepts only images in which they follow
 // each other without a gap up to the end, as New places them; files that are

@@ -28,6 +28,7 @@ type cli struct {
 	App
 	flags     globalFlags
 	overrides map[string]string // settings given as flags, by key
+	flagNames map[string]string // the flags that gave them
 }
 
 type globalFlags struct {
@@ -38,7 +39,7 @@ type globalFlags struct {
 
 // run is the whole program; it returns the exit code.
 func run(ctx context.Context, app App) int {
-	c := &cli{App: app, overrides: map[string]string{}}
+	c := &cli{App: app, overrides: map[string]string{}, flagNames: map[string]string{}}
 	root := c.rootCommand()
 	root.SetArgs(app.Args)
 	root.SetIn(app.Stdin)

@@ -36,6 +36,7 @@ type Config struct {
 	Poll        time.Duration
 	Lease       time.Duration
 	Check       CheckConfig
+	Bake        BakeConfig
 	Waivers     []wordpress.Waiver // in the file only, so that they are reviewed
 
 	DatabaseCommand  []string // how wpbake's node commands get to a node
@@ -59,7 +60,16 @@ type CheckConfig struct {
 func (c *cli) settingFlags(cmd *cobra.Command, keys ...string) {
 	for _, s := range settings() {
 		if slices.Contains(keys, s.key) {
-			cmd.Flags().Var(&settingFlag{c: c, setting: s}, s.flag(), s.usage)
+			cmd.Flags().Var(&settingFlag{c: c, setting: s, name: s.flag()}, s.flag(), s.usage)
+		}
+	}
+}
+
+// settingFlagAs adds the flag of one setting under a shorter name.
+func (c *cli) settingFlagAs(cmd *cobra.Command, key, name string) {
+	for _, s := range settings() {
+		if s.key == key {
+			cmd.Flags().Var(&settingFlag{c: c, setting: s, name: name}, name, s.usage)
 		}
 	}
 }
@@ -68,6 +78,7 @@ func (c *cli) settingFlags(cmd *cobra.Command, keys ...string) {
 type settingFlag struct {
 	c       *cli
 	setting setting
+	name    string
 }
 
 func (f *settingFlag) String() string { return "" }
@@ -77,7 +88,7 @@ func (f *settingFlag) Set(text string) error {
 	if old, again := f.c.overrides[f.setting.key]; again && f.setting.list {
 		text = old + "," + text
 	}
-	f.c.overrides[f.setting.key] = text
+	f.c.overrides[f.setting.key], f.c.flagNames[f.setting.key] = text, f.name
 	return nil
 }
 
@@ -104,7 +115,7 @@ func (c *cli) override(cfg *Config) error {
 			}
 		}
 		if text, set := c.overrides[s.key]; set {
-			if err := s.apply(cfg, "--"+s.flag(), text); err != nil {
+			if err := s.apply(cfg, "--"+c.flagNames[s.key], text); err != nil {
 				return err
 			}
 		}
@@ -180,6 +191,8 @@ func (cfg Config) validate() error {
 		return cfg.wrong("refresh.max_healthy %d is more than 100 above refresh.min_healthy %d", r.MaxHealthy, r.MinHealthy)
 	case r.CheckpointDelay != 0 && len(r.Checkpoints) == 0:
 		return cfg.wrong("refresh.checkpoint_delay is set without refresh.checkpoints")
+	case cfg.Bake.KMSKey == keyDefault && len(cfg.Bake.Accounts) > 0:
+		return cfg.wrong("bake.kms_key is default, and what the account's default key encrypts cannot be shared with bake.accounts")
 	}
 	return nil
 }

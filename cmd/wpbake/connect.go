@@ -6,6 +6,7 @@ import (
 
 	"github.com/wpbake/wpbake/artifact"
 	"github.com/wpbake/wpbake/bake"
+	"github.com/wpbake/wpbake/internal/aws"
 )
 
 // Settings that a command about a group reads, and those that a rollout adds.
@@ -22,8 +23,9 @@ var (
 // rollout is a group ready to be looked at or changed.
 type rollout struct {
 	*bake.Bake
-	store artifact.Store
-	saves bool // the database, before its schema changes
+	clients *aws.Clients
+	store   artifact.Store
+	saves   bool // the database, before its schema changes
 }
 
 // connect opens the store and AWS, and makes the rollout that cfg describes. o
@@ -51,7 +53,7 @@ func (c *cli) connect(ctx context.Context, cfg Config, o bake.Options) (rollout,
 	if err != nil {
 		return rollout{}, err
 	}
-	return rollout{b, store, o.Snapshot != nil}, nil
+	return rollout{b, clients, store, o.Snapshot != nil}, nil
 }
 
 // ended prints a run's result and returns the error that its outcome is.

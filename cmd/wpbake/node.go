@@ -36,12 +36,13 @@ type nodeBootOptions struct {
 	manifest artifact.Digest
 	run      string
 	hook     string
+	volume   node.Volume
 	place    nodePlace
 }
 
 func (c *cli) nodeBootCommand() *cobra.Command {
 	var o nodeBootOptions
-	var version, manifest string
+	var version, manifest, image string
 	cmd := &cobra.Command{
 		Use:   "boot",
 		Short: "Fetch, verify and serve the release that user data pins",
@@ -62,6 +63,11 @@ manifest digest is given, or tells the lifecycle hook to abandon the instance.`,
 			if o.manifest, err = artifact.ParseDigest(manifest); err != nil {
 				return usage(cmd, err)
 			}
+			if o.volume.Snapshot != "" {
+				if o.volume.Image, err = artifact.ParseDigest(image); err != nil {
+					return usage(cmd, err)
+				}
+			}
 			// A node's decisions stand in its user data, not in a file that
 			// happens to lie in its working directory.
 			var cfg Config
@@ -77,6 +83,8 @@ manifest digest is given, or tells the lifecycle hook to abandon the instance.`,
 	f.StringVar(&manifest, "manifest", "", "its manifest's `DIGEST`: nothing else is served")
 	f.StringVar(&o.run, "run", "", "the `RUN` that wrote the user data")
 	f.StringVar(&o.hook, "hook", "", "the lifecycle `HOOK` to tell the result")
+	f.StringVar(&o.volume.Snapshot, "volume", "", "the `SNAPSHOT` of the release volume that the template attaches")
+	f.StringVar(&image, "image", "", "with --volume, the `DIGEST` of the file system on it")
 	o.place.flags(cmd, c.instanceRoot())
 	return cmd
 }
@@ -97,7 +105,7 @@ func (c *cli) nodeBoot(ctx context.Context, cfg Config, o nodeBootOptions) error
 		return err
 	}
 	opts := node.Options{
-		Store: store, Version: o.version, Manifest: o.manifest, Group: cfg.Group, Run: o.run, Hook: o.hook,
+		Store: store, Version: o.version, Manifest: o.manifest, Group: cfg.Group, Run: o.run, Hook: o.hook, Volume: o.volume,
 		Metadata: clients.Metadata(), Lifecycle: clients.Lifecycle(), Parameters: clients.Parameters(),
 	}
 	if !c.flags.quiet && !c.flags.json {

@@ -28,7 +28,8 @@ func (c *cli) releaseCommand() *cobra.Command {
 		Use:   "release VERSION",
 		Short: "Build, publish and roll a version through the group",
 		Long: `Looks at the group, builds the tree and publishes it, adds a template version
-that pins its digest, refreshes the group and proves every node. Without a
+that pins its digest, refreshes the group and proves every node. With --bake
+nodes get the release as a volume or an AMI and download nothing. Without a
 tree (--tree=) it releases a published version. A bad first node, an alarm or a failed
 proof rolls the group back. Where the database has to follow, it does once
 every node is proven.
@@ -61,7 +62,8 @@ up a run that was stopped.`,
 			return c.release(cmd.Context(), cfg, o)
 		},
 	}
-	c.settingFlags(cmd, slices.Concat(treeKeys, rolloutKeys)...)
+	c.settingFlags(cmd, slices.Concat(treeKeys, rolloutKeys, bakeKeys)...)
+	c.settingFlagAs(cmd, "bake.as", "bake")
 	f := cmd.Flags()
 	f.BoolVar(&o.detach, "detach", false, "return once the refresh has started")
 	acceptDoorsFlag(cmd, &o.accept)
@@ -95,7 +97,17 @@ func (c *cli) release(ctx context.Context, cfg Config, o releaseOptions) error {
 		return err
 	}
 	show.laps.lap("publish")
-	result, err := r.Release(ctx, o.version, digest)
+	rolling := r.Bake
+	if cfg.Bake.As != "" {
+		made, err := c.bake(ctx, cfg, r.clients, r.store, o.version)
+		if err != nil {
+			return err
+		}
+		c.note("%s", made.text(o.version))
+		show.laps.lap("bake")
+		rolling = r.Carrying(made.Baked)
+	}
+	result, err := rolling.Release(ctx, o.version, digest)
 	show.close()
 	if err != nil {
 		return err

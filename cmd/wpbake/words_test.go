@@ -51,7 +51,7 @@ func TestExitCodes(t *testing.T) {
 
 // Every command shows how it is used on the local cloud or this machine.
 func TestEveryCommandHasAnExample(t *testing.T) {
-	c := &cli{App: App{Env: os.LookupEnv, Stderr: io.Discard, Now: time.Now}, overrides: map[string]string{}}
+	c := &cli{App: App{Env: os.LookupEnv, Stderr: io.Discard, Now: time.Now}, overrides: map[string]string{}, flagNames: map[string]string{}}
 	var walk func(*cobra.Command)
 	walk = func(cmd *cobra.Command) {
 		for _, sub := range cmd.Commands() {

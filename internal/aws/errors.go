@@ -140,7 +140,7 @@ func (e *Error) allow() string {
 		return "Auto Scaling asks for the caller's own ec2:RunInstances, ec2:CreateTags and iam:PassRole when it is given a template"
 	}
 	prefix := map[string]string{
-		"Auto Scaling": "autoscaling", "CloudWatch": "cloudwatch", "EC2": "ec2",
+		"Auto Scaling": "autoscaling", "CloudWatch": "cloudwatch", "EBS": "ebs", "EC2": "ec2",
 		"Elastic Load Balancing v2": "elasticloadbalancing", "SSM": "ssm",
 	}[e.Service]
 	if prefix == "" { // S3's actions are not named like its calls

@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	"github.com/aws/aws-sdk-go-v2/service/ebs"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	elbv2 "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -22,6 +23,7 @@ import (
 	"github.com/aws/smithy-go/logging"
 
 	"github.com/wpbake/wpbake/bake"
+	"github.com/wpbake/wpbake/bake/volume"
 	"github.com/wpbake/wpbake/node"
 )
 
@@ -41,6 +43,7 @@ type Clients struct {
 	region string
 	asg    *autoscaling.Client
 	cw     *cloudwatch.Client
+	ebs    *ebs.Client
 	ec2    *ec2.Client
 	elb    *elbv2.Client
 	imds   *imds.Client
@@ -100,6 +103,7 @@ func New(cfg sdk.Config) *Clients {
 		region: cfg.Region,
 		asg:    autoscaling.NewFromConfig(cfg),
 		cw:     cloudwatch.NewFromConfig(cfg),
+		ebs:    ebs.NewFromConfig(cfg),
 		ec2:    ec2.NewFromConfig(cfg),
 		elb:    elbv2.NewFromConfig(cfg),
 		imds:   metadataClient(cfg),
@@ -141,6 +145,12 @@ func (c *Clients) Cloud() bake.Cloud {
 	}
 }
 
+// Snapshots finds, copies and shares EBS snapshots.
+func (c *Clients) Snapshots() volume.Snapshots { return snapshots{client: c.ec2, region: c.region} }
+
+// SnapshotWriter writes EBS snapshots by blocks.
+func (c *Clients) SnapshotWriter() volume.Writer { return snapshotWriter{direct: c.ebs, client: c.ec2} }
+
 // Metadata asks the metadata service of the instance this program runs on.
 func (c *Clients) Metadata() node.Metadata { return metadata{c.imds} }
 
@@ -162,6 +172,9 @@ func (c *Clients) AutoScaling() *autoscaling.Client { return c.asg }
 
 // CloudWatch is the plain client.
 func (c *Clients) CloudWatch() *cloudwatch.Client { return c.cw }
+
+// EBS is the plain client of the direct APIs.
+func (c *Clients) EBS() *ebs.Client { return c.ebs }
 
 // EC2 is the plain client.
 func (c *Clients) EC2() *ec2.Client { return c.ec2 }

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// BakeConfig is what is baked of a release, and how.
+type BakeConfig struct {
+	As             string // asVolume, asAMI, or empty for nothing
+	Regions        []string
+	Accounts       []string
+	KMSKey         string        // ARN, or keyDefault; empty: as the account does it
+	DeprecateAfter time.Duration // of AMIs; 0 never
+	InitializeRate int           // MiB/s, of release volumes; 0 as it comes
+	Timeout        time.Duration
+}
+
+// What can be baked, and the word for the account's own key.
+const (
+	asVolume   = "volume"
+	asAMI      = "ami"
+	asNothing  = "off"
+	keyDefault = "default"
+)
+
+// bakeKeys are the settings of every bake, whatever is baked.
+var bakeKeys = []string{
+	"bake.regions", "bake.accounts", "bake.kms_key", "bake.deprecate_after", "bake.initialization_rate", "bake.timeout",
+}
+
+var regionName = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-[0-9]+$`)
+
+func bakeSettings() []setting {
+	return []setting{
+		{key: "bake.as", kind: "FORM", usage: "what nodes get a release as, beside the artifact: volume (an EBS snapshot), ami (through Packer) or off (default off)",
+			set: oneOf(func(c *Config, w string) {
+				if c.Bake.As = w; w == asNothing {
+					c.Bake.As = ""
+				}
+			}, asVolume, asAMI, asNothing)},
+		{key: "bake.regions", kind: "REGIONS", list: true, usage: "further regions to copy what is baked to", set: func(c *Config, v []string) error {
+			c.Bake.Regions = v
+			if i := slices.IndexFunc(v, func(r string) bool { return !regionName.MatchString(r) }); i >= 0 {
+				return fmt.Errorf("%q: want a region such as eu-west-1", v[i])
+			}
+			return nil
+		}},
+		{key: "bake.accounts", kind: "ACCOUNTS", list: true, usage: "accounts that may use what is baked (12 digits each)", set: func(c *Config, v []string) error {
+			c.Bake.Accounts = v
+			if i := slices.IndexFunc(v, func(a string) bool { return !accountID.MatchString(a) }); i >= 0 {
+				return fmt.Errorf("%q: want an account id of 12 digits", v[i])
+			}
+			return nil
+		}},
+		{key: "bake.kms_key", kind: "ARN", usage: "encrypt what is baked with this key; default is the account's own (without it, as the account is set up)",
+			set: text(func(c *Config) *string { return &c.Bake.KMSKey })},
+		{key: "bake.deprecate_after", kind: "DURATION", usage: "mark AMIs as deprecated this long after they were made, such as 2160h (default never)",
+			set: duration(time.Hour, 10*365*24*time.Hour, func(c *Config, d time.Duration) { c.Bake.DeprecateAfter = d })},
+		{key: "bake.initialization_rate", kind: "MIB", usage: "have EBS load release volumes at this many MiB/s, 100-300, for a price (default as they are read)", set: func(c *Config, v []string) error {
+			n, err := strconv.Atoi(v[0])
+			if err != nil || n < 100 || n > 300 {
+				return errors.New("want a whole number of MiB/s from 100 to 300")
+			}
+			c.Bake.InitializeRate = n
+			return nil
+		}},
+		{key: "bake.timeout", kind: "DURATION", usage: "how long baking may take (default 30m for a volume, 1h for an AMI)",
+			set: duration(time.Minute, 24*time.Hour, func(c *Config, d time.Duration) { c.Bake.Timeout = d })},
+	}
+}

@@ -1,0 +1,201 @@
+package aws
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"time"
+
+	sdk "github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ebs"
+	ebstypes "github.com/aws/aws-sdk-go-v2/service/ebs/types"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"github.com/wpbake/wpbake/bake/volume"
+)
+
+// snapshots finds and copies snapshots, in any region.
+type snapshots struct {
+	client *ec2.Client
+	region string
+}
+
+// in calls a region; empty is the own one.
+func (s snapshots) in(region string) func(*ec2.Options) {
+	return func(o *ec2.Options) {
+		if region != "" {
+			o.Region = region
+		}
+	}
+}
+
+func (s snapshots) Find(ctx context.Context, region string, tags map[string]string) ([]volume.Snapshot, error) {
+	in := &ec2.DescribeSnapshotsInput{OwnerIds: []string{"self"}}
+	for _, key := range slices.Sorted(maps.Keys(tags)) {
+		in.Filters = append(in.Filters, types.Filter{Name: sdk.String("tag:" + key), Values: []string{tags[key]}})
+	}
+	var found []volume.Snapshot
+	pages := ec2.NewDescribeSnapshotsPaginator(s.client, in)
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx, s.in(region))
+		if err != nil {
+			return nil, about("snapshots of a release", err)
+		}
+		for _, one := range page.Snapshots {
+			found = append(found, toSnapshot(one))
+		}
+	}
+	slices.SortFunc(found, func(a, b volume.Snapshot) int { return b.Started.Compare(a.Started) })
+	return found, nil
+}
+
+func toSnapshot(one types.Snapshot) volume.Snapshot {
+	s := volume.Snapshot{
+		ID: sdk.ToString(one.SnapshotId), State: volume.State(one.State), Encrypted: sdk.ToBool(one.Encrypted),
+		Key: sdk.ToString(one.KmsKeyId), Tags: map[string]string{}, Started: sdk.ToTime(one.StartTime),
+	}
+	for _, tag := range one.Tags {
+		s.Tags[sdk.ToString(tag.Key)] = sdk.ToString(tag.Value)
+	}
+	return s
+}
+
+// State asks by a filter: an id that EC2 does not show yet is no error then.
+func (s snapshots) State(ctx context.Context, region, id string) (volume.State, error) {
+	out, err := s.client.DescribeSnapshots(ctx, &ec2.DescribeSnapshotsInput{
+		Filters: []types.Filter{{Name: sdk.String("snapshot-id"), Values: []string{id}}},
+	}, s.in(region))
+	if err != nil {
+		return volume.Absent, about(id, err)
+	}
+	if len(out.Snapshots) == 0 {
+		return volume.Absent, nil
+	}
+	return volume.State(out.Snapshots[0].State), nil
+}
+
+func (s snapshots) Copy(ctx context.Context, c volume.Copy) (string, error) {
+	in := &ec2.CopySnapshotInput{
+		SourceRegion: &s.region, SourceSnapshotId: &c.Snapshot, Description: &c.Description,
+		TagSpecifications: []types.TagSpecification{{ResourceType: types.ResourceTypeSnapshot, Tags: toTags(c.Tags)}},
+	}
+	if c.Encrypted {
+		in.Encrypted = sdk.Bool(true)
+	}
+	out, err := s.client.CopySnapshot(ctx, in, s.in(c.To))
+	if err != nil {
+		return "", about(c.Snapshot, err)
+	}
+	return sdk.ToString(out.SnapshotId), nil
+}
+
+func (s snapshots) Share(ctx context.Context, region, id string, accounts []string) error {
+	_, err := s.client.ModifySnapshotAttribute(ctx, &ec2.ModifySnapshotAttributeInput{
+		SnapshotId: &id, Attribute: types.SnapshotAttributeNameCreateVolumePermission,
+		OperationType: types.OperationTypeAdd, UserIds: accounts,
+	}, s.in(region))
+	return about(id, err)
+}
+
+func toTags(tags map[string]string) []types.Tag {
+	var list []types.Tag
+	for _, key := range slices.Sorted(maps.Keys(tags)) {
+		list = append(list, types.Tag{Key: sdk.String(key), Value: sdk.String(tags[key])})
+	}
+	return list
+}
+
+// snapshotWriter writes and reads snapshots by blocks.
+type snapshotWriter struct {
+	direct *ebs.Client
+	client *ec2.Client
+}
+
+// once makes a single attempt: bake/volume knows for how long a block may be
+// tried, and that a snapshot may be unknown at first.
+func once(o *ebs.Options) { o.Retryer = sdk.NopRetryer{} }
+
+func (w snapshotWriter) Start(ctx context.Context, s volume.Start) (string, error) {
+	in := &ebs.StartSnapshotInput{
+		VolumeSize: &s.Size, Description: &s.Description, Timeout: sdk.Int32(pendingMinutes(s.Timeout)),
+	}
+	for _, key := range slices.Sorted(maps.Keys(s.Tags)) {
+		in.Tags = append(in.Tags, ebstypes.Tag{Key: sdk.String(key), Value: sdk.String(s.Tags[key])})
+	}
+	if s.Parent != "" {
+		in.ParentSnapshotId = &s.Parent
+	}
+	if s.Encrypted {
+		in.Encrypted = sdk.Bool(true)
+	}
+	if s.Key != "" {
+		in.KmsKeyArn = &s.Key
+	}
+	out, err := w.direct.StartSnapshot(ctx, in)
+	if err != nil {
+		return "", about("a new snapshot", err)
+	}
+	return sdk.ToString(out.SnapshotId), nil
+}
+
+// pendingMinutes is how long EBS waits for another block before it gives a
+// snapshot up: it takes 10 to 4320.
+func pendingMinutes(d time.Duration) int32 {
+	return int32(min(max(d/time.Minute, 10), 4320))
+}
+
+func (w snapshotWriter) Put(ctx context.Context, id string, b volume.Block) error {
+	_, err := w.direct.PutSnapshotBlock(ctx, &ebs.PutSnapshotBlockInput{
+		SnapshotId: &id, BlockIndex: &b.Index, BlockData: bytes.NewReader(b.Data), DataLength: sdk.Int32(int32(len(b.Data))),
+		Checksum: sdk.String(base64.StdEncoding.EncodeToString(b.Sum[:])), ChecksumAlgorithm: ebstypes.ChecksumAlgorithmChecksumAlgorithmSha256,
+	}, once)
+	return passing(fmt.Sprintf("%s block %d", id, b.Index), err)
+}
+
+func (w snapshotWriter) Complete(ctx context.Context, id string, c volume.Completion) error {
+	_, err := w.direct.CompleteSnapshot(ctx, &ebs.CompleteSnapshotInput{
+		SnapshotId: &id, ChangedBlocksCount: sdk.Int32(int32(c.Blocks)),
+		Checksum: sdk.String(base64.StdEncoding.EncodeToString(c.Sum[:])), ChecksumAlgorithm: ebstypes.ChecksumAlgorithmChecksumAlgorithmSha256,
+		ChecksumAggregationMethod: ebstypes.ChecksumAggregationMethodChecksumAggregationLinear,
+	}, once)
+	return passing(id, err)
+}
+
+func (w snapshotWriter) Delete(ctx context.Context, id string) error {
+	_, err := w.client.DeleteSnapshot(ctx, &ec2.DeleteSnapshotInput{SnapshotId: &id})
+	if e := (*Error)(nil); errors.As(err, &e) && e.Code == "InvalidSnapshot.NotFound" {
+		return nil
+	}
+	return about(id, err)
+}
+
+// passing marks errors of the EBS direct APIs by whether they may pass: its
+// throttling is a 400, and what the server or the network did is worth another
+// attempt.
+func passing(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	kind := error(nil)
+	var response *smithyhttp.ResponseError
+	answered := errors.As(err, &response)
+	switch e := (*Error)(nil); {
+	case errors.As(err, &e) && e.Code == "ResourceNotFoundException":
+		kind = volume.ErrAbsent
+	case errors.As(err, &e) && slices.Contains([]string{"RequestThrottledException", "ConcurrentLimitExceededException", "ThrottlingException"}, e.Code):
+		kind = volume.ErrBusy
+	case !answered, response.HTTPStatusCode() >= http.StatusInternalServerError:
+		kind = volume.ErrBusy
+	}
+	if kind == nil {
+		return about(what, err)
+	}
+	return fmt.Errorf("%w: %w", kind, about(what, err))
+}
