@@ -2,6 +2,7 @@ package artifact
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/hex"
 	"strings"
 )
@@ -65,9 +66,25 @@ func (e *entry) public() *Entry {
 }
 
 // listing returns the entries of a published tree with the sums of their
-// files, by paths below the prefix. The digest of the tree proves that index
-// and file list tell the truth about it.
+// files, by paths below the prefix.
 func listing(ctx context.Context, store ReleaseStore, m Manifest) ([]entry, error) {
+	x, err := summedIndex(ctx, store, m)
+	if err != nil {
+		return nil, err
+	}
+	var tree []entry
+	for _, e := range treeMembers(x.entries) {
+		if p, below := strings.CutPrefix(e.path, m.Tree.Prefix+"/"); below {
+			e.path = p
+			tree = append(tree, e)
+		}
+	}
+	return tree, nil
+}
+
+// summedIndex is a published version's index with the sums of all files. The
+// digest of the tree proves that index and file list tell the truth about it.
+func summedIndex(ctx context.Context, store ReleaseStore, m Manifest) (*index, error) {
 	x, err := fetchIndex(ctx, store, m)
 	if err != nil {
 		return nil, err
@@ -93,14 +110,8 @@ func listing(ctx context.Context, store ReleaseStore, m Manifest) ([]entry, erro
 	if treeDigest(all) != m.Tree.Digest {
 		return nil, damaged(name, "%s lists other content than the manifest says", listPath)
 	}
-	var tree []entry
-	for _, e := range all {
-		if p, below := strings.CutPrefix(e.path, m.Tree.Prefix+"/"); below {
-			e.path = p
-			tree = append(tree, e)
-		}
-	}
-	return tree, nil
+	x.entries[len(x.entries)-1].sum = sha256.Sum256(text)
+	return x, nil
 }
 
 // fetchList reads the file list, which is the last member, from the one

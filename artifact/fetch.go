@@ -24,11 +24,12 @@ const (
 // FetchOptions says what to fetch. Version and Dest are required.
 type FetchOptions struct {
 	Version  Version
-	Digest   Digest // the only manifest to accept; empty takes the store's
-	Dest     string // appears whole or not at all
-	As       Form   // empty is AsDirectory
-	Base     string // another artifact on this disk, whose frames need no download; empty or not there is none
-	Keep     string // file that becomes the artifact itself, a Base for later; empty keeps none
+	Digest   Digest     // the only manifest to accept; empty takes the store's
+	Dest     string     // appears whole or not at all
+	As       Form       // empty is AsDirectory
+	Base     string     // another artifact on this disk, whose frames need no download; empty or not there is none
+	Keep     string     // file that becomes the artifact itself, a Base for later; empty keeps none
+	After    *Placement // of an image: leave files where another one has them, as far as they fit; nil lays it out as the manifest says
 	Progress func(Progress)
 }
 
@@ -37,6 +38,7 @@ type Fetched struct {
 	Manifest   Manifest
 	Downloaded int64 // bytes of the artifact that were read from the store
 	Reused     int64 // bytes of it that were taken from Base
+	Image      Blob  // what was made AsImage: the manifest's, unless After placed it
 }
 
 // fetchers is how many requests run at once: enough to fill a connection,
@@ -73,7 +75,7 @@ func Fetch(ctx context.Context, store ReleaseStore, o FetchOptions) (Fetched, er
 	if err := f.run(ctx); err != nil {
 		return Fetched{}, err
 	}
-	return Fetched{Manifest: m, Downloaded: f.downloaded.Load(), Reused: f.reused.Load()}, nil
+	return Fetched{Manifest: m, Downloaded: f.downloaded.Load(), Reused: f.reused.Load(), Image: f.image}, nil
 }
 
 // pinnedManifest parses a manifest that has the digest asked for.
@@ -111,6 +113,7 @@ type fetcher struct {
 	progress   *counter
 	downloaded atomic.Int64
 	reused     atomic.Int64
+	image      Blob // as it was made
 }
 
 func (f *fetcher) run(ctx context.Context) error {
@@ -125,7 +128,9 @@ func (f *fetcher) run(ctx context.Context) error {
 	defer at.close()
 	var to receiver = &directory{place: at, manifest: f.raw}
 	if f.As == AsImage {
-		to = &image{place: at, m: f.m}
+		made := &image{place: at, m: f.m, after: f.After, made: f.m.Image}
+		defer func() { f.image = made.made }()
+		to = made
 	}
 	if at.exists() {
 		if err := f.stands(ctx, dest); err != nil {

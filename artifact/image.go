@@ -18,9 +18,10 @@ import (
 
 const imageHeading = "wpbake image 1"
 
-// layImage lays the members of an artifact out. Their sums may come later.
-func layImage(members []entry) (*erofs.Layout, error) {
-	return erofs.New(len(members), func(i int) erofs.Entry {
+// layImage lays the members of an artifact out, after an image that stands
+// already if there is one. Their sums may come later.
+func layImage(members []entry, after *Placement) (*erofs.Layout, error) {
+	return erofs.NewAfter(len(members), func(i int) erofs.Entry {
 		e := &members[i]
 		in := erofs.Entry{Path: e.path, Size: e.size, Target: e.target, Time: e.modTime().Unix()}
 		switch e.kind {
@@ -30,7 +31,7 @@ func layImage(members []entry) (*erofs.Layout, error) {
 			in.Kind = erofs.Link
 		}
 		return in
-	})
+	}, after.kept(members))
 }
 
 // imageLabel derives an image's names from the tree's digest.
@@ -60,7 +61,7 @@ func ImageUUID(tree Digest) (string, error) {
 // describeImage returns the digest and size of the image of an artifact's
 // members, whose sums are known.
 func describeImage(tree Digest, members []entry) (Blob, error) {
-	l, err := layImage(members)
+	l, err := layImage(members, nil)
 	if err != nil {
 		return Blob{}, err
 	}

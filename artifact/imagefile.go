@@ -13,6 +13,8 @@ import (
 type image struct {
 	*place
 	m       Manifest
+	after   *Placement // nil when it stands for itself
+	made    Blob       // once it is finished
 	file    *os.File
 	layout  *erofs.Layout
 	entries []entry
@@ -25,10 +27,10 @@ func (g *image) open(x *index) error {
 	}
 	var err error
 	g.entries = x.entries
-	if g.layout, err = layImage(x.entries); err != nil {
+	if g.layout, err = layImage(x.entries, g.after); err != nil {
 		return err
 	}
-	if got := g.layout.Size(); got != g.m.Image.Size {
+	if got := g.layout.Size(); g.after == nil && got != g.m.Image.Size {
 		return damaged(ReleasePrefix(g.m.Version)+manifestName, "its image has %d bytes, what the index lists takes %d", g.m.Image.Size, got)
 	}
 	if g.file, err = g.parent.OpenFile(g.name+partial, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644); err != nil {
@@ -45,8 +47,15 @@ func (g *image) sink() sink { return &imageSink{image: g} }
 // finish writes the metadata, all of whose bytes follow from entries that were
 // compared with the manifest by now. Nothing is read back.
 func (g *image) finish(*unpacker) error {
-	_, err := imageMetadata(g.layout, g.m.Tree.Digest, io.NewOffsetWriter(g.file, 0))
-	return err
+	meta, err := imageMetadata(g.layout, g.m.Tree.Digest, io.NewOffsetWriter(g.file, 0))
+	if err != nil {
+		return err
+	}
+	g.made = g.m.Image
+	if g.after != nil {
+		g.made = imageBlob(g.layout, meta, g.entries)
+	}
+	return nil
 }
 
 func (g *image) sync() error {

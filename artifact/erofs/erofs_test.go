@@ -58,15 +58,24 @@ func label() erofs.Label {
 	return erofs.Label{UUID: [16]byte{1, 2, 3, 4, 5, 6, 7, 8, 9}, Name: "test", Time: 1262304000}
 }
 
-// image writes contents first and in any order, the metadata last.
-func image(tb rapid.TB, t tree) []byte {
+func layout(tb rapid.TB, entries []erofs.Entry, kept func(int) (erofs.Extent, bool)) *erofs.Layout {
 	tb.Helper()
-	entries := t.entries()
-	at := func(i int) erofs.Entry { return entries[i] }
-	l, err := erofs.New(len(entries), at)
+	l, err := erofs.NewAfter(len(entries), func(i int) erofs.Entry { return entries[i] }, kept)
 	if err != nil {
 		tb.Fatal(err)
 	}
+	return l
+}
+
+func image(tb rapid.TB, t tree) []byte {
+	tb.Helper()
+	return fill(tb, t, layout(tb, t.entries(), nil))
+}
+
+// fill writes contents first and in any order, the metadata last.
+func fill(tb rapid.TB, t tree, l *erofs.Layout) []byte {
+	tb.Helper()
+	entries := t.entries()
 	b := make([]byte, l.Size())
 	for _, i := range rand.Perm(len(entries)) {
 		if e := entries[i]; e.Kind == erofs.File {
@@ -179,6 +188,61 @@ func TestAnyTree(t *testing.T) {
 			rt.Fatal(err)
 		}
 	})
+}
+
+// An image that follows another leaves files where they stood, and is as whole
+// as one that does not.
+func TestAfter(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		content := rapid.SampledFrom([]string{"", "x", "-> a", strings.Repeat("y", 4096), strings.Repeat("z", 9000), strings.Repeat("w", 30000)})
+		draw := func(name string) tree {
+			tr := tree{}
+			for _, n := range rapid.SliceOfN(rapid.IntRange(0, 30), 0, 25).Draw(rt, name) {
+				tr[fmt.Sprintf("d%d/f%d", n%3, n)] = content.Draw(rt, "content")
+			}
+			return tr
+		}
+		before, after := draw("before"), draw("after")
+		old := layout(rt, before.entries(), nil)
+		places := map[string]erofs.Extent{}
+		for i, e := range before.entries() {
+			if e.Size > 0 {
+				places[e.Path] = erofs.Extent{Offset: old.Offset(i), Size: e.Size}
+			}
+		}
+		entries := after.entries()
+		l := layout(rt, entries, func(i int) (erofs.Extent, bool) { e, ok := places[entries[i].Path]; return e, ok })
+		b := fill(rt, after, l)
+		fsys, err := reader.Open(bytes.NewReader(b))
+		if err != nil {
+			rt.Fatal(err)
+		}
+		compare(rt, fsys, after)
+		if _, _, err := erofs.ReadLayout(bytes.NewReader(b), int64(len(b))); err != nil {
+			rt.Fatal(err)
+		}
+		for i, e := range entries {
+			place, ok := places[e.Path]
+			if ok && e.Size > 0 && e.Size <= place.Size && place.Offset >= l.Metadata() && l.Offset(i) != place.Offset {
+				rt.Errorf("%s moved from %d to %d", e.Path, place.Offset, l.Offset(i))
+			}
+		}
+	})
+}
+
+// What is said about the image before need not be true.
+func TestAfterNonsense(t *testing.T) {
+	tr := tree{"a": strings.Repeat("a", 9000), "b": strings.Repeat("b", 9000), "c": strings.Repeat("c", 9000), "d": strings.Repeat("d", 9000)}
+	nonsense := []erofs.Extent{{0, 9000}, {1 << 20, 9000}, {1<<20 + 4096, 9000}, {1<<20 + 77, 9000}}
+	b := fill(t, tr, layout(t, tr.entries(), func(i int) (erofs.Extent, bool) { return nonsense[i], true }))
+	fsys, err := reader.Open(bytes.NewReader(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	compare(t, fsys, tr)
+	if _, files, err := erofs.ReadLayout(bytes.NewReader(b), int64(len(b))); err != nil || len(files) != 4 || files[1].Offset != 1<<20 {
+		t.Errorf("files at %v, %v", files, err)
+	}
 }
 
 // taken tells whether p is, or lies below, or holds what the tree has.

@@ -1,9 +1,11 @@
 package erofs
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
 )
 
 // Extent is where a file's content stands.
@@ -22,11 +24,12 @@ func ReadSize(r io.ReaderAt) (int64, error) {
 	return int64(binary.LittleEndian.Uint32(head[36:])) * BlockSize, nil
 }
 
-// ReadLayout finds, in an image that nobody vouches for, what WriteMetadata
-// wrote and where the files stand. It accepts only images in which they follow
-// each other without a gap up to the end, as New places them; files that are
-// empty are left out. What it returns covers every byte of the image but the
-// zeros after each file.
+// ReadLayout finds, in an image that nobody vouches for, how long what
+// WriteMetadata wrote is and where the files stand, in the order of their
+// inodes; files that are empty are left out. It accepts only images in which
+// files lie behind the metadata and none lies over another. What it returns
+// covers every byte that the file system can reach but the zeros after each
+// file; between files there can be holes where New was given places to keep.
 func ReadLayout(r io.ReaderAt, size int64) (metadata int64, files []Extent, err error) {
 	head := make([]byte, superblock)
 	if _, err := r.ReadAt(head, superblock); err != nil {
@@ -38,9 +41,9 @@ func ReadLayout(r io.ReaderAt, size int64) (metadata int64, files []Extent, err 
 		le.Uint16(head[14:]) != rootNumber || n > uint64(size)/inodeSize {
 		return 0, nil, fmt.Errorf("reading superblock: not one of an image of %d bytes as written here", size)
 	}
+	metadata = blocksOf(inodes+int64(n)*inodeSize) * BlockSize
 	in := io.NewSectionReader(r, inodes, int64(n)*inodeSize)
 	buf := make([]byte, 1024*inodeSize)
-	next := int64(0)
 	for {
 		k, err := io.ReadFull(in, buf)
 		if err != nil && err != io.ErrUnexpectedEOF && err != io.EOF {
@@ -48,27 +51,34 @@ func ReadLayout(r io.ReaderAt, size int64) (metadata int64, files []Extent, err 
 		}
 		for p := buf[:k/inodeSize*inodeSize]; len(p) > 0; p = p[inodeSize:] {
 			e := Extent{int64(le.Uint32(p[16:])) * BlockSize, int64(le.Uint64(p[8:]))}
-			if le.Uint16(p[4:]) != modeFile || e.Size == 0 {
-				continue
+			switch {
+			case e.Size == 0:
+			case e.Size < 0 || e.Size > size-e.Offset:
+				return 0, nil, fmt.Errorf("reading inodes: %d bytes at %d are out of place", e.Size, e.Offset)
+			case le.Uint16(p[4:]) == modeFile:
+				files = append(files, e)
+			default:
+				metadata = max(metadata, e.end())
 			}
-			if files == nil {
-				metadata, next = e.Offset, e.Offset
-			}
-			if e.Offset != next || e.Size < 0 || e.Size > size-next {
-				return 0, nil, fmt.Errorf("reading inodes: a file of %d bytes at %d is out of place", e.Size, e.Offset)
-			}
-			next += blocksOf(e.Size) * BlockSize
-			files = append(files, e)
 		}
 		if k < len(buf) {
 			break
 		}
 	}
-	if files == nil {
-		metadata, next = size, size
+	return metadata, files, apart(metadata, files)
+}
+
+// end is the first byte of the block after it.
+func (e Extent) end() int64 { return e.Offset + blocksOf(e.Size)*BlockSize }
+
+// apart refuses files that lie over each other or over the metadata.
+func apart(metadata int64, files []Extent) error {
+	next := metadata
+	for _, e := range slices.SortedFunc(slices.Values(files), func(a, b Extent) int { return cmp.Compare(a.Offset, b.Offset) }) {
+		if e.Offset < next {
+			return fmt.Errorf("reading inodes: a file of %d bytes at %d is out of place", e.Size, e.Offset)
+		}
+		next = e.end()
 	}
-	if next != size {
-		return 0, nil, fmt.Errorf("reading inodes: the last file ends at %d of %d bytes", next, size)
-	}
-	return metadata, files, nil
+	return nil
 }

@@ -1,6 +1,7 @@
 package erofs
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"path"
@@ -46,22 +47,30 @@ type Entry struct {
 type Layout struct {
 	n        int
 	at       func(int) Entry
-	parents  []int32  // of each entry, the number of its directory; -1 is the root
-	first    []int32  // of each directory, the root first: where its children begin in children
-	children []int32  // numbers of entries, grouped by directory
-	starts   []uint32 // of each entry, the root first: its first block
-	files    uint32   // block that files begin at
+	kept     func(int) (Extent, bool) // nil keeps nothing
+	parents  []int32                  // of each entry, the number of its directory; -1 is the root
+	first    []int32                  // of each directory, the root first: where its children begin in children
+	children []int32                  // numbers of entries, grouped by directory
+	starts   []uint32                 // of each entry, the root first: its first block
+	files    uint32                   // block that files begin at
 	blocks   uint32
 }
 
 // New lays out an image of n entries, which at returns by number. A directory
 // comes before what it holds and is followed by all of it. Contents stand in
 // the order of their entries. The root is no entry.
-func New(n int, at func(int) Entry) (*Layout, error) {
+func New(n int, at func(int) Entry) (*Layout, error) { return NewAfter(n, at, nil) }
+
+// NewAfter is New for an image that follows another: kept returns, by number,
+// where that one has the file of an entry. A file stays there if it still fits;
+// others go into the first hole that is large enough, else behind all. So what
+// did not change stands where it stood, and the image depends on the one
+// before.
+func NewAfter(n int, at func(int) Entry, kept func(int) (Extent, bool)) (*Layout, error) {
 	if n < 0 || n > math.MaxInt32-1 {
 		return nil, fmt.Errorf("laying out an image: %d entries", n)
 	}
-	l := &Layout{n: n, at: at, parents: make([]int32, n), first: make([]int32, n+2), starts: make([]uint32, n+1)}
+	l := &Layout{n: n, at: at, kept: kept, parents: make([]int32, n), first: make([]int32, n+2), starts: make([]uint32, n+1)}
 	if err := l.findParents(); err != nil {
 		return nil, fmt.Errorf("laying out an image: %w", err)
 	}
@@ -139,7 +148,7 @@ func (l *Layout) groupChildren() error {
 func (l *Layout) in(dir int32) []int32 { return l.children[l.first[dir+1]:l.first[dir+2]] }
 
 // place gives each entry its blocks: directories first, then targets of links,
-// then files, in the order of the entries.
+// then files, in the order of the entries but for those that are kept.
 func (l *Layout) place() error {
 	next := blocksOf(inodes + inodeSize*(int64(l.n)+1))
 	give := func(i int, size int64) {
@@ -149,21 +158,87 @@ func (l *Layout) place() error {
 		}
 	}
 	give(-1, l.dirSize(-1))
-	for _, k := range []Kind{Directory, Link, File} {
-		if k == File {
-			l.files = uint32(next)
-		}
+	for _, k := range []Kind{Directory, Link} {
 		for i := range l.n {
 			if e := l.at(i); e.Kind == k {
 				give(i, l.size(i, e))
 			}
-			if next > math.MaxUint32 {
-				return fmt.Errorf("more than %d blocks", uint32(math.MaxUint32))
-			}
 		}
 	}
-	l.blocks = uint32(next)
+	l.files = uint32(next)
+	room := l.keep(next)
+	for i := range l.n {
+		if e := l.at(i); e.Kind == File && e.Size > 0 && l.starts[i+1] == 0 {
+			l.starts[i+1] = uint32(room.take(blocksOf(e.Size)))
+		}
+		if room.end > math.MaxUint32 {
+			return fmt.Errorf("more than %d blocks", uint32(math.MaxUint32))
+		}
+	}
+	l.blocks = uint32(room.end)
 	return nil
+}
+
+// keep places the files that stay where they were and returns the room that is
+// left from a block on. Nobody vouches for what kept says: a file that would lie
+// over another, or over the metadata, is not kept.
+func (l *Layout) keep(from int64) *room {
+	if l.kept == nil {
+		return &room{end: from}
+	}
+	type stay struct {
+		i          int
+		start, len int64
+	}
+	var stays []stay
+	for i := range l.n {
+		e := l.at(i)
+		if e.Kind != File || e.Size == 0 {
+			continue
+		}
+		old, ok := l.kept(i)
+		if n := blocksOf(e.Size); ok && old.Offset%BlockSize == 0 && n <= blocksOf(old.Size) && old.Offset/BlockSize+n <= math.MaxUint32 {
+			stays = append(stays, stay{i, old.Offset / BlockSize, n})
+		}
+	}
+	slices.SortFunc(stays, func(a, b stay) int { return cmp.Compare(a.start, b.start) })
+	r := &room{end: from}
+	for _, s := range stays {
+		if s.start < r.end {
+			continue
+		}
+		if s.start > r.end {
+			r.holes = append(r.holes, hole{r.end, s.start - r.end})
+		}
+		l.starts[s.i+1], r.end = uint32(s.start), s.start+s.len
+	}
+	return r
+}
+
+// room is where files can go, in blocks.
+type room struct {
+	holes []hole
+	end   int64
+}
+
+type hole struct{ start, len int64 }
+
+// take finds n blocks that follow each other.
+func (r *room) take(n int64) int64 {
+	for k := range r.holes {
+		h := &r.holes[k]
+		if h.len < n {
+			continue
+		}
+		at := h.start
+		if h.start, h.len = h.start+n, h.len-n; h.len == 0 {
+			r.holes = slices.Delete(r.holes, k, k+1)
+		}
+		return at
+	}
+	at := r.end
+	r.end += n
+	return at
 }
 
 // size is what an entry's inode says.

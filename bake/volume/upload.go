@@ -27,9 +27,10 @@ const (
 // upload writes one snapshot.
 type upload struct {
 	*baker
-	image io.ReaderAt
-	size  int64
-	begun time.Time
+	image   io.ReaderAt
+	size    int64
+	changed map[int32]bool // blocks that a parent does not have; nil without a parent
+	begun   time.Time
 }
 
 // run writes the whole snapshot and waits until it is completed. After an
@@ -87,15 +88,19 @@ type planned struct {
 	sum   [sha256.Size]byte
 }
 
-// plan lists the blocks to write: all that are not zero.
+// plan lists the blocks to write: all that are not zero, or with a parent all
+// that it does not have.
 func (u *upload) plan() ([]planned, error) {
 	var plan []planned
 	buf, zeros := make([]byte, BlockSize), make([]byte, BlockSize)
 	for i := int32(0); int64(i)*BlockSize < u.size; i++ {
+		if u.changed != nil && !u.changed[i] {
+			continue
+		}
 		if err := u.read(i, buf); err != nil {
 			return nil, err
 		}
-		if !bytes.Equal(buf, zeros) {
+		if u.changed != nil || !bytes.Equal(buf, zeros) {
 			plan = append(plan, planned{i, sha256.Sum256(buf)})
 		}
 	}
@@ -137,7 +142,7 @@ func (u *upload) putAll(ctx context.Context, id string, plan []planned) error {
 			select {
 			case work <- p:
 			case <-ctx.Done():
-				return context.Cause(ctx)
+				return ctx.Err()
 			}
 		}
 		return nil

@@ -65,6 +65,7 @@ const (
 // Snapshot is one of the account's.
 type Snapshot struct {
 	ID        string
+	Size      int64 // GiB, of a volume made of it
 	State     State
 	Encrypted bool
 	Key       string // ARN; empty when not encrypted
@@ -74,7 +75,7 @@ type Snapshot struct {
 
 // Start asks for a new snapshot.
 type Start struct {
-	Size        int64  // GiB
+	Size        int64  // GiB, at least the parent's
 	Parent      string // whose blocks it inherits; empty for none
 	Description string
 	Encrypted   bool   // only without Parent: a child is as its parent
@@ -115,6 +116,12 @@ type Options struct {
 	Digest    artifact.Digest // of its manifest
 	Mark      bake.Mark
 
+	// Parent is an earlier version. With its snapshot, files that did not change
+	// stay where they are and only other blocks are written: the image depends
+	// on the parent's then. Empty writes all blocks.
+	Parent artifact.Version
+	Reader Reader // of the parent's snapshot; required with Parent
+
 	Encrypted bool     // with the account's key, or Key
 	Key       string   // ARN
 	Regions   []string // to copy to
@@ -133,7 +140,8 @@ type Baked struct {
 	Snapshot string            `json:"snapshot"`
 	Image    artifact.Digest   `json:"image"`
 	Reused   bool              `json:"reused"`
-	Blocks   int               `json:"blocks"` // written; 0 when reused
+	Parent   string            `json:"parent,omitempty"` // snapshot that blocks were inherited from
+	Blocks   int               `json:"blocks"`           // written; 0 when reused
 	Copies   map[string]string `json:"copies,omitempty"`
 }
 
@@ -235,10 +243,16 @@ func (b *baker) write(ctx context.Context) (Baked, error) {
 		return Baked{}, err
 	}
 	defer own.Remove()
+	before, err := b.findParent(ctx)
+	if err != nil {
+		return Baked{}, err
+	}
 	file := filepath.Join(own.Path, "release.erofs")
-	got, err := artifact.Fetch(ctx, b.Store, artifact.FetchOptions{
-		Version: b.Version, Digest: b.Digest, As: artifact.AsImage, Dest: file, Progress: b.Progress,
-	})
+	fetch := artifact.FetchOptions{Version: b.Version, Digest: b.Digest, As: artifact.AsImage, Dest: file, Progress: b.Progress}
+	if before != nil {
+		fetch.After = &before.placement
+	}
+	got, err := artifact.Fetch(ctx, b.Store, fetch)
 	if err != nil {
 		return Baked{}, err
 	}
@@ -247,12 +261,31 @@ func (b *baker) write(ctx context.Context) (Baked, error) {
 		return Baked{}, err
 	}
 	defer image.Close()
-	made := Baked{Image: got.Manifest.Image.Digest}
-	s := Start{
-		Size: gib(got.Manifest.Image.Size), Description: b.description(),
-		Encrypted: b.Encrypted, Key: b.Key, Timeout: b.Budget, Tags: b.tags(made.Image),
+	u := &upload{baker: b, image: image, size: got.Image.Size}
+	if before != nil {
+		now, err := artifact.ReadPlacement(ctx, b.Store, got.Manifest, image)
+		if err != nil {
+			return Baked{}, err
+		}
+		if u.changed, err = before.changed(image, now); err != nil {
+			return Baked{}, err
+		}
 	}
-	u := &upload{baker: b, image: image, size: got.Manifest.Image.Size}
+	return b.upload(ctx, u, got.Image, before)
+}
+
+// upload writes the snapshot of an image.
+func (b *baker) upload(ctx context.Context, u *upload, image artifact.Blob, before *parent) (Baked, error) {
+	made := Baked{Image: image.Digest}
+	s := Start{
+		Size: gib(image.Size), Description: b.description(), Encrypted: b.Encrypted, Key: b.Key,
+		Timeout: b.Budget, Tags: b.tags(image.Digest),
+	}
+	if before != nil {
+		s.Parent, s.Size, made.Parent = before.ID, max(s.Size, before.Size), before.ID
+		s.Encrypted, s.Key = false, "" // as the parent is
+	}
+	var err error
 	made.Snapshot, made.Blocks, err = u.run(ctx, s)
 	return made, err
 }

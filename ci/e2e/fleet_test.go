@@ -49,6 +49,7 @@ func TestFleetOverlay(t *testing.T) {
 	needRoot(t)
 	f := newFleet(t, "overlay")
 	if t.Run("releases and a rollback under load", f.testRoll) {
+		t.Run("a release volume", f.testVolume)
 		t.Run("PHP cannot write its code", f.testReadOnly)
 	}
 }

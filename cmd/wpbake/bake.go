@@ -31,7 +31,8 @@ What carries the manifest's digest as a tag is reused. wpbake release --bake
 bakes and releases; wpbake gc removes what no release needs any more, wpbake
 sweep what a bake that was killed left behind.`,
 		Example: `  eval "$(wpbake local env)"
-  wpbake bake v1 --as volume --store s3://releases/shop`,
+  wpbake bake v1 --as volume --store s3://releases/shop
+  wpbake bake v2 --as volume --parent v1 --store s3://releases/shop`,
 		GroupID: groupArtifact,
 		Args:    words("VERSION"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -52,8 +53,9 @@ sweep what a bake that was killed left behind.`,
 			return c.bakeOnly(cmd.Context(), cfg, v)
 		},
 	}
-	c.settingFlags(cmd, slices.Concat(bakeKeys, storeKeys)...)
+	c.settingFlags(cmd, slices.Concat(bakeKeys, groupKeys)...)
 	c.settingFlagAs(cmd, "bake.as", "as")
+	c.settingFlagAs(cmd, "bake.parent", "parent")
 	return cmd
 }
 
@@ -121,7 +123,7 @@ func (c *cli) bakeOnly(ctx context.Context, cfg Config, v artifact.Version) erro
 		Volume  *bake.Volume      `json:"volume,omitempty"`
 		Image   string            `json:"image,omitempty"`
 		Reused  bool              `json:"reused"`
-		Blocks  int               `json:"blocks,omitempty"`
+		Blocks  int               `json:"blocks,omitempty"` // written
 		Copies  map[string]string `json:"copies,omitempty"`
 	}{v, made.Volume, made.Image, made.reused, made.blocks, made.copies})
 }

@@ -7,11 +7,14 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/wpbake/wpbake/artifact"
 )
 
 // BakeConfig is what is baked of a release, and how.
 type BakeConfig struct {
 	As             string // asVolume, asAMI, or empty for nothing
+	Parent         string // a version, parentCurrent, or empty for none
 	Regions        []string
 	Accounts       []string
 	KMSKey         string        // ARN, or keyDefault; empty: as the account does it
@@ -28,6 +31,9 @@ const (
 	keyDefault = "default"
 )
 
+// parentCurrent is the version that the group runs.
+const parentCurrent = "current"
+
 // bakeKeys are the settings of every bake, whatever is baked.
 var bakeKeys = []string{
 	"bake.regions", "bake.accounts", "bake.kms_key", "bake.deprecate_after", "bake.initialization_rate", "bake.timeout",
@@ -43,6 +49,17 @@ func bakeSettings() []setting {
 					c.Bake.As = ""
 				}
 			}, asVolume, asAMI, asNothing)},
+		{key: "bake.parent", kind: "VERSION", usage: "write only those blocks of a release volume that this version's has not, or that of current, which the group runs (default off: all blocks)", set: func(c *Config, v []string) error {
+			switch c.Bake.Parent = v[0]; v[0] {
+			case asNothing:
+				c.Bake.Parent = ""
+			case parentCurrent:
+			default:
+				_, err := artifact.ParseVersion(v[0])
+				return err
+			}
+			return nil
+		}},
 		{key: "bake.regions", kind: "REGIONS", list: true, usage: "further regions to copy what is baked to", set: func(c *Config, v []string) error {
 			c.Bake.Regions = v
 			if i := slices.IndexFunc(v, func(r string) bool { return !regionName.MatchString(r) }); i >= 0 {

@@ -149,7 +149,10 @@ func (c *Clients) Cloud() bake.Cloud {
 func (c *Clients) Snapshots() volume.Snapshots { return snapshots{client: c.ec2, region: c.region} }
 
 // SnapshotWriter writes EBS snapshots by blocks.
-func (c *Clients) SnapshotWriter() volume.Writer { return snapshotWriter{direct: c.ebs, client: c.ec2} }
+func (c *Clients) SnapshotWriter() volume.Writer { return snapshotBlocks{direct: c.ebs, client: c.ec2} }
+
+// SnapshotReader reads EBS snapshots by blocks.
+func (c *Clients) SnapshotReader() volume.Reader { return snapshotBlocks{direct: c.ebs, client: c.ec2} }
 
 // Metadata asks the metadata service of the instance this program runs on.
 func (c *Clients) Metadata() node.Metadata { return metadata{c.imds} }

@@ -3,9 +3,11 @@ package aws
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"slices"
@@ -58,7 +60,7 @@ func (s snapshots) Find(ctx context.Context, region string, tags map[string]stri
 
 func toSnapshot(one types.Snapshot) volume.Snapshot {
 	s := volume.Snapshot{
-		ID: sdk.ToString(one.SnapshotId), State: volume.State(one.State), Encrypted: sdk.ToBool(one.Encrypted),
+		ID: sdk.ToString(one.SnapshotId), Size: int64(sdk.ToInt32(one.VolumeSize)), State: volume.State(one.State), Encrypted: sdk.ToBool(one.Encrypted),
 		Key: sdk.ToString(one.KmsKeyId), Tags: map[string]string{}, Started: sdk.ToTime(one.StartTime),
 	}
 	for _, tag := range one.Tags {
@@ -112,8 +114,8 @@ func toTags(tags map[string]string) []types.Tag {
 	return list
 }
 
-// snapshotWriter writes and reads snapshots by blocks.
-type snapshotWriter struct {
+// snapshotBlocks writes and reads snapshots by blocks.
+type snapshotBlocks struct {
 	direct *ebs.Client
 	client *ec2.Client
 }
@@ -122,7 +124,7 @@ type snapshotWriter struct {
 // tried, and that a snapshot may be unknown at first.
 func once(o *ebs.Options) { o.Retryer = sdk.NopRetryer{} }
 
-func (w snapshotWriter) Start(ctx context.Context, s volume.Start) (string, error) {
+func (w snapshotBlocks) Start(ctx context.Context, s volume.Start) (string, error) {
 	in := &ebs.StartSnapshotInput{
 		VolumeSize: &s.Size, Description: &s.Description, Timeout: sdk.Int32(pendingMinutes(s.Timeout)),
 	}
@@ -151,7 +153,7 @@ func pendingMinutes(d time.Duration) int32 {
 	return int32(min(max(d/time.Minute, 10), 4320))
 }
 
-func (w snapshotWriter) Put(ctx context.Context, id string, b volume.Block) error {
+func (w snapshotBlocks) Put(ctx context.Context, id string, b volume.Block) error {
 	_, err := w.direct.PutSnapshotBlock(ctx, &ebs.PutSnapshotBlockInput{
 		SnapshotId: &id, BlockIndex: &b.Index, BlockData: bytes.NewReader(b.Data), DataLength: sdk.Int32(int32(len(b.Data))),
 		Checksum: sdk.String(base64.StdEncoding.EncodeToString(b.Sum[:])), ChecksumAlgorithm: ebstypes.ChecksumAlgorithmChecksumAlgorithmSha256,
@@ -159,7 +161,7 @@ func (w snapshotWriter) Put(ctx context.Context, id string, b volume.Block) erro
 	return passing(fmt.Sprintf("%s block %d", id, b.Index), err)
 }
 
-func (w snapshotWriter) Complete(ctx context.Context, id string, c volume.Completion) error {
+func (w snapshotBlocks) Complete(ctx context.Context, id string, c volume.Completion) error {
 	_, err := w.direct.CompleteSnapshot(ctx, &ebs.CompleteSnapshotInput{
 		SnapshotId: &id, ChangedBlocksCount: sdk.Int32(int32(c.Blocks)),
 		Checksum: sdk.String(base64.StdEncoding.EncodeToString(c.Sum[:])), ChecksumAlgorithm: ebstypes.ChecksumAlgorithmChecksumAlgorithmSha256,
@@ -168,12 +170,56 @@ func (w snapshotWriter) Complete(ctx context.Context, id string, c volume.Comple
 	return passing(id, err)
 }
 
-func (w snapshotWriter) Delete(ctx context.Context, id string) error {
+func (w snapshotBlocks) Delete(ctx context.Context, id string) error {
 	_, err := w.client.DeleteSnapshot(ctx, &ec2.DeleteSnapshotInput{SnapshotId: &id})
 	if e := (*Error)(nil); errors.As(err, &e) && e.Code == "InvalidSnapshot.NotFound" {
 		return nil
 	}
 	return about(id, err)
+}
+
+// Read asks for the block's token first: a listing makes one for each block.
+func (w snapshotBlocks) Read(ctx context.Context, id string, index int32) ([]byte, error) {
+	in := &ebs.ListSnapshotBlocksInput{SnapshotId: &id, StartingBlockIndex: &index, MaxResults: sdk.Int32(leastListed)}
+	for {
+		listed, err := w.direct.ListSnapshotBlocks(ctx, in)
+		if err != nil {
+			return nil, about(id, err)
+		}
+		for _, b := range listed.Blocks {
+			switch found := sdk.ToInt32(b.BlockIndex); {
+			case found == index:
+				return w.get(ctx, id, b)
+			case found > index:
+				return make([]byte, volume.BlockSize), nil
+			}
+		}
+		if in.NextToken = listed.NextToken; in.NextToken == nil {
+			return make([]byte, volume.BlockSize), nil
+		}
+		in.StartingBlockIndex = nil // it goes with a first page only
+	}
+}
+
+// leastListed is the smallest page that ListSnapshotBlocks gives.
+const leastListed = 100
+
+func (w snapshotBlocks) get(ctx context.Context, id string, b ebstypes.Block) ([]byte, error) {
+	what := fmt.Sprintf("%s block %d", id, sdk.ToInt32(b.BlockIndex))
+	got, err := w.direct.GetSnapshotBlock(ctx, &ebs.GetSnapshotBlockInput{SnapshotId: &id, BlockIndex: b.BlockIndex, BlockToken: b.BlockToken})
+	if err != nil {
+		return nil, about(what, err)
+	}
+	defer got.BlockData.Close()
+	data, err := io.ReadAll(io.LimitReader(got.BlockData, volume.BlockSize+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", what, err)
+	}
+	sum := sha256.Sum256(data)
+	if len(data) != volume.BlockSize || base64.StdEncoding.EncodeToString(sum[:]) != sdk.ToString(got.Checksum) {
+		return nil, fmt.Errorf("reading %s: %d bytes that are not as their checksum says", what, len(data))
+	}
+	return data, nil
 }
 
 // passing marks errors of the EBS direct APIs by whether they may pass: its

@@ -28,33 +28,54 @@ import (
 	localec2 "github.com/wpbake/wpbake/internal/localcloud/ec2"
 )
 
-// published is a release of a few megabytes, with a hole: a file of zeros.
-func published(t *testing.T) (artifact.Store, artifact.Version, artifact.Digest) {
+// site is a tree that is published again and again.
+type site struct {
+	t     *testing.T
+	dir   string
+	store artifact.Store
+}
+
+func newSite(t *testing.T) *site {
 	t.Helper()
-	dir := t.TempDir()
-	files := map[string]string{"index.php": "<?php echo 1;\n", "zeros.bin": strings.Repeat("\x00", 2<<20)}
-	for i := range 6 {
-		files[fmt.Sprintf("file-%d.txt", i)] = strings.Repeat(fmt.Sprintf("line %d of a file\n", i), 20_000)
-	}
-	for name, text := range files {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
 	store, err := dirstore.New(filepath.Join(t.TempDir(), "store"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := artifact.PublishTree(t.Context(), store, artifact.BuildOptions{Version: "v42", Tree: dir})
-	if err != nil {
-		t.Fatal(err)
+	s := &site{t, t.TempDir(), store}
+	s.write("index.php", "<?php echo 1;\n", 1)
+	s.write("zeros.bin", "\x00", 2<<20)
+	for i := range 12 {
+		s.write(fmt.Sprintf("file-%02d.txt", i), fmt.Sprintf("line %d of a file\n", i), 20_000)
 	}
-	return store, "v42", p.Digest
+	return s
+}
+
+func (s *site) write(name, text string, times int) {
+	s.t.Helper()
+	if err := os.WriteFile(filepath.Join(s.dir, name), []byte(strings.Repeat(text, times)), 0o644); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *site) publish(v artifact.Version) artifact.Digest {
+	s.t.Helper()
+	p, err := artifact.PublishTree(s.t.Context(), s.store, artifact.BuildOptions{Version: v, Tree: s.dir})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return p.Digest
+}
+
+// published is a release of a few megabytes, with a hole: a file of zeros.
+func published(t *testing.T) (artifact.Store, artifact.Version, artifact.Digest) {
+	t.Helper()
+	s := newSite(t)
+	return s.store, "v42", s.publish("v42")
 }
 
 func (l local) volume(store artifact.Store, v artifact.Version, d artifact.Digest) volume.Options {
 	return volume.Options{
-		Store: store, Snapshots: l.Snapshots(), Writer: l.SnapshotWriter(), Version: v, Digest: d, TempDir: l.t.TempDir(),
+		Store: store, Snapshots: l.Snapshots(), Writer: l.SnapshotWriter(), Reader: l.SnapshotReader(), Version: v, Digest: d, TempDir: l.t.TempDir(),
 		Mark: bake.Mark{
 			Version: v, Manifest: d, Store: "s3://releases/shop", Run: "r1",
 			Holder: bake.Holder{Name: "ci@host", Host: "host", PID: 1, Started: "2"}, Expires: time.Now().Add(time.Hour),
@@ -325,6 +346,50 @@ func TestLocalTemplateWithVolume(t *testing.T) {
 		l.must(err)
 		if diff := cmp.Diff([]string{"/dev/sdp "}, mappings(without.TemplateRef)); diff != "" {
 			l.t.Error(diff)
+		}
+	})
+}
+
+// A release after another writes only what changed, on top of the other's
+// snapshot, and is as whole as any.
+func TestBakeVolumeAfterParent(t *testing.T) {
+	onLocalCloud(t, 0, func(l local) {
+		ctx := l.t.Context()
+		s := newSite(l.t)
+		bakeAfter := func(v, parent artifact.Version) volume.Baked {
+			l.t.Helper()
+			o := l.volume(s.store, v, s.publish(v))
+			o.Parent, o.Regions = parent, nil
+			made, err := volume.Bake(ctx, o)
+			l.must(err)
+			disk := filepath.Join(l.t.TempDir(), "disk")
+			file, err := os.Create(disk)
+			l.must(err)
+			l.must(file.Truncate(1 << 30))
+			for i, b := range l.blocksOf(made.Snapshot) {
+				_, err := file.WriteAt(b, int64(i)*volume.BlockSize)
+				l.must(err)
+			}
+			l.must(file.Close())
+			l.must(artifact.CheckVolume(ctx, disk, made.Image))
+			return made
+		}
+		first := bakeAfter("v42", "")
+		s.write("file-05.txt", "changed in its place\n", 15_000)
+		second := bakeAfter("v43", "v42")
+		l.must(os.Remove(filepath.Join(s.dir, "file-02.txt")))
+		s.write("file-03.txt", "it grew\n", 200_000)
+		s.write("zeros.bin", "zeros that are none", 100_000)
+		third := bakeAfter("v44", "v43")
+		if first.Blocks < 8 || second.Parent != first.Snapshot || second.Blocks > 4 || third.Parent != second.Snapshot || third.Blocks > 12 {
+			l.t.Errorf("baked %+v, then %+v, then %+v", first, second, third)
+		}
+		// With nothing to inherit from all is written.
+		s.write("index.php", "<?php echo 2;\n", 1)
+		s.publish("v45")
+		s.write("index.php", "<?php echo 3;\n", 1)
+		if alone := bakeAfter("v46", "v45"); alone.Parent != "" || alone.Blocks < 8 {
+			l.t.Errorf("without a snapshot of the parent: %+v", alone)
 		}
 	})
 }
