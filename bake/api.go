@@ -169,6 +169,8 @@ type NodeView struct {
 	Verdict   string           `json:"verdict,omitempty"`
 	Waits     string           `json:"waits,omitempty"` // where it stands: boot, hook, target, warm-up, drain
 	Cause     string           `json:"cause,omitempty"`
+	As        string           `json:"as,omitempty"`   // how the release lies on it: dir, erofs or volume
+	Note      string           `json:"note,omitempty"` // what went another way than wished, and did no harm
 }
 
 // Bake performs and watches rollouts of one group.

@@ -93,6 +93,9 @@ func (v NodeView) String() string {
 	if v.Cause != "" {
 		words = append(words, "("+v.Cause+")")
 	}
+	if v.Note != "" {
+		words = append(words, "("+v.Note+")")
+	}
 	return strings.Join(words, " ")
 }
 
@@ -105,6 +108,7 @@ func nodeViews(s State) []NodeView {
 		}
 		if r, ok := s.Reports[n.ID]; ok {
 			v.Digest, v.Verdict, v.Cause = r.Manifest, r.Verdict, r.Cause
+			v.As, v.Note = r.As, strings.Join(r.Notes, "; ")
 		}
 		v.Waits = waitsFor(v)
 		views = append(views, v)

@@ -55,8 +55,12 @@ func (l layout) volume(name string) string {
 // kernel mounts no images. A disk that holds anything else is refused: it would
 // hide what happened to it.
 func (b *boot) fetchVolume(ctx context.Context) (bool, error) {
+	if b.Config.As == AsDirectory {
+		b.note("downloading the release: this node unpacks directories, and leaves the volume of %s alone", b.Volume.Snapshot)
+		return false, nil
+	}
 	if !b.wantsImage() {
-		return false, nil // said why
+		return false, nil // it said why, or the release is here
 	}
 	m, _, err := artifact.Find(ctx, b.Store, b.Version)
 	if err != nil {

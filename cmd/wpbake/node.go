@@ -108,6 +108,9 @@ func (c *cli) nodeBoot(ctx context.Context, cfg Config, o nodeBootOptions) error
 		Store: store, Version: o.version, Manifest: o.manifest, Group: cfg.Group, Run: o.run, Hook: o.hook, Volume: o.volume,
 		Metadata: clients.Metadata(), Lifecycle: clients.Lifecycle(), Parameters: clients.Parameters(),
 	}
+	if o.place.prefix != "" {
+		opts.Volume.Disks = filepath.Join(o.place.prefix, "dev", "disk", "by-uuid")
+	}
 	if !c.flags.quiet && !c.flags.json {
 		opts.Log = c.Stderr
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -96,10 +97,7 @@ func statusLines(st bake.Status) []string {
 func nodeTable(views []bake.NodeView) [][]string {
 	rows := [][]string{{"NODE", "ZONE", "STATE", "TARGET", "TEMPLATE", "VERSION", "DIGEST", "WAITS FOR"}}
 	for _, n := range views {
-		waits := n.Waits
-		if n.Cause != "" {
-			waits = n.Cause
-		}
+		waits := cmp.Or(n.Cause, n.Waits, n.Note)
 		rows = append(rows, []string{n.ID, n.Zone, n.Lifecycle, n.Target, n.Template, string(n.Version), n.Digest.Short(), waits})
 	}
 	return rows
