@@ -198,6 +198,28 @@ func (b *baker) identity() map[string]string {
 	return map[string]string{bake.TagManifest: string(b.Digest), bake.TagStore: b.Mark.Store}
 }
 
+// Find returns the snapshot that Bake would reuse, empty when there is none.
+// Only Snapshots, Digest, Mark and the encryption of the options are looked at.
+func Find(ctx context.Context, o Options) (id string, err error) {
+	b := &baker{Options: o}
+	all, err := b.Snapshots.Find(ctx, "", b.identity())
+	if err != nil {
+		return "", err
+	}
+	return b.reusable(all).ID, nil
+}
+
+// reusable is the completed snapshot that is as it is asked for, zero when
+// there is none.
+func (b *baker) reusable(all []Snapshot) Snapshot {
+	for _, s := range all {
+		if s.State == Completed && b.fits(s) {
+			return s
+		}
+	}
+	return Snapshot{}
+}
+
 // find looks for a snapshot to reuse, and removes what dead bakes of the same
 // release left.
 func (b *baker) find(ctx context.Context) (Baked, error) {
@@ -205,10 +227,8 @@ func (b *baker) find(ctx context.Context) (Baked, error) {
 	if err != nil {
 		return Baked{}, err
 	}
-	for _, s := range all {
-		if s.State == Completed && b.fits(s) {
-			return Baked{Snapshot: s.ID, Image: artifact.Digest(s.Tags[bake.TagImage]), Reused: true}, nil
-		}
+	if s := b.reusable(all); s.ID != "" {
+		return Baked{Snapshot: s.ID, Image: artifact.Digest(s.Tags[bake.TagImage]), Reused: true}, nil
 	}
 	for _, s := range all {
 		switch {

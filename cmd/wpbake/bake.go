@@ -152,3 +152,16 @@ func (c *cli) bake(ctx context.Context, cfg Config, clients *aws.Clients, store 
 func (b BakeConfig) budget() time.Duration {
 	return cmp.Or(b.Timeout, map[string]time.Duration{asVolume: 30 * time.Minute, asAMI: time.Hour}[b.As])
 }
+
+// wouldBake says what a release would bake; empty is nothing.
+func (c *cli) wouldBake(ctx context.Context, cfg Config, r rollout, built draft, v artifact.Version) (string, error) {
+	switch cfg.Bake.As {
+	case asVolume:
+		m, digest, err := artifact.Find(ctx, built.store, v)
+		if err != nil {
+			return "", err
+		}
+		return wouldBakeVolume(ctx, r.clients, cfg, v, m.Image.Size, digest)
+	}
+	return "", nil
+}

@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/wpbake/wpbake/artifact"
 	"github.com/wpbake/wpbake/bake"
 	"github.com/wpbake/wpbake/bake/volume"
+	"github.com/wpbake/wpbake/internal/aws"
 )
 
 // bakeVolume makes a release volume.
@@ -20,11 +22,8 @@ func (c *cli) bakeVolume(ctx context.Context, b baking) (baked, error) {
 	o := volume.Options{
 		Store: b.store, Snapshots: b.clients.Snapshots(), Writer: b.clients.SnapshotWriter(), Reader: b.clients.SnapshotReader(),
 		Version: b.version, Digest: b.digest, Mark: b.mark, Parent: parent,
-		Encrypted: b.cfg.Bake.KMSKey != "", Regions: b.cfg.Bake.Regions, Accounts: b.cfg.Bake.Accounts,
+		Encrypted: b.cfg.Bake.KMSKey != "", Key: b.cfg.Bake.arn(), Regions: b.cfg.Bake.Regions, Accounts: b.cfg.Bake.Accounts,
 		Budget: b.cfg.Bake.budget(), Alive: alive, Progress: m.update, Note: func(text string) { c.note("%s", text) },
-	}
-	if b.cfg.Bake.KMSKey != keyDefault {
-		o.Key = b.cfg.Bake.KMSKey
 	}
 	got, err := volume.Bake(ctx, o)
 	if err != nil {
@@ -54,4 +53,31 @@ func (c *cli) parent(ctx context.Context, b baking) (artifact.Version, error) {
 		return "", nil
 	}
 	return v, nil
+}
+
+// putPrice is what EBS takes for writing a thousand blocks, in dollars, as its
+// guide's examples have it; regions differ.
+const putPrice = 0.006
+
+func wouldBakeVolume(ctx context.Context, clients *aws.Clients, cfg Config, v artifact.Version, size int64, digest artifact.Digest) (string, error) {
+	found, err := volume.Find(ctx, volume.Options{
+		Snapshots: clients.Snapshots(), Digest: digest, Mark: bake.Mark{Store: cfg.Store},
+		Encrypted: cfg.Bake.KMSKey != "", Key: cfg.Bake.arn(),
+	})
+	if err != nil {
+		return "", err
+	}
+	if found != "" {
+		return fmt.Sprintf("bake: the release volume of %s is there, snapshot %s", v, found), nil
+	}
+	blocks := (size + volume.BlockSize - 1) / volume.BlockSize
+	return fmt.Sprintf("bake: a release volume of %s would be written, at most %d blocks of 512 KiB for about $%.4f", v, blocks, float64(blocks)*putPrice/1000), nil
+}
+
+// arn is the key to encrypt with, empty for the account's own.
+func (b BakeConfig) arn() string {
+	if b.KMSKey == keyDefault {
+		return ""
+	}
+	return b.KMSKey
 }

@@ -56,6 +56,12 @@ func (c *cli) dryRelease(ctx context.Context, cfg Config, o releaseOptions) erro
 	digest := built.digest
 	p.Manifest = digest
 	p.Steps = append(p.Steps, step)
+	if step, err = c.wouldBake(ctx, cfg, r, built, o.version); err != nil {
+		return err
+	}
+	if step != "" {
+		p.Steps = append(p.Steps, step)
+	}
 	st, err := r.Status(ctx)
 	if err != nil {
 		return err
