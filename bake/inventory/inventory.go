@@ -39,7 +39,7 @@ type Resource struct {
 	State   string // as AWS calls it; empty where it has no word
 	Tags    map[string]string
 	Created time.Time // zero where AWS does not tell
-	Within  []string  // instances that a volume is attached to
+	Within  []string  // what holds it: instances a volume, images a snapshot
 }
 
 // Account is where things are, in one region.

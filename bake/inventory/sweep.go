@@ -2,7 +2,6 @@ package inventory
 
 import (
 	"context"
-	"fmt"
 	"slices"
 )
 
@@ -53,50 +52,14 @@ func (s Sweep) Run(ctx context.Context) Swept {
 	return swept
 }
 
-// held keeps volumes that an instance has which is not dead itself.
-func held(found []Verdict) {
-	ends := func(id string) bool {
-		return slices.ContainsFunc(found, func(v Verdict) bool { return v.Kind == Instance && v.ID == id && v.Remove })
-	}
-	for i, v := range found {
-		for _, id := range v.Within {
-			if v.Remove && !ends(id) {
-				found[i].Remove, found[i].Reason = false, fmt.Sprintf("is attached to instance %s, which is not dead", id)
-			}
-		}
-	}
-}
-
-// remove goes through the kinds in order and waits for instances to end, for
-// they hold volumes and groups.
+// remove waits for instances to end, for they hold volumes and groups.
 func (s Sweep) remove(ctx context.Context, found []Verdict) {
-	for _, kind := range s.Kinds {
-		for i := range found {
-			if v := &found[i]; v.Kind == kind && v.Remove {
-				v.Err = s.removeOne(ctx, *v, found)
-			}
-		}
-		for i := range found {
-			if v := &found[i]; kind == Instance && v.Kind == kind && v.Remove && v.Err == nil {
-				v.Err = s.Account.Ended(ctx, v.ID)
-			}
+	remove(ctx, []Kind{Instance}, found, s.Account.Remove)
+	for i := range found {
+		if v := &found[i]; v.Kind == Instance && v.Remove && v.Err == nil {
+			v.Err = s.Account.Ended(ctx, v.ID)
 		}
 	}
-}
-
-func (s Sweep) removeOne(ctx context.Context, v Verdict, found []Verdict) error {
-	for _, other := range found {
-		if other.Err != nil && slices.Contains(v.Within, other.ID) {
-			return fmt.Errorf("instance %s, which it is attached to, has not ended", other.ID)
-		}
-	}
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	return s.Account.Remove(ctx, v.Resource)
-}
-
-// Left are the things that were to be removed and are perhaps still there.
-func (s Swept) Left() []Verdict {
-	return slices.DeleteFunc(slices.Clone(s.Found), func(v Verdict) bool { return v.Err == nil })
+	others := slices.DeleteFunc(slices.Clone(s.Kinds), func(k Kind) bool { return k == Instance })
+	remove(ctx, others, found, s.Account.Remove)
 }

@@ -78,8 +78,8 @@ func TestSweepRemovesInOrder(t *testing.T) {
 			t.Errorf("%s: kept %v because it %q", v.ID, kept, v.Reason)
 		}
 	}
-	if len(swept.Found) != 10 || len(swept.Left()) != 0 {
-		t.Errorf("found %v, left %v", ids(swept.Found), ids(swept.Left()))
+	if len(swept.Found) != 10 || len(Left(swept.Found)) != 0 {
+		t.Errorf("found %v, left %v", ids(swept.Found), ids(Left(swept.Found)))
 	}
 	// Again: only what was kept is there, and nothing is done.
 	y.did = nil
@@ -110,10 +110,10 @@ func TestSweepGoesOnPastFailures(t *testing.T) {
 	if diff := cmp.Diff([]string{"remove i-2", "ended i-2", "remove ami-1", "remove sg-1"}, y.did); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]string{"i-1", "snap-1", "vol-1"}, ids(swept.Left())); diff != "" {
+	if diff := cmp.Diff([]string{"i-1", "snap-1", "vol-1"}, ids(Left(swept.Found))); diff != "" {
 		t.Error(diff)
 	}
-	for _, v := range swept.Left() {
+	for _, v := range Left(swept.Found) {
 		if v.ID == "vol-1" && !strings.Contains(v.Err.Error(), "instance i-1") {
 			t.Errorf("vol-1 is left because of %v", v.Err)
 		}
@@ -128,7 +128,7 @@ func TestSweepStopsWhenToldTo(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	swept := sweep(y).Run(ctx)
-	if len(y.did) != 0 || len(swept.Left()) != 7 {
-		t.Errorf("did %v, left %v", y.did, ids(swept.Left()))
+	if len(y.did) != 0 || len(Left(swept.Found)) != 7 {
+		t.Errorf("did %v, left %v", y.did, ids(Left(swept.Found)))
 	}
 }

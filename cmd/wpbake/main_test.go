@@ -65,6 +65,7 @@ func TestScript(t *testing.T) {
 			"readonly":  scriptReadonly,
 			"orphans":   scriptOrphans,
 			"things":    scriptThings,
+			"names":     scriptNames,
 		},
 	})
 }

@@ -115,3 +115,24 @@ func (a clients) count() string {
 	a.ts.Check(err)
 	return fmt.Sprint(running, len(volumes.Volumes), len(snapshots.Snapshots), len(keys.KeyPairs), len(groups.SecurityGroups)-1, len(uploads.Uploads))
 }
+
+// scriptNames makes a launch template that names a version's release volume:
+// names TEMPLATE VERSION
+func scriptNames(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: names TEMPLATE VERSION")
+	}
+	a := testAWS(ts)
+	out, err := a.ec2.DescribeSnapshots(a.ctx, &ec2.DescribeSnapshotsInput{Filters: []ec2types.Filter{{Name: aws.String("tag:" + bake.TagVersion), Values: args[1:]}}})
+	ts.Check(err)
+	if len(out.Snapshots) != 1 {
+		ts.Fatalf("%d snapshots of %s", len(out.Snapshots), args[1])
+	}
+	_, err = a.ec2.CreateLaunchTemplate(a.ctx, &ec2.CreateLaunchTemplateInput{LaunchTemplateName: &args[0], LaunchTemplateData: &ec2types.RequestLaunchTemplateData{
+		ImageId: aws.String("ami-0123456789abcdef0"),
+		BlockDeviceMappings: []ec2types.LaunchTemplateBlockDeviceMappingRequest{{
+			DeviceName: aws.String("/dev/sdf"), Ebs: &ec2types.LaunchTemplateEbsBlockDeviceRequest{SnapshotId: out.Snapshots[0].SnapshotId},
+		}},
+	}})
+	ts.Check(err)
+}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -84,10 +83,10 @@ func (c *cli) sweep(ctx context.Context, cfg Config, o sweepOptions) error {
 	}
 	view := sweptViewOf(places, o.dryRun)
 	switch {
-	case view.Dead == 0 && len(view.Unseen) == 0:
+	case view.ToRemove == 0 && len(view.Unseen) == 0:
 		c.say("no dead run left anything in %s", strings.Join(view.Places, ", "))
 	case o.dryRun:
-		c.say("%s would be removed, %d kept", things(view.Dead), view.Kept)
+		c.say("%s would be removed, %d kept", things(view.ToRemove), view.Kept)
 	default:
 		c.say("%s removed, %d kept", things(view.Removed), view.Kept)
 	}
@@ -106,7 +105,7 @@ func (c *cli) places(ctx context.Context, cfg Config, o sweepOptions) ([]place, 
 			return nil, err
 		}
 	}
-	here, err := loadAWS(ctx, cfg)
+	regions, err := c.clientsIn(ctx, cfg, o.regions)
 	if err != nil {
 		return nil, err
 	}
@@ -114,18 +113,9 @@ func (c *cli) places(ctx context.Context, cfg Config, o sweepOptions) ([]place, 
 	sweep := func(a inventory.Account, kinds ...inventory.Kind) inventory.Sweep {
 		return inventory.Sweep{Account: a, Kinds: kinds, Judge: judge, DryRun: o.dryRun}
 	}
-	places := []place{{name: here.Region(), Sweep: sweep(here.Inventory(), inventory.Kinds()...)}}
-	for _, region := range o.regions {
-		if slices.ContainsFunc(places, func(p place) bool { return p.name == region }) {
-			continue
-		}
-		there := cfg
-		there.Region = region
-		clients, err := loadAWS(ctx, there)
-		if err != nil {
-			return nil, err
-		}
-		places = append(places, place{name: region, Sweep: sweep(clients.Inventory(), inventory.Kinds()...)})
+	var places []place
+	for _, clients := range regions {
+		places = append(places, place{name: clients.Region(), Sweep: sweep(clients.Inventory(), inventory.Kinds()...)})
 	}
 	if u.bucket == "" {
 		c.note("no store in S3 is named: unfinished uploads are not looked for")
@@ -135,7 +125,7 @@ func (c *cli) places(ctx context.Context, cfg Config, o sweepOptions) ([]place, 
 	if u.prefix != "" {
 		prefix = u.prefix + "/" + prefix
 	}
-	return append(places, place{name: cfg.Store, Sweep: sweep(here.Uploads(u.bucket, prefix, cfg.BucketOwner), inventory.Upload)}), nil
+	return append(places, place{name: cfg.Store, Sweep: sweep(regions[0].Uploads(u.bucket, prefix, cfg.BucketOwner), inventory.Upload)}), nil
 }
 
 func (c *cli) sayVerdict(where string, v inventory.Verdict, dryRun bool) {
@@ -161,13 +151,13 @@ func (c *cli) sayVerdict(where string, v inventory.Verdict, dryRun bool) {
 
 // sweptView is the answer for programs.
 type sweptView struct {
-	DryRun  bool         `json:"dry_run"`
-	Places  []string     `json:"places"`
-	Dead    int          `json:"dead"`
-	Removed int          `json:"removed"`
-	Kept    int          `json:"kept"`
-	Found   []thingView  `json:"found"`
-	Unseen  []unseenView `json:"unseen,omitempty"`
+	DryRun   bool         `json:"dry_run"`
+	Places   []string     `json:"places"`
+	ToRemove int          `json:"to_remove"`
+	Removed  int          `json:"removed"`
+	Kept     int          `json:"kept"`
+	Found    []thingView  `json:"found"`
+	Unseen   []unseenView `json:"unseen,omitempty"`
 }
 
 type thingView struct {
@@ -193,24 +183,28 @@ type unseenView struct {
 func sweptViewOf(places []place, dryRun bool) sweptView {
 	view := sweptView{DryRun: dryRun, Places: []string{}, Found: []thingView{}}
 	for _, p := range places {
-		view.Places = append(view.Places, p.name)
-		for _, v := range p.Found {
-			view.Found = append(view.Found, thingViewOf(p.name, v))
-			switch {
-			case !v.Remove:
-				view.Kept++
-			case dryRun || v.Err != nil:
-				view.Dead++
-			default:
-				view.Dead++
-				view.Removed++
-			}
-		}
+		view.add(p.name, p.Found)
 		for _, u := range p.Unseen {
 			view.Unseen = append(view.Unseen, unseenView{p.name, u.Kind, u.Err.Error()})
 		}
 	}
 	return view
+}
+
+// add takes a place into the view.
+func (view *sweptView) add(where string, found []inventory.Verdict) {
+	view.Places = append(view.Places, where)
+	for _, v := range found {
+		view.Found = append(view.Found, thingViewOf(where, v))
+		if !v.Remove {
+			view.Kept++
+			continue
+		}
+		view.ToRemove++
+		if !view.DryRun && v.Err == nil {
+			view.Removed++
+		}
+	}
 }
 
 func thingViewOf(where string, v inventory.Verdict) thingView {
@@ -229,7 +223,7 @@ func notSwept(places []place) error {
 	var left []string
 	var causes []error
 	for _, p := range places {
-		for _, v := range p.Left() {
+		for _, v := range inventory.Left(p.Found) {
 			left = append(left, fmt.Sprintf("%s %s", v.Kind, v.ID))
 			causes = append(causes, v.Err)
 		}

@@ -71,12 +71,8 @@ func (a account) instances(ctx context.Context, filters []types.Filter) ([]inven
 }
 
 func (a account) images(ctx context.Context, filters []types.Filter) ([]inventory.Resource, error) {
-	return a.describeImages(ctx, append(filters, filter("state", "pending", "failed", "error", "invalid", "transient")))
-}
-
-func (a account) describeImages(ctx context.Context, filters []types.Filter) ([]inventory.Resource, error) {
 	pages := ec2.NewDescribeImagesPaginator(a.client, &ec2.DescribeImagesInput{
-		Owners: []string{"self"}, IncludeDeprecated: sdk.Bool(true), Filters: filters,
+		Owners: []string{"self"}, Filters: append(filters, filter("state", "pending", "failed", "error", "invalid", "transient")),
 	})
 	var found []inventory.Resource
 	for pages.HasMorePages() {
@@ -85,13 +81,17 @@ func (a account) describeImages(ctx context.Context, filters []types.Filter) ([]
 			return found, err
 		}
 		for _, image := range page.Images {
-			r := resource(inventory.Image, image.ImageId, image.Tags)
-			r.Name, r.State = sdk.ToString(image.Name), string(image.State)
-			r.Created, _ = time.Parse(time.RFC3339, sdk.ToString(image.CreationDate)) // none while it is pending
-			found = append(found, r)
+			found = append(found, imageResource(image))
 		}
 	}
 	return found, nil
+}
+
+func imageResource(image types.Image) inventory.Resource {
+	r := resource(inventory.Image, image.ImageId, image.Tags)
+	r.Name, r.State = sdk.ToString(image.Name), string(image.State)
+	r.Created, _ = time.Parse(time.RFC3339, sdk.ToString(image.CreationDate)) // none while it is pending
+	return r
 }
 
 func (a account) snapshots(ctx context.Context, filters []types.Filter) ([]inventory.Resource, error) {

@@ -99,7 +99,7 @@ func TestSweepOfAnAccount(t *testing.T) {
 		}
 		s.DryRun = false
 		swept := s.Run(l.t.Context())
-		if left := swept.Left(); len(left) > 0 {
+		if left := inventory.Left(swept.Found); len(left) > 0 {
 			l.t.Fatalf("left %s: %v", left[0].ID, left[0].Err)
 		}
 		for i, v := range swept.Found {
