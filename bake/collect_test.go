@@ -36,7 +36,7 @@ func (w *world) bakedFor(v artifact.Version, d artifact.Digest) bake.Baked {
 		w.must(made, err)
 		snapshots = append(snapshots, *made.SnapshotId)
 	}
-	synctest.Wait() // until the snapshots are read
+	synctest.Wait() // until they are read
 	image, err := w.clients.EC2().RegisterImage(w.ctx, &awsec2.RegisterImageInput{
 		Name: awssdk.String("wpbake-" + string(v)), RootDeviceName: awssdk.String("/dev/xvda"), TagSpecifications: spec(ec2types.ResourceTypeImage),
 		Architecture: ec2types.ArchitectureValuesX8664, VirtualizationType: awssdk.String("hvm"),

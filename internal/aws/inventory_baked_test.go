@@ -22,6 +22,7 @@ import (
 // snapshot makes a finished one, of a bake when it is tagged.
 func (l local) snapshot(tags ...ec2types.Tag) string {
 	l.t.Helper()
+	synctest.Wait() // until the cloud runs: what is pending before that counts as lost
 	ctx := l.t.Context()
 	v, err := l.EC2().CreateVolume(ctx, &ec2.CreateVolumeInput{AvailabilityZone: sdk.String("eu-central-1a"), Size: sdk.Int32(1)})
 	l.must(err)
