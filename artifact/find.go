@@ -58,13 +58,13 @@ func manifestOf(v Version, b []byte) (Manifest, error) {
 // Versions returns the published versions in the order people count in: v9
 // before v10.
 func Versions(ctx context.Context, store ReleaseStore) ([]Version, error) {
-	objects, err := store.List(ctx, "releases/")
+	objects, err := store.List(ctx, ReleasesPrefix)
 	if err != nil {
 		return nil, fmt.Errorf("listing versions: %w", err)
 	}
 	var versions []Version
 	for _, o := range objects {
-		name, ok := strings.CutSuffix(strings.TrimPrefix(o.Name, "releases/"), "/"+manifestName)
+		name, ok := strings.CutSuffix(strings.TrimPrefix(o.Name, ReleasesPrefix), "/"+manifestName)
 		if v, err := ParseVersion(name); ok && err == nil {
 			versions = append(versions, v)
 		}

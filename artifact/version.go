@@ -27,9 +27,12 @@ func ParseVersion(s string) (Version, error) {
 	return Version(s), nil
 }
 
+// ReleasesPrefix is the folder that holds all versions in a store.
+const ReleasesPrefix = "releases/"
+
 // ReleasePrefix is the folder that holds a version in a store, with its final
 // slash.
-func ReleasePrefix(v Version) string { return "releases/" + string(v) + "/" }
+func ReleasePrefix(v Version) string { return ReleasesPrefix + string(v) + "/" }
 
 // RolloutPrefix is the folder that holds a group's rollouts in a store, with
 // its final slash. The group's name is percent-encoded.

@@ -63,6 +63,9 @@ func TestScript(t *testing.T) {
 			"fault":     scriptFault,
 			"registry":  scriptRegistry,
 			"readonly":  scriptReadonly,
+			"orphans":   scriptOrphans,
+			"things":    scriptThings,
+			"names":     scriptNames,
 		},
 	})
 }

@@ -15,18 +15,29 @@ import (
 type refreshes struct{ client *autoscaling.Client }
 
 func (r refreshes) Refreshes(ctx context.Context, group string) ([]bake.Refresh, error) {
+	all, err := r.raw(ctx, group)
+	if err != nil {
+		return nil, err
+	}
+	var found []bake.Refresh
+	for _, refresh := range all {
+		found = append(found, toRefresh(refresh))
+	}
+	return found, nil
+}
+
+// raw are the group's refreshes as AWS describes them, newest first.
+func (r refreshes) raw(ctx context.Context, group string) ([]astypes.InstanceRefresh, error) {
 	pages := autoscaling.NewDescribeInstanceRefreshesPaginator(r.client, &autoscaling.DescribeInstanceRefreshesInput{
 		AutoScalingGroupName: &group, MaxRecords: sdk.Int32(100),
 	})
-	var found []bake.Refresh
+	var found []astypes.InstanceRefresh
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
 			return nil, about(group, err)
 		}
-		for _, refresh := range page.InstanceRefreshes {
-			found = append(found, toRefresh(refresh))
-		}
+		found = append(found, page.InstanceRefreshes...)
 	}
 	return found, nil
 }
