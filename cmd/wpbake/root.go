@@ -61,7 +61,7 @@ func (c *cli) commands() []*cobra.Command {
 		c.releaseCommand(), c.rollbackCommand(), c.watchCommand(), c.resumeCommand(), c.adoptCommand(),
 		c.statusCommand(), c.historyCommand(), c.showCommand(), c.diffCommand(), c.verifyCommand(), c.doctorCommand(),
 		c.checkCommand(), c.buildCommand(), c.publishCommand(), c.bakeCommand(), c.fetchCommand(),
-		c.gcCommand(), c.sweepCommand(),
+		c.gcCommand(), c.sweepCommand(), c.recordImageCommand(),
 		c.nodeCommand(), c.localCommand(), c.versionCommand(),
 	}
 }

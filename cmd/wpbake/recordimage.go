@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/bake"
+	"github.com/wpbake/wpbake/bake/image"
+)
+
+// recordImageCommand is for Packer's post-processor wpbake-image, whoever runs
+// Packer.
+func (c *cli) recordImageCommand() *cobra.Command {
+	var digest string
+	cmd := &cobra.Command{
+		Use:    "record-image VERSION REGION:IMAGE...",
+		Short:  "Write images of a release down beside it",
+		Hidden: true,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) < 2 {
+				return usage(cmd, errors.New("missing VERSION or REGION:IMAGE"))
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cfg, err := c.config()
+			if err != nil {
+				return err
+			}
+			v, err := parseVersion(cmd, args[0])
+			if err != nil {
+				return err
+			}
+			d, err := artifact.ParseDigest(digest)
+			if err != nil {
+				return usage(cmd, err)
+			}
+			ids := map[string]string{}
+			for _, arg := range args[1:] {
+				region, id, ok := strings.Cut(arg, ":")
+				if !ok || !strings.HasPrefix(id, "ami-") {
+					return usage(cmd, fmt.Errorf("%q: want REGION:IMAGE", arg))
+				}
+				ids[region] = id
+			}
+			return c.recordImages(cmd.Context(), cfg, bake.Mark{Version: v, Manifest: d, Store: cfg.Store}, ids)
+		},
+	}
+	c.settingFlags(cmd, storeKeys...)
+	cmd.Flags().StringVar(&digest, "digest", "", "the release's `DIGEST`, which the images must carry as a tag")
+	return cmd
+}
+
+func (c *cli) recordImages(ctx context.Context, cfg Config, m bake.Mark, ids map[string]string) error {
+	if err := cfg.need("store"); err != nil {
+		return err
+	}
+	clients, err := loadAWS(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	store, err := openStore(ctx, cfg, clients)
+	if err != nil {
+		return err
+	}
+	found, err := image.Find(ctx, clients.Images(), m, ids)
+	if err != nil {
+		return err
+	}
+	type recorded struct {
+		Region string `json:"region"`
+		Image  string `json:"image"`
+	}
+	var all []recorded
+	for _, one := range found {
+		if err := image.Write(ctx, store, m.Version, one); err != nil {
+			return err
+		}
+		c.say("recorded %s in %s", one.ID, one.Region)
+		all = append(all, recorded{one.Region, one.ID})
+	}
+	return c.object(struct {
+		Version artifact.Version `json:"version"`
+		Images  []recorded       `json:"images"`
+	}{m.Version, all})
+}
