@@ -1,8 +1,6 @@
 # An image with a release of WordPress in it: a node that boots from it
-# downloads nothing. See docs/images.md.
-#
-#   packer plugins install --path packer-plugin-wpbake github.com/wpbake/wpbake
-#   packer build -var version=v42 -var store=s3://BUCKET/PREFIX packer/release.pkr.hcl
+# downloads nothing. wpbake bake VERSION --as ami builds it; by hand, see
+# packer/README.md.
 
 packer {
   required_plugins {
@@ -56,14 +54,38 @@ variable "image_prefix" {
 
 variable "run" {
   type        = string
-  default     = "manual"
-  description = "Who builds; a tag of everything that the build makes, and part of the image's name."
+  default     = ""
+  description = "One build, in one word: part of the image's name and a tag of everything that the build makes; empty takes the time."
+}
+
+variable "holder" {
+  type        = string
+  default     = ""
+  description = "The process that builds, as wpbake writes it into tags; empty when a person builds."
+}
+
+variable "expires" {
+  type        = string
+  default     = ""
+  description = "RFC 3339 time after which what is left of the build is dead; empty means lifetime from now."
+}
+
+variable "lifetime" {
+  type        = number
+  default     = 7200
+  description = "Seconds after which the build instance ends itself."
 }
 
 variable "wpbake" {
   type        = string
   default     = ""
   description = "The program to install for the instance's architecture; empty means the base image has it."
+}
+
+variable "local_wpbake" {
+  type        = string
+  default     = "wpbake"
+  description = "The program on this machine, which finds the release and records the image."
 }
 
 variable "instance_type" {
@@ -80,6 +102,12 @@ variable "instance_profile" {
 variable "subnet_id" {
   type    = string
   default = ""
+}
+
+variable "ssh_from" {
+  type        = list(string)
+  default     = ["0.0.0.0/0"]
+  description = "Networks that the temporary security group lets in."
 }
 
 variable "ssh_username" {
@@ -119,26 +147,34 @@ variable "deprecate_at" {
 variable "record" {
   type        = string
   default     = ""
-  description = "File that the post-processor writes; empty for none."
+  description = "File that the post-processor also writes; empty for none."
 }
 
 data "wpbake-release" "this" {
   version = var.version
   store   = var.store
+  wpbake  = var.local_wpbake
 }
 
 locals {
-  digest = data.wpbake-release.this.digest
-  tags = {
+  digest  = data.wpbake-release.this.digest
+  run     = var.run != "" ? var.run : formatdate("YYYYMMDD'T'hhmmss'Z'", timestamp())
+  expires = var.expires != "" ? var.expires : timeadd(timestamp(), "${var.lifetime}s")
+
+  # On everything that the build makes, the temporary key pair and security
+  # group among it: wpbake sweep knows by these what is dead.
+  tags = merge({
     "wpbake:version"  = var.version
     "wpbake:manifest" = local.digest
-    "wpbake:run"      = var.run
-  }
+    "wpbake:store"    = var.store
+    "wpbake:run"      = local.run
+    "wpbake:expires"  = local.expires
+  }, var.holder == "" ? {} : { "wpbake:holder" = var.holder })
 }
 
 source "amazon-ebs" "release" {
   region               = var.region
-  ami_name             = "${var.image_prefix}-${var.version}-${var.run}"
+  ami_name             = "${var.image_prefix}-${var.version}-${local.run}"
   ami_description      = "WordPress release ${var.version}, ${local.digest}"
   ami_regions          = var.regions
   ami_users            = var.accounts
@@ -153,7 +189,13 @@ source "amazon-ebs" "release" {
   ssh_username         = var.ssh_username
   ssh_port             = var.ssh_port
   source_ami           = var.base_image
-  shutdown_behavior    = "terminate"
+
+  # The instance ends itself, and nothing of it stays.
+  shutdown_behavior = "terminate"
+  user_data         = templatefile("${path.root}/scripts/self-destruct.sh", { lifetime = var.lifetime })
+
+  temporary_security_group_source_cidrs = var.ssh_from
+  ssh_clear_authorized_keys             = true
 
   dynamic "source_ami_filter" {
     for_each = var.base_image == "" ? [1] : []
@@ -198,6 +240,8 @@ build {
   post-processor "wpbake-image" {
     version = var.version
     digest  = local.digest
+    store   = var.store
+    wpbake  = var.local_wpbake
     output  = var.record
   }
 }

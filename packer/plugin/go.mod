@@ -1,4 +1,4 @@
-module github.com/wpbake/wpbake/packer
+module github.com/wpbake/wpbake/packer/plugin
 
 go 1.26.5
 

@@ -10,6 +10,8 @@ import (
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 	"github.com/hashicorp/packer-plugin-sdk/template/config"
 	"github.com/zclconf/go-cty/cty"
+
+	"github.com/wpbake/wpbake/packer/plugin/program"
 )
 
 // DatasourceConfig is the body of a data "wpbake-release" block.
@@ -31,8 +33,8 @@ type DatasourceOutput struct {
 
 // Datasource finds a published version.
 type Datasource struct {
-	config  DatasourceConfig
-	program string
+	config DatasourceConfig
+	wpbake string
 }
 
 // ConfigSpec implements packersdk.Datasource.
@@ -53,7 +55,7 @@ func (d *Datasource) Configure(raws ...any) error {
 		problems = packersdk.MultiErrorAppend(problems, err)
 	}
 	var err error
-	if d.program, err = findProgram(d.config.Wpbake); err != nil {
+	if d.wpbake, err = program.Find(d.config.Wpbake); err != nil {
 		problems = packersdk.MultiErrorAppend(problems, err)
 	}
 	if len(problems.Errors) > 0 {
@@ -64,7 +66,7 @@ func (d *Datasource) Configure(raws ...any) error {
 
 // Execute implements packersdk.Datasource.
 func (d *Datasource) Execute() (cty.Value, error) {
-	found, err := Find(context.Background(), d.program, d.config.Store, d.config.Version)
+	found, err := Find(context.Background(), d.wpbake, d.config.Store, d.config.Version)
 	if err != nil {
 		return cty.NullVal(cty.EmptyObject), err
 	}

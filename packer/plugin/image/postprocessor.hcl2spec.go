@@ -12,6 +12,8 @@ import (
 type FlatConfig struct {
 	Version *string `mapstructure:"version" required:"true" cty:"version" hcl:"version"`
 	Digest  *string `mapstructure:"digest" required:"true" cty:"digest" hcl:"digest"`
+	Store   *string `mapstructure:"store" cty:"store" hcl:"store"`
+	Wpbake  *string `mapstructure:"wpbake" cty:"wpbake" hcl:"wpbake"`
 	Output  *string `mapstructure:"output" cty:"output" hcl:"output"`
 }
 
@@ -29,6 +31,8 @@ func (*FlatConfig) HCL2Spec() map[string]hcldec.Spec {
 	s := map[string]hcldec.Spec{
 		"version": &hcldec.AttrSpec{Name: "version", Type: cty.String, Required: false},
 		"digest":  &hcldec.AttrSpec{Name: "digest", Type: cty.String, Required: false},
+		"store":   &hcldec.AttrSpec{Name: "store", Type: cty.String, Required: false},
+		"wpbake":  &hcldec.AttrSpec{Name: "wpbake", Type: cty.String, Required: false},
 		"output":  &hcldec.AttrSpec{Name: "output", Type: cty.String, Required: false},
 	}
 	return s

@@ -7,20 +7,29 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2/hcldec"
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 	"github.com/hashicorp/packer-plugin-sdk/template/config"
+
+	"github.com/wpbake/wpbake/packer/plugin/program"
 )
 
 // Config is the body of a post-processor "wpbake-image" block.
 type Config struct {
 	Version string `mapstructure:"version" required:"true"`
 	Digest  string `mapstructure:"digest" required:"true"`
-	// Output is the file that the record is written to; "" for none.
+	// Store is where the release is published: the images are recorded beside
+	// it. "" records them nowhere but in Output.
+	Store string `mapstructure:"store"`
+	// Wpbake is the program, by default the one on PATH.
+	Wpbake string `mapstructure:"wpbake"`
+	// Output is a file that the record is written to; "" for none.
 	Output string `mapstructure:"output"`
 }
 
@@ -31,9 +40,19 @@ type Record struct {
 	Images  map[string]string `json:"images"` // by region
 }
 
+// recorded is what wpbake answers when it has recorded images.
+type recorded struct {
+	Images []struct {
+		Image string `json:"image"`
+	} `json:"images"`
+}
+
 // PostProcessor records the images of Amazon's builders and leaves them as
 // they are.
-type PostProcessor struct{ config Config }
+type PostProcessor struct {
+	config Config
+	wpbake string // "" when nothing is put into a store
+}
 
 // ConfigSpec implements packersdk.PostProcessor.
 func (p *PostProcessor) ConfigSpec() hcldec.ObjectSpec { return p.config.FlatMapstructure().HCL2Spec() }
@@ -46,12 +65,17 @@ func (p *PostProcessor) Configure(raws ...any) error {
 	if p.config.Version == "" || p.config.Digest == "" {
 		return fmt.Errorf("version and digest must be set")
 	}
-	return nil
+	if p.config.Store == "" {
+		return nil
+	}
+	var err error
+	p.wpbake, err = program.Find(p.config.Wpbake)
+	return err
 }
 
 // PostProcess implements packersdk.PostProcessor. The artifact's state is never
 // written: Packer keeps the build's private key in it.
-func (p *PostProcessor) PostProcess(_ context.Context, ui packersdk.Ui, artifact packersdk.Artifact) (packersdk.Artifact, bool, bool, error) {
+func (p *PostProcessor) PostProcess(ctx context.Context, ui packersdk.Ui, artifact packersdk.Artifact) (packersdk.Artifact, bool, bool, error) {
 	record := Record{Version: p.config.Version, Digest: p.config.Digest, Images: map[string]string{}}
 	for _, one := range strings.Split(artifact.Id(), ",") {
 		region, id, ok := strings.Cut(one, ":")
@@ -61,6 +85,9 @@ func (p *PostProcessor) PostProcess(_ context.Context, ui packersdk.Ui, artifact
 		record.Images[region] = id
 	}
 	text, err := json.Marshal(record)
+	if err == nil && p.wpbake != "" {
+		err = p.store(ctx, record)
+	}
 	if err == nil && p.config.Output != "" {
 		err = replaceFile(p.config.Output, append(text, '\n'))
 	}
@@ -70,6 +97,22 @@ func (p *PostProcessor) PostProcess(_ context.Context, ui packersdk.Ui, artifact
 	ui.Machine("wpbake-image", string(text))
 	ui.Say(fmt.Sprintf("Release %s is in %s", p.config.Version, artifact.Id()))
 	return artifact, true, true, nil
+}
+
+// store has wpbake look at the images and record them beside the release.
+func (p *PostProcessor) store(ctx context.Context, record Record) error {
+	words := []string{"record-image", record.Version, "--digest", record.Digest, "--store", p.config.Store, "--json"}
+	for _, region := range slices.Sorted(maps.Keys(record.Images)) {
+		words = append(words, region+":"+record.Images[region])
+	}
+	var answer recorded
+	if err := program.Ask(ctx, p.wpbake, &answer, words...); err != nil {
+		return err
+	}
+	if len(answer.Images) != len(record.Images) {
+		return fmt.Errorf("%s recorded %d of %d", p.wpbake, len(answer.Images), len(record.Images))
+	}
+	return nil
 }
 
 func replaceFile(name string, data []byte) error {

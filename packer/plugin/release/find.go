@@ -3,14 +3,12 @@
 package release
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"os/exec"
 	"regexp"
 	"strings"
+
+	"github.com/wpbake/wpbake/packer/plugin/program"
 )
 
 // Found is a version as the store has it.
@@ -20,27 +18,16 @@ type Found struct {
 }
 
 // Find asks the wpbake program for a published version.
-func Find(ctx context.Context, program, store, version string) (Found, error) {
+func Find(ctx context.Context, wpbake, store, version string) (Found, error) {
 	args := []string{"show", version, "--json"}
 	if store != "" {
 		args = append(args, "--store", store)
 	}
-	cmd := exec.CommandContext(ctx, program, args...)
-	var out, said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &said
-	if err := cmd.Run(); err != nil {
-		return Found{}, fmt.Errorf("looking up version %q: %w: %s", version, err, lastLine(said.String()))
-	}
 	var found Found
-	if err := json.Unmarshal(out.Bytes(), &found); err != nil {
-		return Found{}, fmt.Errorf("looking up version %q: reading the answer of %s: %w", version, program, err)
+	if err := program.Ask(ctx, wpbake, &found, args...); err != nil {
+		return Found{}, fmt.Errorf("looking up version %q: %w", version, err)
 	}
 	return found, checkDigest(found.Digest)
-}
-
-func lastLine(text string) string {
-	lines := strings.Split(strings.TrimSpace(text), "\n")
-	return lines[len(lines)-1]
 }
 
 // checkVersion refuses what would be no single word for a shell.
@@ -60,15 +47,3 @@ func checkDigest(digest string) error {
 
 // short is how a release's directory on a node is called.
 func short(digest string) string { return strings.TrimPrefix(digest, "sha256:")[:12] }
-
-// findProgram looks for wpbake where the configuration says, or on PATH.
-func findProgram(named string) (string, error) {
-	if named == "" {
-		named = "wpbake"
-	}
-	found, err := exec.LookPath(named)
-	if err != nil {
-		return "", errors.Join(err, errors.New("set wpbake to the path of the program"))
-	}
-	return found, nil
-}

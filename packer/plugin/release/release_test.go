@@ -12,8 +12,8 @@ import (
 
 const digest = "sha256:57f7dc9bf87f39bc1aad9c1b4763118ce8ac05ba6aac1d8d800d2441bb38ffc9"
 
-// program is a wpbake that answers with text and status.
-func program(t *testing.T, script string) string {
+// fake is a wpbake that answers with text and status.
+func fake(t *testing.T, script string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "wpbake")
 	if err := os.WriteFile(file, []byte("#!/bin/sh\n"+script), 0o755); err != nil {
@@ -26,7 +26,7 @@ func TestDatasource(t *testing.T) {
 	d := &Datasource{}
 	err := d.Configure(map[string]any{
 		"version": "v42", "store": "s3://b/p",
-		"wpbake": program(t, `[ "$*" = "show v42 --json --store s3://b/p" ] && echo '{"version":"v42","digest":"`+digest+`"}'`),
+		"wpbake": fake(t, `[ "$*" = "show v42 --json --store s3://b/p" ] && echo '{"version":"v42","digest":"`+digest+`"}'`),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -44,9 +44,9 @@ func TestDatasource(t *testing.T) {
 
 func TestDatasourceRefuses(t *testing.T) {
 	for want, config := range map[string]map[string]any{
-		"exit status 1: wpbake: error: no version": {"version": "v42", "wpbake": program(t, "echo wpbake: error: no version >&2; exit 1")},
-		`digest "sha256:1"`:                        {"version": "v42", "wpbake": program(t, `echo '{"digest":"sha256:1"}'`)},
-		`version "v42; reboot"`:                    {"version": "v42; reboot", "wpbake": program(t, "")},
+		"exit status 1: wpbake: error: no version": {"version": "v42", "wpbake": fake(t, "echo wpbake: error: no version >&2; exit 1")},
+		`digest "sha256:1"`:                        {"version": "v42", "wpbake": fake(t, `echo '{"digest":"sha256:1"}'`)},
+		`version "v42; reboot"`:                    {"version": "v42; reboot", "wpbake": fake(t, "")},
 		"set wpbake to the path":                   {"version": "v42", "wpbake": "/nowhere/wpbake"},
 	} {
 		d := &Datasource{}
@@ -73,7 +73,7 @@ func provision(t *testing.T, config map[string]any, status int) (*packersdk.Mock
 }
 
 func TestProvisioner(t *testing.T) {
-	config := map[string]any{"version": "v42", "digest": digest, "store": "s3://b/it's", "wpbake": program(t, "exit 0")}
+	config := map[string]any{"version": "v42", "digest": digest, "store": "s3://b/it's", "wpbake": fake(t, "exit 0")}
 	machine, err := provision(t, config, 0)
 	if err != nil {
 		t.Fatal(err)

@@ -14,8 +14,8 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/plugin"
 	"github.com/hashicorp/packer-plugin-sdk/version"
 
-	"github.com/wpbake/wpbake/packer/image"
-	"github.com/wpbake/wpbake/packer/release"
+	"github.com/wpbake/wpbake/packer/plugin/image"
+	"github.com/wpbake/wpbake/packer/plugin/release"
 )
 
 func main() {
