@@ -123,7 +123,7 @@ variable "ssh_port" {
 variable "kms_key" {
   type        = string
   default     = ""
-  description = "Encrypts the image's snapshot; empty means as the account does by default."
+  description = "Key that encrypts the image: an ARN, or default for the account's own; empty means as the account is set up."
 }
 
 variable "regions" {
@@ -182,7 +182,7 @@ source "amazon-ebs" "release" {
   deprecate_at         = var.deprecate_at
   imds_support         = "v2.0"
   encrypt_boot         = var.kms_key == "" ? null : true
-  kms_key_id           = var.kms_key
+  kms_key_id           = var.kms_key == "default" ? "" : var.kms_key
   instance_type        = var.instance_type
   iam_instance_profile = var.instance_profile
   subnet_id            = var.subnet_id
@@ -192,7 +192,7 @@ source "amazon-ebs" "release" {
 
   # The instance ends itself, and nothing of it stays.
   shutdown_behavior = "terminate"
-  user_data         = templatefile("${path.root}/scripts/self-destruct.sh", { lifetime = var.lifetime })
+  user_data         = templatefile("scripts/self-destruct.sh", { lifetime = var.lifetime })
 
   temporary_security_group_source_cidrs = var.ssh_from
   ssh_clear_authorized_keys             = true

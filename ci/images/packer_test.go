@@ -1,12 +1,9 @@
 package images
 
 import (
-	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -14,223 +11,36 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 )
 
-// need skips the test where something is missing, unless WPBAKE_TEST_REQUIRE
-// says that it may not be.
-func need(t *testing.T, what string, have bool) {
-	t.Helper()
-	switch {
-	case have:
-	case slices.Contains(strings.Split(os.Getenv("WPBAKE_TEST_REQUIRE"), ","), what):
-		t.Fatalf("no %s, which WPBAKE_TEST_REQUIRE asks for", what)
-	default:
-		t.Skipf("no %s here", what)
-	}
-}
+// baseImage is Debian, as the local cloud has it.
+const baseImage = "ami-0123456789abcdef0"
 
-// site is a local cloud with a published release, and Packer beside it.
-type site struct {
-	t       *testing.T
-	dir     string
-	environ []string
-	client  *ec2.Client
-}
-
-const store = "s3://releases/shop"
-
-func start(t *testing.T) *site {
-	t.Helper()
-	need(t, "root", os.Geteuid() == 0)
-	_, err := os.Stat("../../bin/tools/packer")
-	need(t, "packer", err == nil)
-	s := &site{t: t, dir: t.TempDir()}
-	s.environ = []string{
-		"PATH=" + s.dir + ":" + os.Getenv("PATH"), "HOME=" + s.dir, "CHECKPOINT_DISABLE=1",
-		"PACKER_PLUGIN_PATH=" + filepath.Join(s.dir, "plugins"), "PACKER_CONFIG_DIR=" + filepath.Join(s.dir, "config"),
-	}
-	s.must("go", "build", "-o", s.dir+"/wpbake", "../../cmd/wpbake")
-	s.must(s.dir+"/wpbake", "local", "start", "--dir", s.dir+"/cloud", "--port", "0", "--speed", "20")
-	t.Cleanup(func() { s.must(s.dir+"/wpbake", "local", "stop", "--dir", s.dir+"/cloud") })
-	var environ map[string]string
-	if err := json.Unmarshal([]byte(s.must(s.dir+"/wpbake", "local", "env", "--dir", s.dir+"/cloud", "--json")), &environ); err != nil {
-		t.Fatal(err)
-	}
-	for name, value := range environ {
-		s.environ = append(s.environ, name+"="+value)
-	}
-	s.client = ec2.New(ec2.Options{
-		Region: environ["AWS_REGION"], BaseEndpoint: aws.String(environ["AWS_ENDPOINT_URL"]),
-		Credentials: credentials.NewStaticCredentialsProvider(environ["AWS_ACCESS_KEY_ID"], environ["AWS_SECRET_ACCESS_KEY"], ""),
-	})
-	for source, file := range map[string]string{"github.com/hashicorp/amazon": "tools/packer-plugin-amazon", "github.com/wpbake/wpbake": "packer-plugin-wpbake"} {
-		s.must("../../bin/tools/packer", "plugins", "install", "--path", "../../bin/"+file, source)
-	}
-	return s
-}
-
-// run runs a program in the site's environment.
-func (s *site) run(args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(s.t.Context(), 5*time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
-	cmd.Env = append(s.environ, "GOCACHE="+goEnv(s.t, "GOCACHE"), "GOMODCACHE="+goEnv(s.t, "GOMODCACHE"), "GOPROXY="+goEnv(s.t, "GOPROXY"))
-	var out, said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &said
-	if err := cmd.Run(); err != nil {
-		return out.String(), fmt.Errorf("%s: %w:\n%s%s", strings.Join(args, " "), err, out.String(), said.String())
-	}
-	return out.String(), nil
-}
-
-func goEnv(t *testing.T, name string) string {
-	t.Helper()
-	value, err := exec.Command("go", "env", name).Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return strings.TrimSpace(string(value))
-}
-
-func (s *site) must(args ...string) string {
-	s.t.Helper()
-	// A test's own context has ended when its clean-up runs.
-	if s.t.Context().Err() != nil {
-		cmd := exec.Command(args[0], args[1:]...)
-		cmd.Env = s.environ
-		if out, err := cmd.CombinedOutput(); err != nil {
-			s.t.Errorf("%s: %v\n%s", strings.Join(args, " "), err, out)
-		}
-		return ""
-	}
-	out, err := s.run(args...)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return out
-}
-
-// publish makes a tiny WordPress and publishes it as v1.
-func (s *site) publish() (digest string) {
-	s.t.Helper()
-	files := map[string]string{"index.php": "<?php echo 'release';\n", "wp-includes/version.php": "<?php\n$wp_version = '6.8.1';\n$wp_db_version = 60421;\n$required_php_version = '7.2.24';\n$required_mysql_version = '5.5.5';\n"}
-	files["wp-config.php"] = "<?php\ndefine( 'DISALLOW_FILE_MODS', true );\n"
-	files["wp-content/themes/shop/style.css"] = "/* Theme Name: Shop */\n"
-	for _, name := range []string{"wp-load.php", "wp-settings.php", "wp-blog-header.php", "wp-login.php", "wp-admin/index.php"} {
-		files[name] = "<?php\n"
-	}
-	for name, content := range files {
-		file := filepath.Join(s.dir, "tree", name)
-		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-			s.t.Fatal(err)
-		}
-		if err := os.WriteFile(file, []byte(content), 0o644); err != nil {
-			s.t.Fatal(err)
-		}
-	}
-	s.must("aws", "--endpoint-url", s.variable("AWS_ENDPOINT_URL"), "s3", "mb", "s3://releases")
-	var published struct {
-		Manifest string `json:"manifest"`
-	}
-	out := s.must(s.dir+"/wpbake", "publish", "v1", "--tree", filepath.Join(s.dir, "tree"), "--store", store, "--json")
-	if err := json.Unmarshal([]byte(out), &published); err != nil || published.Manifest == "" {
-		s.t.Fatalf("published %s, %v", out, err)
-	}
-	return published.Manifest
-}
-
-func (s *site) variable(name string) string {
-	for _, one := range s.environ {
-		if value, ok := strings.CutPrefix(one, name+"="); ok {
-			return value
-		}
-	}
-	s.t.Fatalf("no %s", name)
-	return ""
-}
-
-// build runs Packer on the template of releases.
-func (s *site) build(command string, more ...string) (string, error) {
+// packer runs Packer by hand on the template of releases.
+func (s *site) packer(command string, more ...string) (string, error) {
 	args := []string{
-		"../../bin/tools/packer", command, "-var=version=v1", "-var=store=" + store, "-var=base_image=ami-0123456789abcdef0",
-		"-var=ssh_username=root", "-var=wpbake=" + s.dir + "/wpbake", "-var=run=r1",
+		"../../bin/tools/packer", command, "-var=version=v1", "-var=store=" + store, "-var=base_image=" + baseImage,
+		"-var=ssh_username=root", "-var=wpbake=" + s.wpbake, "-var=run=r1",
 		"-var=record=" + filepath.Join(s.dir, "record.json"), fmt.Sprintf("-var=ssh_port=%d", s.sshPort()),
 	}
 	return s.run(append(append(args, more...), "../../packer/release.pkr.hcl")...)
 }
 
-func (s *site) sshPort() int {
-	s.t.Helper()
-	var status struct {
-		Port int `json:"ssh_port"`
-	}
-	if err := json.Unmarshal([]byte(s.must(s.dir+"/wpbake", "local", "status", "--dir", s.dir+"/cloud", "--json")), &status); err != nil {
-		s.t.Fatal(err)
-	}
-	return status.Port
-}
-
-// left counts what a build may not leave behind.
-func (s *site) left() map[string]int {
-	s.t.Helper()
-	ctx := s.t.Context()
-	instances, err := s.client.DescribeInstances(ctx, &ec2.DescribeInstancesInput{})
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	counts := map[string]int{}
-	for _, r := range instances.Reservations {
-		for _, i := range r.Instances {
-			if i.State.Name != types.InstanceStateNameTerminated {
-				counts["instances"]++
-			}
-		}
-	}
-	volumes, err := s.client.DescribeVolumes(ctx, &ec2.DescribeVolumesInput{})
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	keys, err := s.client.DescribeKeyPairs(ctx, &ec2.DescribeKeyPairsInput{})
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	groups, err := s.client.DescribeSecurityGroups(ctx, &ec2.DescribeSecurityGroupsInput{})
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	for what, n := range map[string]int{"volumes": len(volumes.Volumes), "key pairs": len(keys.KeyPairs), "groups": len(groups.SecurityGroups) - 1} {
-		if n > 0 {
-			counts[what] = n
-		}
-	}
-	return counts
-}
-
-func (s *site) ownImages() []types.Image {
-	s.t.Helper()
-	out, err := s.client.DescribeImages(s.t.Context(), &ec2.DescribeImagesInput{Owners: []string{"self"}})
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return out.Images
-}
-
 func TestPackerBuildsAnImageOfARelease(t *testing.T) {
 	s := start(t)
 	digest := s.publish()
-	if _, err := s.build("validate"); err != nil {
+	if _, err := s.packer("validate"); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := s.build("build", "-color=false", "-var=image_prefix=broken", "-var=wpbake=/bin/false"); err == nil {
+	if out, err := s.packer("build", "-color=false", "-var=image_prefix=broken", "-var=wpbake=/bin/false"); err == nil {
 		t.Fatalf("a provisioner that fails must fail the build:\n%s", out)
 	}
-	if left := s.left(); len(left) > 0 || len(s.ownImages()) > 0 {
-		t.Fatalf("a build that failed left %v and %d images", left, len(s.ownImages()))
+	if left := s.left(); len(left) > 0 || len(s.ownImages("")) > 0 {
+		t.Fatalf("a build that failed left %v and %d images", left, len(s.ownImages("")))
 	}
-	out, err := s.build("build", "-machine-readable")
+	out, err := s.packer("build", "-machine-readable")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -245,14 +55,43 @@ func TestPackerBuildsAnImageOfARelease(t *testing.T) {
 	if err == nil {
 		err = json.Unmarshal(text, &record)
 	}
-	images := s.ownImages()
+	images := s.ownImages("")
 	if err != nil || len(images) != 1 || record.Images["eu-central-1"] != *images[0].ImageId {
 		t.Fatalf("recorded %s, %v; there are %d images", text, err, len(images))
 	}
-	if !slices.ContainsFunc(images[0].Tags, func(tag types.Tag) bool { return *tag.Key == "wpbake:manifest" && *tag.Value == digest }) {
-		t.Errorf("the image's tags are %+v", images[0].Tags)
-	}
+	s.wantTags("the image", tagsOf(images[0].Tags), digest)
+	s.wantRecord(images[0], "eu-central-1", digest)
 	s.bootWithoutStore(*images[0].ImageId, digest)
+}
+
+// wantRecord looks for what is written down of an image, beside the release.
+func (s *site) wantRecord(one types.Image, region, digest string) {
+	s.t.Helper()
+	text := s.must("aws", "--endpoint-url", s.variable("AWS_ENDPOINT_URL"), "s3", "cp", store+"/releases/v1/images/"+*one.ImageId+".json", "-")
+	var record struct {
+		Manifest, Image, Region, Name string
+		Snapshots                     []string
+	}
+	if err := json.Unmarshal([]byte(text), &record); err != nil {
+		s.t.Fatalf("%s: %v", text, err)
+	}
+	if record.Manifest != digest || record.Image != *one.ImageId || record.Region != region || record.Name != *one.Name ||
+		!slices.Equal(record.Snapshots, []string{*one.BlockDeviceMappings[0].Ebs.SnapshotId}) || strings.Contains(text, "PRIVATE") {
+		s.t.Errorf("image %s is recorded as %s", *one.ImageId, text)
+	}
+}
+
+// wantTags wants the tags by which a bake's things are known.
+func (s *site) wantTags(what string, tags map[string]string, digest string) {
+	s.t.Helper()
+	for name, want := range map[string]string{"wpbake:version": "v1", "wpbake:manifest": digest, "wpbake:store": store} {
+		if tags[name] != want {
+			s.t.Errorf("%s has %s %q, want %q", what, name, tags[name], want)
+		}
+	}
+	if _, err := time.Parse(time.RFC3339, tags["wpbake:expires"]); err != nil || tags["wpbake:run"] == "" {
+		s.t.Errorf("%s has the tags %v", what, tags)
+	}
 }
 
 // bootWithoutStore starts a node from an image while the artifact is missing
@@ -263,26 +102,74 @@ func (s *site) bootWithoutStore(image, digest string) {
 	s.must("aws", "--endpoint-url", s.variable("AWS_ENDPOINT_URL"), "s3", "rm", store+"/releases/v1/wordpress.tar.zst")
 	script := fmt.Sprintf("#!/bin/sh\nset -eu\ndest=/srv/wordpress/releases/%s\ncat $dest/wordpress/index.php\nwpbake fetch v1 $dest --digest %s --store %s && echo the release is whole\n",
 		strings.TrimPrefix(digest, "sha256:")[:12], digest, store)
-	launched, err := s.client.RunInstances(t.Context(), &ec2.RunInstancesInput{
+	id := s.launch(image, script)
+	if console := s.console(id, "the release is whole"); !strings.Contains(console, "echo 'release'") {
+		t.Errorf("the node's console says:\n%s", console)
+	}
+}
+
+// launch starts an instance that ends for good when it powers itself off.
+func (s *site) launch(image, script string) (id string) {
+	s.t.Helper()
+	launched, err := s.client.RunInstances(s.t.Context(), &ec2.RunInstancesInput{
 		ImageId: &image, InstanceType: types.InstanceTypeT3Small, MinCount: aws.Int32(1), MaxCount: aws.Int32(1),
-		UserData: aws.String(base64Of(script)),
+		UserData: aws.String(base64Of(script)), InstanceInitiatedShutdownBehavior: types.ShutdownBehaviorTerminate,
 	})
 	if err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
-	id := launched.Instances[0].InstanceId
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	console := ""
-	for end := time.Now().Add(time.Minute); time.Now().Before(end); <-tick.C {
-		out, err := s.client.GetConsoleOutput(t.Context(), &ec2.GetConsoleOutputInput{InstanceId: id})
+	return *launched.Instances[0].InstanceId
+}
+
+// console waits until an instance has printed a text, and returns all.
+func (s *site) console(id, text string) (console string) {
+	s.t.Helper()
+	s.await("the text "+text, func() bool {
+		out, err := s.client.GetConsoleOutput(s.t.Context(), &ec2.GetConsoleOutputInput{InstanceId: &id})
 		if err != nil {
-			t.Fatal(err)
+			s.t.Fatal(err)
 		}
-		console = textOf(t, aws.ToString(out.Output))
-		if strings.Contains(console, "the release is whole") && strings.Contains(console, "echo 'release'") {
+		console = textOf(s.t, aws.ToString(out.Output))
+		return strings.Contains(console, text)
+	}, func() string { return console })
+	return console
+}
+
+// await asks until something is so, for a minute.
+func (s *site) await(what string, so func() bool, instead func() string) {
+	s.t.Helper()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); <-tick.C {
+		if so() {
 			return
 		}
 	}
-	t.Errorf("the node's console says:\n%s", console)
+	s.t.Fatalf("never came: %s; instead:\n%s", what, instead())
+}
+
+// The user data of build instances, as the template fills it in.
+func TestABuildInstanceEndsItself(t *testing.T) {
+	s := start(t)
+	text, err := os.ReadFile("../../packer/scripts/self-destruct.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	script := strings.ReplaceAll(string(text), "${lifetime}", "1")
+	if strings.Contains(script, "${") || script == string(text) {
+		t.Fatalf("the template fills in something else than its lifetime:\n%s", text)
+	}
+	id := s.launch(baseImage, script)
+	state := ""
+	s.await("the end of the instance", func() bool {
+		out, err := s.client.DescribeInstances(t.Context(), &ec2.DescribeInstancesInput{InstanceIds: []string{id}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		state = string(out.Reservations[0].Instances[0].State.Name)
+		return state == string(types.InstanceStateNameTerminated)
+	}, func() string { return state })
+	if left := s.left(); len(left) > 0 {
+		t.Errorf("it left %v", left)
+	}
 }

@@ -145,6 +145,9 @@ func (c *cli) bake(ctx context.Context, cfg Config, clients *aws.Clients, store 
 			Expires: now.Add(cfg.Bake.budget() + 10*time.Minute),
 		},
 	}
+	if cfg.Bake.As == asAMI {
+		return c.bakeAMI(ctx, b)
+	}
 	return c.bakeVolume(ctx, b)
 }
 

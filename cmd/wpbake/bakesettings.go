@@ -35,9 +35,9 @@ const (
 const parentCurrent = "current"
 
 // bakeKeys are the settings of every bake, whatever is baked.
-var bakeKeys = []string{
+var bakeKeys = append([]string{
 	"bake.regions", "bake.accounts", "bake.kms_key", "bake.deprecate_after", "bake.initialization_rate", "bake.timeout",
-}
+}, packerKeys...)
 
 var regionName = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-[0-9]+$`)
 

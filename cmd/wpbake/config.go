@@ -37,6 +37,7 @@ type Config struct {
 	Lease       time.Duration
 	Check       CheckConfig
 	Bake        BakeConfig
+	Packer      PackerConfig
 	Waivers     []wordpress.Waiver // in the file only, so that they are reviewed
 
 	DatabaseCommand  []string // how wpbake's node commands get to a node
@@ -143,6 +144,8 @@ func (c *cli) readFile(cfg *Config) error {
 	}
 	cfg.beside(&cfg.Check.Node)
 	cfg.beside(&cfg.Check.Checksums)
+	cfg.beside(&cfg.Packer.Template)
+	cfg.beside(&cfg.Packer.Wpbake)
 	return nil
 }
 

@@ -79,7 +79,7 @@ func settings() []setting {
 			set: duration(10*time.Millisecond, 10*time.Minute, func(c *Config, d time.Duration) { c.Poll = d })},
 		{key: "lock.lease", kind: "DURATION", usage: "how long a dead run keeps the group locked (default 2m)",
 			set: duration(time.Second, time.Hour, func(c *Config, d time.Duration) { c.Lease = d })},
-	}, checkSettings(), bakeSettings(), databaseSettings(), refreshSettings())
+	}, checkSettings(), bakeSettings(), packerSettings(), databaseSettings(), refreshSettings())
 }
 
 func checkSettings() []setting {

@@ -134,21 +134,13 @@ func (i images) Copy(ctx context.Context, c image.Copy) (string, error) {
 		in.Encrypted = sdk.Bool(true)
 	}
 	for _, kind := range []types.ResourceType{types.ResourceTypeImage, types.ResourceTypeSnapshot} {
-		in.TagSpecifications = append(in.TagSpecifications, types.TagSpecification{ResourceType: kind, Tags: tagList(c.Tags)})
+		in.TagSpecifications = append(in.TagSpecifications, types.TagSpecification{ResourceType: kind, Tags: toTags(c.Tags)})
 	}
 	out, err := i.client.CopyImage(ctx, in, i.in(c.To))
 	if err != nil {
 		return "", about(c.From.ID, err)
 	}
 	return sdk.ToString(out.ImageId), nil
-}
-
-func tagList(tags map[string]string) []types.Tag {
-	var list []types.Tag
-	for _, key := range slices.Sorted(maps.Keys(tags)) {
-		list = append(list, types.Tag{Key: sdk.String(key), Value: sdk.String(tags[key])})
-	}
-	return list
 }
 
 // Open lets accounts launch the image, and copy it: that needs its snapshots.

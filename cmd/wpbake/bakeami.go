@@ -1,0 +1,151 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/wpbake/wpbake/bake"
+	"github.com/wpbake/wpbake/bake/image"
+	"github.com/wpbake/wpbake/internal/packerexec"
+	"github.com/wpbake/wpbake/packer"
+)
+
+// outlives is how long the build instance may outlive the bake, which ends it.
+const outlives = 5 * time.Minute
+
+// bakeAMI makes an AMI, or finds the one that is there; Packer is looked for
+// when it is needed.
+func (c *cli) bakeAMI(ctx context.Context, b baking) (baked, error) {
+	budget := b.cfg.Bake.budget()
+	within, cancel := context.WithTimeoutCause(ctx, budget, &hintedError{
+		err:  fmt.Errorf("baking an AMI: it took longer than %s", brief(budget)),
+		hint: "bake.timeout gives it more; the same command again goes on with what is there",
+	})
+	defer cancel()
+	got, err := image.Bake(within, image.Options{
+		Images: b.clients.Images(), Store: b.store, Mark: b.mark,
+		Build:     func(ctx context.Context) (map[string]string, error) { return c.packerBuild(ctx, b) },
+		Encrypted: b.cfg.Bake.KMSKey != "", Regions: b.cfg.Bake.Regions, Accounts: b.cfg.Bake.Accounts,
+		Deprecate: b.cfg.Bake.DeprecateAfter, Alive: alive, Poll: b.cfg.Poll,
+		Note: func(text string) { c.note("%s", text) },
+	})
+	if err != nil {
+		return baked{}, err
+	}
+	return baked{Baked: bake.Baked{Image: got.Image.ID}, reused: got.Reused, copies: got.Copies}, nil
+}
+
+// packerBuild runs Packer on the template and returns the images by region.
+func (c *cli) packerBuild(ctx context.Context, b baking) (map[string]string, error) {
+	own, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	p, err := packerexec.Find(ctx, packerexec.Options{Program: b.cfg.Packer.Program, Environ: os.Environ()})
+	if err != nil {
+		return nil, err
+	}
+	force, done := c.secondInterrupt(ctx)
+	defer done()
+	job := packerexec.Job{
+		Command: "build", Template: b.cfg.Packer.Template, Variables: b.variables(own), Force: force, Progress: c.tellPacker,
+		Environ: []string{"AWS_REGION=" + b.clients.Region(), "WPBAKE_BUCKET_OWNER=" + b.cfg.BucketOwner},
+	}
+	if job.Template == "" {
+		if err := p.Need(ctx, templatePlugins()...); err != nil {
+			return nil, err
+		}
+		dir, err := os.MkdirTemp("", "wpbake-templates-")
+		if err != nil {
+			return nil, err
+		}
+		defer os.RemoveAll(dir)
+		if err := os.CopyFS(dir, packer.Files); err != nil {
+			return nil, err
+		}
+		job.Template, job.Dir = filepath.Join(dir, "release.pkr.hcl"), dir
+	}
+	artifacts, err := p.Run(ctx, job)
+	if err != nil {
+		return nil, err
+	}
+	images := map[string]string{}
+	for _, a := range artifacts {
+		maps.Copy(images, a.Images())
+	}
+	return images, nil
+}
+
+// templatePlugins are what the template in wpbake needs.
+func templatePlugins() []packerexec.Plugin {
+	return []packerexec.Plugin{{Source: "github.com/hashicorp/amazon", Least: "1.8.0"}, {Source: "github.com/wpbake/wpbake", Least: "0.1.0"}}
+}
+
+// variables are the template's. A template of one's own gets the same, as far
+// as it has them; what nobody set is left to its defaults.
+func (b baking) variables(own string) map[string]string {
+	p := b.cfg.Packer
+	values := map[string]string{
+		"version": string(b.version), "store": b.cfg.Store, "region": b.clients.Region(),
+		"run": b.mark.Run, "holder": b.mark.Holder.Tag(), "expires": b.mark.Expires.UTC().Format(time.RFC3339),
+		"lifetime": strconv.Itoa(int((b.cfg.Bake.budget() + outlives).Seconds())), "local_wpbake": own,
+		"kms_key": b.cfg.Bake.KMSKey, "base_image": p.BaseImage, "base_name": p.BaseName,
+		"instance_type": p.InstanceType, "instance_profile": p.InstanceProfile, "subnet_id": p.Subnet,
+		"ssh_username": p.SSHUser, "wpbake": p.Wpbake,
+	}
+	if p.SSHPort != 0 {
+		values["ssh_port"] = strconv.Itoa(p.SSHPort)
+	}
+	maps.DeleteFunc(values, func(_, value string) bool { return value == "" })
+	return values
+}
+
+// tellPacker writes what Packer says as progress.
+func (c *cli) tellPacker(e packerexec.Event) {
+	text, _, ok := e.Said()
+	if !ok {
+		return
+	}
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(line), "==>")); line == "" {
+			continue
+		}
+		// A line of a build begins with the build's name.
+		if build, rest, ok := strings.Cut(line, ": "); ok && strings.Contains(build, ".") && !strings.Contains(build, " ") {
+			line = strings.TrimSpace(rest)
+		}
+		c.note("packer: %s", cmp.Or(line, "-"))
+	}
+}
+
+// secondInterrupt is closed by a signal that comes after ctx has ended. The
+// first one is handed to Packer, which then removes what it has made.
+func (c *cli) secondInterrupt(ctx context.Context) (force <-chan struct{}, done func()) {
+	again, forced, over := make(chan os.Signal, 1), make(chan struct{}), make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		signal.Notify(again, os.Interrupt, syscall.SIGTERM)
+		defer signal.Stop(again)
+		if errors.Is(ctx.Err(), context.Canceled) {
+			c.note("interrupted: Packer removes what it has made, which takes minutes; a second interrupt ends it at once, and leaves the rest to wpbake sweep")
+		}
+		select {
+		case <-again:
+			close(forced)
+		case <-over:
+		}
+	})
+	return forced, func() {
+		stop()
+		close(over)
+	}
+}
