@@ -13,14 +13,15 @@ import (
 	"github.com/wpbake/wpbake/bake/image"
 )
 
-// recordImageCommand is for Packer's post-processor wpbake-image, whoever runs
-// Packer.
 func (c *cli) recordImageCommand() *cobra.Command {
 	var digest string
 	cmd := &cobra.Command{
 		Use:    "record-image VERSION REGION:IMAGE...",
 		Short:  "Write images of a release down beside it",
+		Long:   `What Packer's post-processor wpbake-image runs, whoever runs Packer.`,
 		Hidden: true,
+		Example: `  eval "$(wpbake local env)"
+  wpbake record-image v1 eu-central-1:ami-… --digest sha256:… --store s3://releases/shop`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) < 2 {
 				return usage(cmd, errors.New("missing VERSION or REGION:IMAGE"))
