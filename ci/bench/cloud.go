@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,6 +15,9 @@ type cloud struct {
 	wpbake string
 	dir    string
 	env    env
+	calls  *calls
+
+	sshPort int // of instances
 }
 
 const bucket = "bench"
@@ -41,6 +45,14 @@ func startCloud(ctx context.Context, o options) (*cloud, error) {
 		c.stop()
 		return nil, fmt.Errorf("making a bucket: %w", err)
 	}
+	if c.sshPort, err = c.findPort(ctx); err != nil {
+		c.stop()
+		return nil, err
+	}
+	if c.calls, err = countCalls(c.env.value("AWS_ENDPOINT_URL")); err != nil {
+		c.stop()
+		return nil, err
+	}
 	return c, nil
 }
 
@@ -50,10 +62,34 @@ func (c *cloud) local(args ...string) []string {
 
 // stop ends the local cloud, also after an interrupt.
 func (c *cloud) stop() {
+	if c.calls != nil {
+		c.calls.close()
+	}
 	if _, err := c.env.spend(context.Background(), c.local("stop")); err != nil {
 		fmt.Fprintln(os.Stderr, "bench: stopping the local cloud:", err)
 	}
 	os.RemoveAll(c.dir)
+}
+
+func (c *cloud) findPort(ctx context.Context) (int, error) {
+	said, err := c.env.spend(ctx, c.local("status", "--json"))
+	if err != nil {
+		return 0, err
+	}
+	var status struct {
+		Port int `json:"ssh_port"`
+	}
+	return status.Port, json.Unmarshal(said.printed, &status)
+}
+
+// value is a variable's.
+func (e env) value(name string) string {
+	for _, kv := range e {
+		if v, ok := strings.CutPrefix(kv, name+"="); ok {
+			return v
+		}
+	}
+	return ""
 }
 
 // store is a place for one corpus's artifacts.

@@ -21,6 +21,8 @@ type work struct {
 	peers  []peer
 	ready  func(ctx context.Context, round int) error // before ours; not timed; may be nil
 	sizes  func() (ours, peer int64, err error)       // of what was made; may be nil
+
+	calls *calls // counts those to the cloud; nil counts none
 	// share makes it a work of bytes: it reads what ours printed. Nothing is
 	// compared with peers then.
 	share func(printed []byte) (float64, error)
@@ -46,12 +48,16 @@ type result struct {
 	Size       float64              `json:"size_ratio,omitempty"`
 	Memory     int64                `json:"memory_bytes"` // the largest that ours was in memory
 	MemoryGoal int64                `json:"memory_goal_bytes,omitempty"`
+	Calls      map[string][]int64   `json:"calls,omitempty"` // to the cloud, by program; ours is wpbake
 }
 
 // contest runs all in turn, once unmeasured and then so many rounds: what
 // slows the machine down for a while slows all of them.
 func (w work) contest(ctx context.Context, e env, rounds int) (result, error) {
-	r := result{Work: w.name, Goal: w.goal, MemoryGoal: w.memory, Peers: map[string][]float64{}}
+	r := result{Work: w.name, Goal: w.goal, MemoryGoal: w.memory, Peers: map[string][]float64{}, Calls: map[string][]int64{}}
+	if w.calls != nil {
+		e = append(slices.Clone(e), "AWS_ENDPOINT_URL="+w.calls.url)
+	}
 	var shares []float64
 	for round := range rounds + 1 {
 		if w.ready != nil {
@@ -59,6 +65,7 @@ func (w work) contest(ctx context.Context, e env, rounds int) (result, error) {
 				return r, err
 			}
 		}
+		w.calls.reset()
 		ours, err := e.spend(ctx, w.ours(round))
 		if err != nil {
 			return r, err
@@ -66,6 +73,7 @@ func (w work) contest(ctx context.Context, e env, rounds int) (result, error) {
 		if round > 0 {
 			r.Ours = append(r.Ours, ours.seconds)
 			r.Memory = max(r.Memory, ours.memory)
+			r.count("wpbake", w.calls)
 		}
 		if w.share != nil && round > 0 {
 			share, err := w.share(ours.printed)
@@ -75,12 +83,14 @@ func (w work) contest(ctx context.Context, e env, rounds int) (result, error) {
 			shares = append(shares, share)
 		}
 		for _, p := range w.peers {
+			w.calls.reset()
 			spent, err := e.spend(ctx, p.command(round))
 			if err != nil {
 				return r, err
 			}
 			if round > 0 {
 				r.Peers[p.name] = append(r.Peers[p.name], spent.seconds)
+				r.count(p.name, w.calls)
 			}
 		}
 	}
@@ -95,10 +105,20 @@ func (w work) contest(ctx context.Context, e env, rounds int) (result, error) {
 	return r, nil
 }
 
+// count keeps what a program has called.
+func (r *result) count(program string, c *calls) {
+	if c != nil {
+		r.Calls[program] = append(r.Calls[program], c.n.Load())
+	}
+}
+
 // judge compares with the peer that is fastest in the median.
 func (r *result) judge(shares []float64) {
 	if len(shares) > 0 {
 		r.Ratio = median(shares)
+		return
+	}
+	if len(r.Peers) == 0 {
 		return
 	}
 	for name, times := range r.Peers {

@@ -27,6 +27,7 @@ type options struct {
 	corpora string
 	only    string
 	rounds  int
+	packer  string
 }
 
 func main() {
@@ -36,6 +37,7 @@ func main() {
 	flag.StringVar(&o.dir, "dir", "", "where corpora and results lie")
 	flag.StringVar(&o.corpora, "corpora", "small,medium", "`names` out of small, medium, large")
 	flag.StringVar(&o.only, "only", "", "measure only works whose name begins with `text`")
+	flag.StringVar(&o.packer, "packer", "", "the packer `program`, with its plugins where it looks for them; without it no AMI is baked")
 	flag.IntVar(&o.rounds, "rounds", 5, "rounds after the warm-up")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

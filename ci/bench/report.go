@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"text/tabwriter"
 )
 
@@ -31,11 +33,21 @@ func (r report) print(w io.Writer) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "corpus\twork\tours\tfastest peer\t\tratio\tgoal\tsize\tmemory\t")
 	for _, x := range r.Results {
-		fmt.Fprintf(t, "%s\t%s\t%.2f s\t%s\t%s\t%.3f\t%s\t%s\t%s\t\n", x.Corpus, x.Work, median(x.Ours),
-			x.peerTime(), x.Peer, x.Ratio, x.verdict(), orDash(x.Size, "%.3f"), x.memory())
+		fmt.Fprintf(t, "%s\t%s\t%.2f s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", x.Corpus, x.Work, median(x.Ours),
+			x.peerTime(), x.Peer, orDash(x.Ratio, "%.3f"), x.verdict(), orDash(x.Size, "%.3f"), x.memory())
 	}
 	t.Flush()
+	r.printCalls(w)
 	r.printGrowth(w)
+}
+
+// printCalls tells how many calls to the cloud each program made in a round.
+func (r report) printCalls(w io.Writer) {
+	for _, x := range r.Results {
+		for _, program := range slices.Sorted(maps.Keys(x.Calls)) {
+			fmt.Fprintf(w, "%s: %s: %s made %d calls to the cloud\n", x.Corpus, x.Work, program, x.Calls[program][len(x.Calls[program])/2])
+		}
+	}
 }
 
 // printGrowth compares the large corpus with the medium one.

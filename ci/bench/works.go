@@ -37,11 +37,11 @@ func shell(line string, args ...string) []string {
 // works lists what is measured, in order: later works use what earlier ones
 // made.
 func (b *bench) works() []work {
-	return []work{
+	return append([]work{
 		b.cold(), b.unchanged(), b.nextVersion(), b.oneFile(), b.freshCheckout(),
 		b.publish(), b.publishOneFile(),
 		b.fetch(), b.fetchImage(), b.delta("delta, one file changed", 0.02, b.changeFile), b.delta("delta, one plugin updated", 0.12, b.changePlugin),
-	}
+	}, b.bakes()...)
 }
 
 // bench names the files of one corpus's works.
