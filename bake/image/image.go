@@ -183,6 +183,16 @@ func (b *baker) look(ctx context.Context) (found Image, whom string, err error) 
 	return Image{}, whom, nil
 }
 
+// Ready returns the id of the image that Bake would take, empty when there is
+// none. Only Images, Mark and Encrypted of the options are looked at.
+func Ready(ctx context.Context, o Options) (id string, err error) {
+	if o.Alive == nil {
+		o.Alive = func(bake.Holder) bool { return true }
+	}
+	found, _, err := (&baker{o}).look(ctx)
+	return found.ID, err
+}
+
 // live reports whether who made a thing may still be at it.
 func (b *baker) live(tags map[string]string) bool {
 	expires, err := time.Parse(time.RFC3339, tags[bake.TagExpires])

@@ -33,8 +33,9 @@ sweep what a bake that was killed left behind.`,
 		Example: `  eval "$(wpbake local env)"
   wpbake bake v1 --as volume --store s3://releases/shop
   wpbake bake v2 --as volume --parent v1 --store s3://releases/shop`,
-		GroupID: groupArtifact,
-		Args:    words("VERSION"),
+		GroupID:           groupArtifact,
+		Args:              words("VERSION"),
+		ValidArgsFunction: c.completeVersions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg, err := c.config()
 			if err != nil {
@@ -54,9 +55,18 @@ sweep what a bake that was killed left behind.`,
 		},
 	}
 	c.settingFlags(cmd, slices.Concat(bakeKeys, groupKeys)...)
-	c.settingFlagAs(cmd, "bake.as", "as")
+	c.formFlag(cmd, "as")
 	c.settingFlagAs(cmd, "bake.parent", "parent")
 	return cmd
+}
+
+// formFlag adds the flag that says what to bake.
+func (c *cli) formFlag(cmd *cobra.Command, name string) {
+	c.settingFlagAs(cmd, "bake.as", name)
+	forms := []cobra.Completion{asVolume, asAMI, asNothing}
+	if err := cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(forms, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+		panic(err) // the flag is there, and nobody else completes it
+	}
 }
 
 // baking is one bake of one published version.
@@ -158,13 +168,16 @@ func (b BakeConfig) budget() time.Duration {
 
 // wouldBake says what a release would bake; empty is nothing.
 func (c *cli) wouldBake(ctx context.Context, cfg Config, r rollout, built draft, v artifact.Version) (string, error) {
-	switch cfg.Bake.As {
-	case asVolume:
-		m, digest, err := artifact.Find(ctx, built.store, v)
-		if err != nil {
-			return "", err
-		}
-		return wouldBakeVolume(ctx, r.clients, cfg, v, m.Image.Size, digest)
+	if cfg.Bake.As == "" {
+		return "", nil
 	}
-	return "", nil
+	m, digest, err := artifact.Find(ctx, built.store, v)
+	if err != nil {
+		return "", err
+	}
+	b := baking{cfg: cfg, clients: r.clients, version: v, manifest: m, digest: digest, mark: bake.Mark{Manifest: digest, Store: cfg.Store}}
+	if cfg.Bake.As == asAMI {
+		return b.wouldBakeAMI(ctx)
+	}
+	return b.wouldBakeVolume(ctx)
 }

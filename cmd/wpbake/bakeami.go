@@ -45,6 +45,17 @@ func (c *cli) bakeAMI(ctx context.Context, b baking) (baked, error) {
 	return baked{Baked: bake.Baked{Image: got.Image.ID}, reused: got.Reused, copies: got.Copies}, nil
 }
 
+func (b baking) wouldBakeAMI(ctx context.Context) (string, error) {
+	found, err := image.Ready(ctx, image.Options{Images: b.clients.Images(), Mark: b.mark, Encrypted: b.cfg.Bake.KMSKey != ""})
+	if err != nil {
+		return "", err
+	}
+	if found != "" {
+		return fmt.Sprintf("bake: the AMI of %s is there, %s", b.version, found), nil
+	}
+	return fmt.Sprintf("bake: Packer would make an AMI of %s, in a build instance that runs for some minutes", b.version), nil
+}
+
 // packerBuild runs Packer on the template and returns the images by region.
 func (c *cli) packerBuild(ctx context.Context, b baking) (map[string]string, error) {
 	own, err := os.Executable()

@@ -7,7 +7,6 @@ import (
 	"github.com/wpbake/wpbake/artifact"
 	"github.com/wpbake/wpbake/bake"
 	"github.com/wpbake/wpbake/bake/volume"
-	"github.com/wpbake/wpbake/internal/aws"
 )
 
 // bakeVolume makes a release volume.
@@ -59,19 +58,20 @@ func (c *cli) parent(ctx context.Context, b baking) (artifact.Version, error) {
 // guide's examples have it; regions differ.
 const putPrice = 0.006
 
-func wouldBakeVolume(ctx context.Context, clients *aws.Clients, cfg Config, v artifact.Version, size int64, digest artifact.Digest) (string, error) {
+func (b baking) wouldBakeVolume(ctx context.Context) (string, error) {
 	found, err := volume.Find(ctx, volume.Options{
-		Snapshots: clients.Snapshots(), Digest: digest, Mark: bake.Mark{Store: cfg.Store},
-		Encrypted: cfg.Bake.KMSKey != "", Key: cfg.Bake.arn(),
+		Snapshots: b.clients.Snapshots(), Digest: b.digest, Mark: b.mark,
+		Encrypted: b.cfg.Bake.KMSKey != "", Key: b.cfg.Bake.arn(),
 	})
 	if err != nil {
 		return "", err
 	}
 	if found != "" {
-		return fmt.Sprintf("bake: the release volume of %s is there, snapshot %s", v, found), nil
+		return fmt.Sprintf("bake: the release volume of %s is there, snapshot %s", b.version, found), nil
 	}
-	blocks := (size + volume.BlockSize - 1) / volume.BlockSize
-	return fmt.Sprintf("bake: a release volume of %s would be written, at most %d blocks of 512 KiB for about $%.4f", v, blocks, float64(blocks)*putPrice/1000), nil
+	blocks := (b.manifest.Image.Size + volume.BlockSize - 1) / volume.BlockSize
+	return fmt.Sprintf("bake: a release volume of %s would be written, at most %d blocks of 512 KiB for about $%.4f",
+		b.version, blocks, float64(blocks)*putPrice/1000), nil
 }
 
 // arn is the key to encrypt with, empty for the account's own.

@@ -63,7 +63,7 @@ up a run that was stopped.`,
 		},
 	}
 	c.settingFlags(cmd, slices.Concat(treeKeys, rolloutKeys, bakeKeys)...)
-	c.settingFlagAs(cmd, "bake.as", "bake")
+	c.formFlag(cmd, "bake")
 	c.settingFlags(cmd, "bake.parent")
 	f := cmd.Flags()
 	f.BoolVar(&o.detach, "detach", false, "return once the refresh has started")
