@@ -49,6 +49,7 @@ func (b *baker) copyTo(ctx context.Context, region string, made Baked) (string, 
 		})
 	}
 	if err == nil {
+		b.Note(fmt.Sprintf("waiting for copy %s in %s", id, region))
 		err = b.await(ctx, region, id)
 	}
 	if err == nil && len(b.Accounts) > 0 {

@@ -129,6 +129,7 @@ func (u *upload) fill(ctx context.Context, id string, plan []planned) error {
 	if err := u.retry(ctx, func(ctx context.Context) error { return u.Writer.Complete(ctx, id, done) }); err != nil {
 		return err
 	}
+	u.Note(fmt.Sprintf("waiting for EBS to complete snapshot %s", id))
 	return u.await(ctx, "", id)
 }
 

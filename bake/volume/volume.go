@@ -132,7 +132,7 @@ type Options struct {
 	TempDir  string        // for the image; empty is the system's
 	Alive    func(bake.Holder) bool
 	Progress func(artifact.Progress)
-	Note     func(string) // what a person may want to know; may be nil
+	Note     func(string) // what a person may want to know, from several goroutines; may be nil
 }
 
 // Baked is a finished release volume.

@@ -298,7 +298,7 @@ func TestBakeVolumeAfterOneThatDied(t *testing.T) {
 		o.Alive = func(h bake.Holder) bool { return h.Name != "ci@host" || h.PID != 1 || h.Started != "2" }
 		_, err = volume.Bake(l.t.Context(), o)
 		l.must(err)
-		if left := l.snapshots(); len(left) != 1 || left[0] != "completed" || len(notes) != 1 || !strings.Contains(notes[0], "removing snapshot") {
+		if left := l.snapshots(); len(left) != 1 || left[0] != "completed" || len(notes) != 2 || !strings.Contains(notes[0], "removing snapshot") {
 			l.t.Errorf("left %q, said %q", left, notes)
 		}
 	})
