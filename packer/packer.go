@@ -7,5 +7,5 @@ import "embed"
 
 // Files are the templates and what they refer to.
 //
-//go:embed *.pkr.hcl scripts
+//go:embed *.pkr.hcl scripts files
 var Files embed.FS

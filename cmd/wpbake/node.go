@@ -27,7 +27,7 @@ func (c *cli) nodeCommand() *cobra.Command {
 		Args:    c.subcommand,
 		RunE:    showHelp,
 	}
-	cmd.AddCommand(c.nodeBootCommand(), c.nodeReadyCommand(), c.nodeStatusCommand(), c.nodeDatabaseCommand(), c.nodeSchemaCommand())
+	cmd.AddCommand(c.nodeBootCommand(), c.nodeResumeCommand(), c.nodeReadyCommand(), c.nodeStatusCommand(), c.nodeDatabaseCommand(), c.nodeSchemaCommand())
 	return cmd
 }
 
