@@ -59,6 +59,11 @@ func run(ctx context.Context, o options) error {
 	if o.rounds < 1 {
 		return errors.New("want at least one round")
 	}
+	done, err := alone(o.dir)
+	if err != nil {
+		return err
+	}
+	defer done()
 	cloud, err := startCloud(ctx, o)
 	if err != nil {
 		return err
@@ -80,6 +85,23 @@ func run(ctx context.Context, o options) error {
 	report.Machine.LoadAfter = load()
 	report.print(os.Stdout)
 	return errors.Join(report.write(filepath.Join(o.dir, "results.json")), tidy(o.dir))
+}
+
+// alone keeps a second run out of a directory: they would disturb each other's
+// files and times.
+func alone(dir string) (done func(), err error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		lock.Close()
+		return nil, fmt.Errorf("locking %q: %w: another run is at it", dir, err)
+	}
+	return func() { lock.Close() }, nil
 }
 
 // measure runs all works on one corpus.
