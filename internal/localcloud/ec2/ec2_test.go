@@ -43,11 +43,13 @@ type fleet struct {
 	machines map[string]*process
 	refusal  error         // of Start
 	boot     time.Duration // that Start takes
+	stop     time.Duration // that Stop takes
 }
 
 type process struct {
 	machine Machine
 	stops   int
+	takes   time.Duration // Stop
 	once    sync.Once
 	done    chan struct{}
 }
@@ -61,7 +63,7 @@ func (f *fleet) Start(_ context.Context, m Machine) (Process, error) {
 	if f.refusal != nil {
 		return nil, f.refusal
 	}
-	p := &process{machine: m, done: make(chan struct{})}
+	p := &process{machine: m, takes: f.stop, done: make(chan struct{})}
 	f.machines[m.ID] = p
 	return p, nil
 }
@@ -76,6 +78,7 @@ func (p *process) Console() []byte { return []byte("booted " + p.machine.ID) }
 
 func (p *process) Stop(context.Context) error {
 	p.stops++
+	time.Sleep(p.takes)
 	return p.Kill()
 }
 
@@ -217,6 +220,37 @@ func TestTerminatingWhileItBoots(t *testing.T) {
 		}
 		if f.of(*i.InstanceId).stops != 1 {
 			t.Error("the machine was not stopped")
+		}
+	})
+}
+
+func TestTerminatingWhileItStops(t *testing.T) {
+	cloud(t, nil, func(t *testing.T, _ *Service, f *fleet, client *ec2.Client) {
+		f.stop = time.Minute
+		i, err := launch(t, client, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		ids := []string{*i.InstanceId}
+		if _, err := client.StopInstances(t.Context(), &ec2.StopInstancesInput{InstanceIds: ids}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if _, err := client.TerminateInstances(t.Context(), &ec2.TerminateInstancesInput{InstanceIds: ids}); err != nil {
+			t.Fatal(err)
+		}
+		if got := stateOf(t, client, ids[0]); got != types.InstanceStateNameShuttingDown {
+			t.Errorf("told to end while it stops: %s", got)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if got := stateOf(t, client, ids[0]); got != types.InstanceStateNameTerminated || f.of(ids[0]).stops != 1 {
+			t.Errorf("in the end: %s after %d stops", got, f.of(ids[0]).stops)
+		}
+		volumes, err := client.DescribeVolumes(t.Context(), &ec2.DescribeVolumesInput{})
+		if err != nil || len(volumes.Volumes) != 0 {
+			t.Errorf("left %+v, %v", volumes, err)
 		}
 	})
 }

@@ -272,6 +272,15 @@ func (s *Service) ended(i *instance, code, reason string) {
 // must be marked as halting.
 func (s *Service) halt(ctx context.Context, m *machine, id string, final types.InstanceStateName) {
 	clean := s.stop(ctx, m, id)
+	if !s.settleAs(ctx, m, id, final, clean) {
+		s.settleAs(ctx, m, id, types.InstanceStateNameTerminated, clean)
+	}
+	s.options.Changed()
+}
+
+// settleAs leaves an instance whose machine has stopped in its final state,
+// unless it shall be stopped and was told to end in the meantime.
+func (s *Service) settleAs(ctx context.Context, m *machine, id string, final types.InstanceStateName, clean bool) bool {
 	if final == types.InstanceStateNameTerminated {
 		s.keepRoot(ctx, id)
 		if clean {
@@ -279,7 +288,11 @@ func (s *Service) halt(ctx context.Context, m *machine, id string, final types.I
 		}
 	}
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if i := s.known(id); i != nil {
+		if final != types.InstanceStateNameTerminated && i.State == types.InstanceStateNameShuttingDown {
+			return false
+		}
 		if m.process != nil {
 			i.Console = tail(m.process.Console())
 		}
@@ -292,8 +305,7 @@ func (s *Service) halt(ctx context.Context, m *machine, id string, final types.I
 	if s.machines[id] == m {
 		delete(s.machines, id)
 	}
-	s.mu.Unlock()
-	s.options.Changed()
+	return true
 }
 
 // stop ends a machine's process, by force when it will not. It reports whether
