@@ -18,7 +18,6 @@ type gcOptions struct {
 	keep    int
 	younger time.Duration
 	shared  bool
-	regions []string // besides the configured one
 }
 
 const (
@@ -65,8 +64,7 @@ baked again. What a bake left unfinished is the business of wpbake sweep.`,
 	f.IntVar(&o.keep, "keep", defaultKeep, "how many proven `RELEASES` a group can go back to, besides the one it runs")
 	f.DurationVar(&o.younger, "younger-than", defaultYoung, "keep what was made less long ago")
 	f.BoolVar(&o.shared, "shared", false, "remove also what other accounts may use")
-	f.StringSliceVar(&o.regions, "regions", nil, "`REGIONS` to look in as well, such as those that a bake copies to")
-	c.settingFlags(cmd, storeKeys...)
+	c.settingFlags(cmd, append([]string{"bake.regions"}, storeKeys...)...)
 	return cmd
 }
 
@@ -84,7 +82,7 @@ func (c *cli) gc(ctx context.Context, cfg Config, o gcOptions) error {
 	if err != nil {
 		return err
 	}
-	regions, err := c.clientsIn(ctx, cfg, o.regions)
+	regions, err := c.clientsIn(ctx, cfg)
 	if err != nil {
 		return err
 	}
@@ -152,14 +150,15 @@ func (c *cli) sayCollected(all []collected, dryRun bool) error {
 	return &hintedError{err: fmt.Errorf("removing what nothing needs: %s may still be there: %v", strings.Join(left, ", "), cause), hint: hint}
 }
 
-// clientsIn connects to the configured region and to others, each once.
-func (c *cli) clientsIn(ctx context.Context, cfg Config, others []string) ([]*aws.Clients, error) {
+// clientsIn connects to the configured region and to those that bakes are
+// copied to, each once.
+func (c *cli) clientsIn(ctx context.Context, cfg Config) ([]*aws.Clients, error) {
 	here, err := loadAWS(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
 	all, seen := []*aws.Clients{here}, map[string]bool{here.Region(): true}
-	for _, region := range others {
+	for _, region := range cfg.Bake.Regions {
 		if seen[region] {
 			continue
 		}

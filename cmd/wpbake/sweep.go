@@ -14,9 +14,8 @@ import (
 )
 
 type sweepOptions struct {
-	dryRun  bool
-	older   time.Duration
-	regions []string // besides the configured one
+	dryRun bool
+	older  time.Duration
 }
 
 const defaultUploadAge = 24 * time.Hour
@@ -56,8 +55,7 @@ knows whether anything needs them.`,
 	f := cmd.Flags()
 	f.BoolVar(&o.dryRun, "dry-run", false, "name what would be removed and why, and remove nothing")
 	f.DurationVar(&o.older, "older-than", defaultUploadAge, "the age from which an unfinished upload is dead")
-	f.StringSliceVar(&o.regions, "regions", nil, "`REGIONS` to look in as well, such as those that a bake copies to")
-	c.settingFlags(cmd, storeKeys...)
+	c.settingFlags(cmd, append([]string{"bake.regions"}, storeKeys...)...)
 	return cmd
 }
 
@@ -105,7 +103,7 @@ func (c *cli) places(ctx context.Context, cfg Config, o sweepOptions) ([]place, 
 			return nil, err
 		}
 	}
-	regions, err := c.clientsIn(ctx, cfg, o.regions)
+	regions, err := c.clientsIn(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
