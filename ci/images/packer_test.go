@@ -34,13 +34,16 @@ func TestPackerBuildsAnImageOfARelease(t *testing.T) {
 	if _, err := s.packer("validate"); err != nil {
 		t.Fatal(err)
 	}
+	if out, err := s.packer("build", "-color=false", "-var=instance_profile=nobody"); err == nil || !strings.Contains(err.Error(), "instance profile") {
+		t.Errorf("an instance profile that there is none of: %v\n%s", err, out)
+	}
 	if out, err := s.packer("build", "-color=false", "-var=image_prefix=broken", "-var=wpbake=/bin/false"); err == nil {
 		t.Fatalf("a provisioner that fails must fail the build:\n%s", out)
 	}
 	if left := s.left(); len(left) > 0 || len(s.ownImages("")) > 0 {
 		t.Fatalf("a build that failed left %v and %d images", left, len(s.ownImages("")))
 	}
-	out, err := s.packer("build", "-machine-readable")
+	out, err := s.packer("build", "-machine-readable", "-var=instance_profile=wpbake-node")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/wpbake/wpbake/internal/localcloud/ebs"
 	"github.com/wpbake/wpbake/internal/localcloud/ec2"
 	"github.com/wpbake/wpbake/internal/localcloud/elb"
+	"github.com/wpbake/wpbake/internal/localcloud/iam"
 	"github.com/wpbake/wpbake/internal/localcloud/imds"
 	"github.com/wpbake/wpbake/internal/localcloud/s3"
 	"github.com/wpbake/wpbake/internal/localcloud/sshd"
@@ -77,6 +78,7 @@ type Cloud struct {
 	autoscaling *autoscaling.Service
 	elb         *elb.Service
 	cloudwatch  *cloudwatch.Service
+	iam         *iam.Service
 	ssm         *ssm.Service
 	s3          *s3.Service
 	endpoints   map[string]endpoint // by the service's name in a credential scope
@@ -127,9 +129,10 @@ func (c *Cloud) build() error {
 		return err
 	}
 	c.ssm = ssm.New(ssm.Options{Region: o.Region, Account: o.Account, Changed: touch, Run: c.runOn})
+	c.iam = iam.New(iam.Options{Account: o.Account, Changed: touch})
 	c.cloudwatch = cloudwatch.New(cloudwatch.Options{Region: o.Region, Account: o.Account, Changed: touch})
 	machines := ec2.Options{
-		Region: o.Region, Account: o.Account, Network: c.network.number, Runner: o.Runner, Parameters: c.ssm,
+		Region: o.Region, Account: o.Account, Network: c.network.number, Runner: o.Runner, Parameters: c.ssm, Profiles: c.iam,
 		Speed: o.Speed, Lag: o.Lag, Environ: c.instanceEnviron, Changed: touch, Log: o.Log,
 		Dir: inDir(o.Dir, "instances"), VolumeDir: inDir(o.Dir, "volumes"), Blocks: disks,
 	}
@@ -227,7 +230,7 @@ func (m metadata) Instance(id string) (imds.Instance, bool) {
 	}
 	instance := imds.Instance{
 		ID: facts.ID, ImageID: facts.ImageID, Type: facts.Type, Zone: facts.Zone, Address: facts.Address,
-		Hostname: facts.Hostname, Role: cmp.Or(facts.Profile, "wpbake-node"), UserData: facts.UserData,
+		Hostname: facts.Hostname, Role: cmp.Or(facts.Profile, iam.DefaultName), UserData: facts.UserData,
 		Launched: facts.Launched, Disabled: facts.MetadataDisabled,
 	}
 	if facts.TagsAllowed {

@@ -26,6 +26,7 @@ func (c *Cloud) route() map[string]endpoint {
 		"autoscaling":          {query("http://autoscaling.amazonaws.com/doc/2011-01-01/"), c.autoscaling.Actions()},
 		"elasticloadbalancing": {query("http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/"), c.elb.Actions()},
 		"sts":                  {query("https://sts.amazonaws.com/doc/2011-06-15/"), c.identityActions()},
+		"iam":                  {query("https://iam.amazonaws.com/doc/2010-05-08/"), c.iam.Actions()},
 		"ssm":                  {func(*http.Request) wire.Protocol { return wire.JSON{Version: "1.1"} }, c.ssm.Actions()},
 		"monitoring":           {monitoringProtocol, c.cloudwatch.Actions()},
 		"ebs":                  {func(*http.Request) wire.Protocol { return ebs.Protocol{} }, c.ebs.Actions()},

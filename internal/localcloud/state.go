@@ -37,7 +37,7 @@ type keeper interface {
 
 func (c *Cloud) keepers() map[string]keeper {
 	return map[string]keeper{
-		"ec2": c.ec2, "autoscaling": c.autoscaling, "elb": c.elb, "cloudwatch": c.cloudwatch, "ssm": c.ssm,
+		"ec2": c.ec2, "autoscaling": c.autoscaling, "elb": c.elb, "cloudwatch": c.cloudwatch, "ssm": c.ssm, "iam": c.iam,
 	}
 }
 

@@ -61,6 +61,11 @@ type Parameters interface {
 	Value(name string) (string, error)
 }
 
+// Profiles knows instance profiles.
+type Profiles interface {
+	HasInstanceProfile(name string) bool
+}
+
 // Facts are what an instance may learn of itself.
 type Facts struct {
 	ID, ImageID, Type, Zone, Address, Hostname string
@@ -80,6 +85,7 @@ type Options struct {
 	Runner          Runner                        // nil refuses to launch
 	Metadata        Metadata                      // nil serves none
 	Parameters      Parameters                    // nil refuses "resolve:ssm:"
+	Profiles        Profiles                      // nil lets instances have any
 	Blocks          *blocks.Store                 // of snapshots; nil keeps them in memory
 	VolumeDir       string                        // holds a file for each volume; "" for none
 	Logins          Logins                        // nil lets nobody in

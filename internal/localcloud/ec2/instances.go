@@ -6,14 +6,12 @@ import (
 	"io"
 	"maps"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 
 	"github.com/wpbake/wpbake/internal/wire"
@@ -109,12 +107,7 @@ func (s *Service) Facts(id string) (Facts, bool) {
 		Address: i.Address, Hostname: hostName(i.Address, s.options.Region),
 		UserData: i.UserData, Tags: maps.Clone(s.state.Tags[i.ID]), Launched: i.Launched,
 	}
-	if profile := i.Data.IamInstanceProfile; profile != nil {
-		facts.Profile = aws.ToString(profile.Name)
-		if arn := aws.ToString(profile.Arn); facts.Profile == "" && arn != "" {
-			facts.Profile = path.Base(arn)
-		}
-	}
+	facts.Profile = profileOf(&i.Data)
 	if m := i.Data.MetadataOptions; m != nil {
 		facts.TagsAllowed = m.InstanceMetadataTags == types.LaunchTemplateInstanceMetadataTagsStateEnabled
 		facts.MetadataDisabled = m.HttpEndpoint == types.LaunchTemplateInstanceMetadataEndpointStateDisabled

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"maps"
+	"path"
 	"reflect"
 	"regexp"
 	"slices"
@@ -183,6 +184,9 @@ func (s *Service) complete(p *plan) error {
 
 // completeParts finds what a launch names besides its image; it needs the mutex.
 func (s *Service) completeParts(p *plan, from *image) (err error) {
+	if name := profileOf(&p.data); name != "" && s.options.Profiles != nil && !s.options.Profiles.HasInstanceProfile(name) {
+		return wire.Errorf("InvalidParameterValue", "Value (%s) for parameter iamInstanceProfile.name is invalid. Invalid IAM Instance Profile name", name)
+	}
 	if name := aws.ToString(p.data.KeyName); name != "" {
 		if _, err := s.keyPairNamed(name); err != nil {
 			return err
@@ -195,6 +199,18 @@ func (s *Service) completeParts(p *plan, from *image) (err error) {
 		return err
 	}
 	return s.checkDevices(p.devices)
+}
+
+// profileOf is the name of the instance profile, "" for none.
+func profileOf(data *types.ResponseLaunchTemplateData) string {
+	profile := data.IamInstanceProfile
+	if profile == nil {
+		return ""
+	}
+	if arn := aws.ToString(profile.Arn); aws.ToString(profile.Name) == "" && arn != "" {
+		return path.Base(arn)
+	}
+	return aws.ToString(profile.Name)
 }
 
 // checkReadableTags refuses keys that the metadata service could not show.
