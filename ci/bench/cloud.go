@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/wpbake/wpbake/ci/tap"
 )
 
 // cloud is the local cloud that artifacts are published to: its S3 is what
@@ -15,7 +17,7 @@ type cloud struct {
 	wpbake string
 	dir    string
 	env    env
-	calls  *calls
+	calls  *tap.Tap // between it and what is counted
 
 	sshPort int // of instances
 }
@@ -49,7 +51,7 @@ func startCloud(ctx context.Context, o options) (*cloud, error) {
 		c.stop()
 		return nil, err
 	}
-	if c.calls, err = countCalls(c.env.value("AWS_ENDPOINT_URL")); err != nil {
+	if c.calls, err = tap.Start(c.env.value("AWS_ENDPOINT_URL")); err != nil {
 		c.stop()
 		return nil, err
 	}
@@ -63,7 +65,7 @@ func (c *cloud) local(args ...string) []string {
 // stop ends the local cloud, also after an interrupt.
 func (c *cloud) stop() {
 	if c.calls != nil {
-		c.calls.close()
+		_ = c.calls.Close()
 	}
 	if _, err := c.env.spend(context.Background(), c.local("stop")); err != nil {
 		fmt.Fprintln(os.Stderr, "bench: stopping the local cloud:", err)

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/wpbake/wpbake/ci/tap"
 )
 
 // work is one thing that wpbake does, and others too.
@@ -22,7 +24,7 @@ type work struct {
 	ready  func(ctx context.Context, round int) error // before ours; not timed; may be nil
 	sizes  func() (ours, peer int64, err error)       // of what was made; may be nil
 
-	calls *calls // counts those to the cloud; nil counts none
+	calls *tap.Tap // counts those to the cloud; nil counts none
 	// share makes it a work of bytes: it reads what ours printed. Nothing is
 	// compared with peers then.
 	share func(printed []byte) (float64, error)
@@ -48,15 +50,15 @@ type result struct {
 	Size       float64              `json:"size_ratio,omitempty"`
 	Memory     int64                `json:"memory_bytes"` // the largest that ours was in memory
 	MemoryGoal int64                `json:"memory_goal_bytes,omitempty"`
-	Calls      map[string][]int64   `json:"calls,omitempty"` // to the cloud, by program; ours is wpbake
+	Calls      map[string][]int     `json:"calls,omitempty"` // to the cloud, by program; ours is wpbake
 }
 
 // contest runs all in turn, once unmeasured and then so many rounds: what
 // slows the machine down for a while slows all of them.
 func (w work) contest(ctx context.Context, e env, rounds int) (result, error) {
-	r := result{Work: w.name, Goal: w.goal, MemoryGoal: w.memory, Peers: map[string][]float64{}, Calls: map[string][]int64{}}
+	r := result{Work: w.name, Goal: w.goal, MemoryGoal: w.memory, Peers: map[string][]float64{}, Calls: map[string][]int{}}
 	if w.calls != nil {
-		e = append(slices.Clone(e), "AWS_ENDPOINT_URL="+w.calls.url)
+		e = append(slices.Clone(e), "AWS_ENDPOINT_URL="+w.calls.URL())
 	}
 	var shares []float64
 	for round := range rounds + 1 {
@@ -65,7 +67,7 @@ func (w work) contest(ctx context.Context, e env, rounds int) (result, error) {
 				return r, err
 			}
 		}
-		w.calls.reset()
+		w.forget()
 		ours, err := e.spend(ctx, w.ours(round))
 		if err != nil {
 			return r, err
@@ -83,7 +85,7 @@ func (w work) contest(ctx context.Context, e env, rounds int) (result, error) {
 			shares = append(shares, share)
 		}
 		for _, p := range w.peers {
-			w.calls.reset()
+			w.forget()
 			spent, err := e.spend(ctx, p.command(round))
 			if err != nil {
 				return r, err
@@ -106,9 +108,16 @@ func (w work) contest(ctx context.Context, e env, rounds int) (result, error) {
 }
 
 // count keeps what a program has called.
-func (r *result) count(program string, c *calls) {
-	if c != nil {
-		r.Calls[program] = append(r.Calls[program], c.n.Load())
+func (r *result) count(program string, calls *tap.Tap) {
+	if calls != nil {
+		r.Calls[program] = append(r.Calls[program], len(calls.Calls()))
+	}
+}
+
+// forget begins to count anew.
+func (w work) forget() {
+	if w.calls != nil {
+		w.calls.Forget()
 	}
 }
 
