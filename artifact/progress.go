@@ -49,6 +49,12 @@ func (c *counter) reach(off int64) {
 	}
 }
 
+// Count turns bytes done by many goroutines into calls of tell, as Progress
+// promises them: add takes what was done since.
+func Count(tell func(Progress), stage string, total int64) (add func(n int64)) {
+	return newCounter(tell, stage, total).add
+}
+
 // countedReader counts what a store reads of a body, which it may read twice.
 type countedReader struct {
 	io.ReaderAt

@@ -6,8 +6,6 @@ import (
 	"sync"
 
 	"golang.org/x/sync/errgroup"
-
-	"github.com/wpbake/wpbake/artifact"
 )
 
 // spread copies a finished snapshot to other regions and shares it with other
@@ -69,26 +67,4 @@ func (b *baker) copyIn(ctx context.Context, region string) (string, error) {
 		}
 	}
 	return "", nil
-}
-
-// counter turns bytes done by many goroutines into calls of one function.
-type counter struct {
-	mu   sync.Mutex
-	tell func(artifact.Progress)
-	now  artifact.Progress
-}
-
-func newCounter(tell func(artifact.Progress), stage string, total int64) *counter {
-	c := &counter{tell: tell, now: artifact.Progress{Stage: stage, Total: total}}
-	c.add(0)
-	return c
-}
-
-func (c *counter) add(n int64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now.Done += n
-	if c.tell != nil {
-		c.tell(c.now)
-	}
 }

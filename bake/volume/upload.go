@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/wpbake/wpbake/artifact"
 )
 
 // How long things may take. Attempts have a time of their own because a
@@ -134,7 +136,7 @@ func (u *upload) fill(ctx context.Context, id string, plan []planned) error {
 }
 
 func (u *upload) putAll(ctx context.Context, id string, plan []planned) error {
-	count := newCounter(u.Progress, "write release volume", int64(len(plan))*BlockSize)
+	add := artifact.Count(u.Progress, "write release volume", int64(len(plan))*BlockSize)
 	g, ctx := errgroup.WithContext(ctx)
 	work := make(chan planned)
 	g.Go(func() error {
@@ -159,7 +161,7 @@ func (u *upload) putAll(ctx context.Context, id string, plan []planned) error {
 				if err := u.retry(ctx, func(ctx context.Context) error { return u.Writer.Put(ctx, id, b) }); err != nil {
 					return err
 				}
-				count.add(BlockSize)
+				add(BlockSize)
 			}
 			return nil
 		})

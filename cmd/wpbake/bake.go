@@ -109,14 +109,7 @@ func (b baked) text(v artifact.Version) string {
 }
 
 func (c *cli) bakeOnly(ctx context.Context, cfg Config, v artifact.Version) error {
-	if _, err := parseRolloutStore(cfg.Store); err != nil {
-		return err
-	}
-	clients, err := loadAWS(ctx, cfg)
-	if err != nil {
-		return err
-	}
-	store, err := openStore(ctx, cfg, clients)
+	clients, store, err := openWithAWS(ctx, cfg)
 	if err != nil {
 		return err
 	}

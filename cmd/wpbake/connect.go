@@ -34,14 +34,7 @@ func (c *cli) connect(ctx context.Context, cfg Config, o bake.Options) (rollout,
 	if err := cfg.need("store", "group"); err != nil {
 		return rollout{}, err
 	}
-	if _, err := parseRolloutStore(cfg.Store); err != nil {
-		return rollout{}, err
-	}
-	clients, err := loadAWS(ctx, cfg)
-	if err != nil {
-		return rollout{}, err
-	}
-	store, err := openStore(ctx, cfg, clients)
+	clients, store, err := openWithAWS(ctx, cfg)
 	if err != nil {
 		return rollout{}, err
 	}

@@ -93,14 +93,7 @@ func (c *cli) nodeBoot(ctx context.Context, cfg Config, o nodeBootOptions) error
 	if err := cfg.need("store", "group"); err != nil {
 		return err
 	}
-	if _, err := parseRolloutStore(cfg.Store); err != nil {
-		return err
-	}
-	clients, err := loadAWS(ctx, cfg)
-	if err != nil {
-		return err
-	}
-	store, err := openStore(ctx, cfg, clients)
+	clients, store, err := openWithAWS(ctx, cfg)
 	if err != nil {
 		return err
 	}

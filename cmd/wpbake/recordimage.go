@@ -61,11 +61,7 @@ func (c *cli) recordImages(ctx context.Context, cfg Config, m bake.Mark, ids map
 	if err := cfg.need("store"); err != nil {
 		return err
 	}
-	clients, err := loadAWS(ctx, cfg)
-	if err != nil {
-		return err
-	}
-	store, err := openStore(ctx, cfg, clients)
+	clients, store, err := openWithAWS(ctx, cfg)
 	if err != nil {
 		return err
 	}

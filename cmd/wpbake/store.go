@@ -99,6 +99,19 @@ func openStore(ctx context.Context, cfg Config, clients *aws.Clients) (artifact.
 	return s3store.New(clients.S3(), u.bucket, u.prefix, cfg.BucketOwner), nil
 }
 
+// openWithAWS opens the configured store for rollouts, and AWS.
+func openWithAWS(ctx context.Context, cfg Config) (*aws.Clients, artifact.Store, error) {
+	if _, err := parseRolloutStore(cfg.Store); err != nil {
+		return nil, nil, err
+	}
+	clients, err := loadAWS(ctx, cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	store, err := openStore(ctx, cfg, clients)
+	return clients, store, err
+}
+
 // openReleases opens the configured store for releases alone.
 func openReleases(ctx context.Context, cfg Config) (artifact.ReleaseStore, error) {
 	if u, err := parseStore(cfg.Store); err == nil && u.repository != "" {

@@ -22,8 +22,8 @@ type images struct {
 // Images finds, copies and shares AMIs.
 func (c *Clients) Images() image.Images { return images{c.ec2, c.region} }
 
-// in calls a region; empty is the own one.
-func (i images) in(region string) func(*ec2.Options) {
+// inRegion calls a region; empty is the client's own.
+func inRegion(region string) func(*ec2.Options) {
 	return func(o *ec2.Options) {
 		if region != "" {
 			o.Region = region
@@ -46,7 +46,7 @@ func (i images) Find(ctx context.Context, region string, tags map[string]string)
 		Owners: []string{"self"}, Filters: tagged(tags), IncludeDeprecated: sdk.Bool(true),
 	})
 	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx, i.in(region))
+		page, err := pages.NextPage(ctx, inRegion(region))
 		if err != nil {
 			return nil, about("images of a release", err)
 		}
@@ -136,7 +136,7 @@ func (i images) Copy(ctx context.Context, c image.Copy) (string, error) {
 	for _, kind := range []types.ResourceType{types.ResourceTypeImage, types.ResourceTypeSnapshot} {
 		in.TagSpecifications = append(in.TagSpecifications, types.TagSpecification{ResourceType: kind, Tags: toTags(c.Tags)})
 	}
-	out, err := i.client.CopyImage(ctx, in, i.in(c.To))
+	out, err := i.client.CopyImage(ctx, in, inRegion(c.To))
 	if err != nil {
 		return "", about(c.From.ID, err)
 	}
@@ -145,7 +145,7 @@ func (i images) Copy(ctx context.Context, c image.Copy) (string, error) {
 
 // Open lets accounts launch the image, and copy it: that needs its snapshots.
 func (i images) Open(ctx context.Context, one image.Image, a image.Access) error {
-	in := i.in(one.Region)
+	in := inRegion(one.Region)
 	if !a.Deprecate.IsZero() {
 		if _, err := i.client.EnableImageDeprecation(ctx, &ec2.EnableImageDeprecationInput{ImageId: &one.ID, DeprecateAt: &a.Deprecate}, in); err != nil {
 			return about(one.ID, err)

@@ -29,29 +29,18 @@ type snapshots struct {
 	region string
 }
 
-// in calls a region; empty is the own one.
-func (s snapshots) in(region string) func(*ec2.Options) {
-	return func(o *ec2.Options) {
-		if region != "" {
-			o.Region = region
-		}
-	}
-}
-
 func (s snapshots) Find(ctx context.Context, region string, tags map[string]string) ([]volume.Snapshot, error) {
-	in := &ec2.DescribeSnapshotsInput{OwnerIds: []string{"self"}}
-	for _, key := range slices.Sorted(maps.Keys(tags)) {
-		in.Filters = append(in.Filters, types.Filter{Name: sdk.String("tag:" + key), Values: []string{tags[key]}})
-	}
 	var found []volume.Snapshot
-	pages := ec2.NewDescribeSnapshotsPaginator(s.client, in)
+	pages := ec2.NewDescribeSnapshotsPaginator(s.client, &ec2.DescribeSnapshotsInput{OwnerIds: []string{"self"}, Filters: tagged(tags)})
 	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx, s.in(region))
+		page, err := pages.NextPage(ctx, inRegion(region))
 		if err != nil {
 			return nil, about("snapshots of a release", err)
 		}
 		for _, one := range page.Snapshots {
-			found = append(found, toSnapshot(one))
+			if hasTags(one.Tags, tags) {
+				found = append(found, toSnapshot(one))
+			}
 		}
 	}
 	slices.SortFunc(found, func(a, b volume.Snapshot) int { return b.Started.Compare(a.Started) })
@@ -59,21 +48,17 @@ func (s snapshots) Find(ctx context.Context, region string, tags map[string]stri
 }
 
 func toSnapshot(one types.Snapshot) volume.Snapshot {
-	s := volume.Snapshot{
+	return volume.Snapshot{
 		ID: sdk.ToString(one.SnapshotId), Size: int64(sdk.ToInt32(one.VolumeSize)), State: volume.State(one.State), Encrypted: sdk.ToBool(one.Encrypted),
-		Key: sdk.ToString(one.KmsKeyId), Tags: map[string]string{}, Started: sdk.ToTime(one.StartTime),
+		Key: sdk.ToString(one.KmsKeyId), Tags: fromTags(one.Tags), Started: sdk.ToTime(one.StartTime),
 	}
-	for _, tag := range one.Tags {
-		s.Tags[sdk.ToString(tag.Key)] = sdk.ToString(tag.Value)
-	}
-	return s
 }
 
 // State asks by a filter: an id that EC2 does not show yet is no error then.
 func (s snapshots) State(ctx context.Context, region, id string) (volume.State, error) {
 	out, err := s.client.DescribeSnapshots(ctx, &ec2.DescribeSnapshotsInput{
 		Filters: []types.Filter{{Name: sdk.String("snapshot-id"), Values: []string{id}}},
-	}, s.in(region))
+	}, inRegion(region))
 	if err != nil {
 		return volume.Absent, about(id, err)
 	}
@@ -91,7 +76,7 @@ func (s snapshots) Copy(ctx context.Context, c volume.Copy) (string, error) {
 	if c.Encrypted {
 		in.Encrypted = sdk.Bool(true)
 	}
-	out, err := s.client.CopySnapshot(ctx, in, s.in(c.To))
+	out, err := s.client.CopySnapshot(ctx, in, inRegion(c.To))
 	if err != nil {
 		return "", about(c.Snapshot, err)
 	}
@@ -102,7 +87,7 @@ func (s snapshots) Share(ctx context.Context, region, id string, accounts []stri
 	_, err := s.client.ModifySnapshotAttribute(ctx, &ec2.ModifySnapshotAttributeInput{
 		SnapshotId: &id, Attribute: types.SnapshotAttributeNameCreateVolumePermission,
 		OperationType: types.OperationTypeAdd, UserIds: accounts,
-	}, s.in(region))
+	}, inRegion(region))
 	return about(id, err)
 }
 
