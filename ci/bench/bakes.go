@@ -55,7 +55,7 @@ func (b *bench) anew(what string, change func(int) error) func(ctx context.Conte
 
 func (b *bench) bakeVolume() work {
 	w := work{
-		name: "bake, release volume", memory: nodeMemory, calls: b.cloud.calls,
+		name: "bake, release volume", memory: buildMemory, calls: b.cloud.calls,
 		ours:  func(round int) []string { return b.bake(fmt.Sprintf("baked-%d", round), "volume") },
 		ready: b.anew("baked", b.changeFile),
 	}
