@@ -230,6 +230,27 @@ func TestVolumeBakeKilledAtEachCall(t *testing.T) {
 	}
 }
 
+// A copy to another region takes long on AWS. One that is pending when its bake
+// dies is found in that region, and can be made again.
+func TestVolumeBakeKilledWhileACopyIsPending(t *testing.T) {
+	s := start(t)
+	s.publish()
+	bake := []string{s.wpbake, "bake", "v1", "--as", "volume", "--store", store}
+	s.must(bake...)
+	v := s.victim(append(bake, "--bake-regions", otherRegion)...)
+	s.must(s.wpbake, "local", "fault", "slow-snapshot", "--seconds", "600", "--dir", s.dir+"/cloud")
+	e := v.run(syscall.SIGKILL, 1, func(c tap.Call) bool { return c.Name == "CopySnapshot" })
+	if left := s.leftovers(); !e.struck || left["unfinished snapshots"] != 1 || len(left) != 1 {
+		t.Fatalf("left %v, want the copy alone:\n%s", left, e.said)
+	}
+	s.sweep()
+	s.must(s.wpbake, "local", "fault", "clear", "--dir", s.dir+"/cloud")
+	if again := v.run(0, 0, nil); again.exit != 0 {
+		t.Fatal(again.said)
+	}
+	s.collect(2)
+}
+
 // places are the calls at which a bake is struck: all of them, but of many
 // blocks the first, one in the middle and the last; and the first of each name
 // where the program ends by itself.
