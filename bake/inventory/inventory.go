@@ -19,17 +19,17 @@ type Kind string
 // The kinds, in the order in which they can be removed: what comes earlier can
 // hold what comes later.
 const (
-	Instance Kind = "instance"
-	Image    Kind = "image"
-	Snapshot Kind = "snapshot"
-	Volume   Kind = "volume"
-	Group    Kind = "security group"
-	KeyPair  Kind = "key pair"
-	Upload   Kind = "upload" // to the store, unfinished
+	Instance      Kind = "instance"
+	Image         Kind = "image"
+	Snapshot      Kind = "snapshot"
+	Volume        Kind = "volume"
+	SecurityGroup Kind = "security group"
+	KeyPair       Kind = "key pair"
+	Upload        Kind = "upload" // to the store, unfinished
 )
 
 // Kinds are those that carry tags, in the order in which they can be removed.
-func Kinds() []Kind { return []Kind{Instance, Image, Snapshot, Volume, Group, KeyPair} }
+func Kinds() []Kind { return []Kind{Instance, Image, Snapshot, Volume, SecurityGroup, KeyPair} }
 
 // Resource is a thing in an account.
 type Resource struct {

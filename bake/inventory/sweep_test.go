@@ -46,7 +46,7 @@ func (y *yard) Ended(_ context.Context, id string) error {
 func newYard() *yard {
 	dead, live := tags("r", "", at(-time.Hour)), tags("s", "", at(time.Hour))
 	return &yard{stuck: map[string]bool{}, things: []Resource{
-		{Kind: KeyPair, ID: "key-1", Tags: dead}, {Kind: Group, ID: "sg-1", Tags: dead},
+		{Kind: KeyPair, ID: "key-1", Tags: dead}, {Kind: SecurityGroup, ID: "sg-1", Tags: dead},
 		{Kind: Volume, ID: "vol-1", Tags: dead, Within: []string{"i-1"}}, {Kind: Volume, ID: "vol-2", Tags: dead, Within: []string{"i-live"}},
 		{Kind: Volume, ID: "vol-3", Tags: dead, Within: []string{"i-nobody's"}}, {Kind: Snapshot, ID: "snap-1", State: "pending", Tags: dead},
 		{Kind: Image, ID: "ami-1", State: "failed", Tags: dead}, {Kind: Instance, ID: "i-1", Tags: dead}, {Kind: Instance, ID: "i-2", Tags: dead},

@@ -173,9 +173,9 @@ func namesOf(calls []tap.Call) []string {
 }
 
 // fatten makes the tree large enough for several blocks of a release volume.
-func (s *site) fatten() {
+func (s *site) fatten(size int) {
 	s.t.Helper()
-	noise := make([]byte, 3<<20)
+	noise := make([]byte, size)
 	_, _ = rand.Read(noise) // never fails
 	file := filepath.Join(s.dir, "tree", "wp-content", "themes", "shop", "noise.bin")
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
@@ -190,8 +190,9 @@ func (s *site) fatten() {
 // a sweep does not remove, and the same bake again succeeds. Interrupted, it
 // leaves nothing unfinished by itself.
 func TestVolumeBakeKilledAtEachCall(t *testing.T) {
+	t.Parallel() // each has a cloud of its own, and mostly waits
 	s := start(t)
-	s.fatten()
+	s.fatten(3 << 20)
 	s.publish()
 	v := s.victim(s.wpbake, "bake", "v1", "--as", "volume", "--store", store, "--bake-regions", otherRegion)
 	v.tap.Hold("CompleteSnapshot", s.settled)
@@ -227,6 +228,27 @@ func TestVolumeBakeKilledAtEachCall(t *testing.T) {
 			s.collect(2)
 		}
 	}
+}
+
+// A copy to another region takes long on AWS. One that is pending when its bake
+// dies is found in that region, and can be made again.
+func TestVolumeBakeKilledWhileACopyIsPending(t *testing.T) {
+	s := start(t)
+	s.publish()
+	bake := []string{s.wpbake, "bake", "v1", "--as", "volume", "--store", store}
+	s.must(bake...)
+	v := s.victim(append(bake, "--bake-regions", otherRegion)...)
+	s.must(s.wpbake, "local", "fault", "slow-snapshot", "--seconds", "600", "--dir", s.dir+"/cloud")
+	e := v.run(syscall.SIGKILL, 1, func(c tap.Call) bool { return c.Name == "CopySnapshot" })
+	if left := s.leftovers(); !e.struck || left["unfinished snapshots"] != 1 || len(left) != 1 {
+		t.Fatalf("left %v, want the copy alone:\n%s", left, e.said)
+	}
+	s.sweep()
+	s.must(s.wpbake, "local", "fault", "clear", "--dir", s.dir+"/cloud")
+	if again := v.run(0, 0, nil); again.exit != 0 {
+		t.Fatal(again.said)
+	}
+	s.collect(2)
 }
 
 // places are the calls at which a bake is struck: all of them, but of many
@@ -304,6 +326,7 @@ var interrupts = []struct {
 // leaves nothing that a sweep does not remove. The same bake is started again
 // each time and gets further than before; once there is an image, it ends.
 func TestImageBakeKilledAtEachCall(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.publish()
 	v := s.victim()
@@ -345,6 +368,9 @@ func (v *victim) strike(signal syscall.Signal, name string, clean bool) {
 	e := v.run(signal, 1, func(c tap.Call) bool { return c.Name == name })
 	if !e.struck {
 		v.s.t.Errorf("%s at %s: never got there:\n%s", signal, name, e.said)
+	}
+	if strings.Contains(e.said, "nothing was changed") {
+		v.s.t.Errorf("%s at %s: it says that nothing was changed:\n%s", signal, name, e.said)
 	}
 	if left := v.s.leftovers(); clean && len(left) > 0 {
 		v.s.t.Errorf("%s at %s: left %v:\n%s", signal, name, left, e.said)

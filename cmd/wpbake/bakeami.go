@@ -87,6 +87,14 @@ func (c *cli) packerBuild(ctx context.Context, b baking) (map[string]string, err
 		job.Template, job.Dir = filepath.Join(dir, "release.pkr.hcl"), dir
 	}
 	artifacts, err := p.Run(ctx, job)
+	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
+		// Not the cause, whose words say that nothing was changed: Packer gives
+		// up the call that is under way, and does not know what it has made.
+		return nil, &hintedError{
+			err:  errors.New("interrupted while Packer was building"),
+			hint: "wpbake sweep removes what Packer did not; the same command again starts over",
+		}
+	}
 	if err != nil {
 		return nil, err
 	}

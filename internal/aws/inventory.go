@@ -33,7 +33,7 @@ func (c *Clients) Inventory() inventory.Account { return account{c.ec2} }
 func (a account) Unfinished(ctx context.Context, kind inventory.Kind) ([]inventory.Resource, error) {
 	list := map[inventory.Kind]func(context.Context, []types.Filter) ([]inventory.Resource, error){
 		inventory.Instance: a.instances, inventory.Image: a.images, inventory.Snapshot: a.snapshots,
-		inventory.Volume: a.volumes, inventory.Group: a.groups, inventory.KeyPair: a.keyPairs,
+		inventory.Volume: a.volumes, inventory.SecurityGroup: a.groups, inventory.KeyPair: a.keyPairs,
 	}[kind]
 	if list == nil {
 		return nil, fmt.Errorf("listing things of kind %q: EC2 has none", kind)
@@ -144,7 +144,7 @@ func (a account) groups(ctx context.Context, filters []types.Filter) ([]inventor
 			return found, err
 		}
 		for _, g := range page.SecurityGroups {
-			r := resource(inventory.Group, g.GroupId, g.Tags)
+			r := resource(inventory.SecurityGroup, g.GroupId, g.Tags)
 			r.Name = sdk.ToString(g.GroupName)
 			found = append(found, r)
 		}
@@ -194,7 +194,7 @@ func (a account) remove(ctx context.Context, r inventory.Resource) (err error) {
 		_, err = a.client.DeleteSnapshot(ctx, &ec2.DeleteSnapshotInput{SnapshotId: &r.ID})
 	case inventory.Volume:
 		_, err = a.client.DeleteVolume(ctx, &ec2.DeleteVolumeInput{VolumeId: &r.ID})
-	case inventory.Group:
+	case inventory.SecurityGroup:
 		_, err = a.client.DeleteSecurityGroup(ctx, &ec2.DeleteSecurityGroupInput{GroupId: &r.ID})
 	case inventory.KeyPair:
 		_, err = a.client.DeleteKeyPair(ctx, &ec2.DeleteKeyPairInput{KeyPairId: &r.ID})
