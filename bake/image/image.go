@@ -239,7 +239,7 @@ type Untagged struct {
 }
 
 func (e *Untagged) Error() string {
-	return fmt.Sprintf("building an image: %s does not carry the release's tags in this region", e.Images[0])
+	return fmt.Sprintf("image %q does not carry the release's tags, or is in another region", e.Images[0])
 }
 
 // Hint says what a template must do.

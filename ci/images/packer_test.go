@@ -105,18 +105,18 @@ func (s *site) bootWithoutStore(image, digest string) {
 	s.must("aws", "--endpoint-url", s.variable("AWS_ENDPOINT_URL"), "s3", "rm", store+"/releases/v1/wordpress.tar.zst")
 	script := fmt.Sprintf("#!/bin/sh\nset -eu\ndest=/srv/wordpress/releases/%s\ncat $dest/wordpress/index.php\nwpbake fetch v1 $dest --digest %s --store %s && echo the release is whole\n",
 		strings.TrimPrefix(digest, "sha256:")[:12], digest, store)
-	id := s.launch(image, script)
+	id := s.launch(image, script, types.ShutdownBehaviorStop)
 	if console := s.console(id, "the release is whole"); !strings.Contains(console, "echo 'release'") {
 		t.Errorf("the node's console says:\n%s", console)
 	}
 }
 
-// launch starts an instance that ends for good when it powers itself off.
-func (s *site) launch(image, script string) (id string) {
+// launch starts an instance. The behaviour is for when it powers itself off.
+func (s *site) launch(image, script string, behaviour types.ShutdownBehavior) (id string) {
 	s.t.Helper()
 	launched, err := s.client.RunInstances(s.t.Context(), &ec2.RunInstancesInput{
 		ImageId: &image, InstanceType: types.InstanceTypeT3Small, MinCount: aws.Int32(1), MaxCount: aws.Int32(1),
-		UserData: aws.String(base64Of(script)), InstanceInitiatedShutdownBehavior: types.ShutdownBehaviorTerminate,
+		UserData: aws.String(base64Of(script)), InstanceInitiatedShutdownBehavior: behaviour,
 	})
 	if err != nil {
 		s.t.Fatal(err)
@@ -162,17 +162,27 @@ func TestABuildInstanceEndsItself(t *testing.T) {
 	if strings.Contains(script, "${") || script == string(text) {
 		t.Fatalf("the template fills in something else than its lifetime:\n%s", text)
 	}
-	id := s.launch(baseImage, script)
-	state := ""
-	s.await("the end of the instance", func() bool {
-		out, err := s.client.DescribeInstances(t.Context(), &ec2.DescribeInstancesInput{InstanceIds: []string{id}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		state = string(out.Reservations[0].Instances[0].State.Name)
-		return state == string(types.InstanceStateNameTerminated)
-	}, func() string { return state })
-	if left := s.left(); len(left) > 0 {
-		t.Errorf("it left %v", left)
+	kept := s.launch(baseImage, script, types.ShutdownBehaviorStop)
+	s.awaitState(kept, types.InstanceStateNameStopped) // which is why the template asks for the other
+	if _, err := s.client.TerminateInstances(t.Context(), &ec2.TerminateInstancesInput{InstanceIds: []string{kept}}); err != nil {
+		t.Fatal(err)
 	}
+	s.awaitState(s.launch(baseImage, script, types.ShutdownBehaviorTerminate), types.InstanceStateNameTerminated)
+	s.awaitState(kept, types.InstanceStateNameTerminated)
+	if left := s.left(); len(left) > 0 {
+		t.Errorf("they left %v", left)
+	}
+}
+
+func (s *site) awaitState(id string, want types.InstanceStateName) {
+	s.t.Helper()
+	state := types.InstanceStateName("")
+	s.await("the state "+string(want), func() bool {
+		out, err := s.client.DescribeInstances(s.t.Context(), &ec2.DescribeInstancesInput{InstanceIds: []string{id}})
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		state = out.Reservations[0].Instances[0].State.Name
+		return state == want
+	}, func() string { return string(state) })
 }

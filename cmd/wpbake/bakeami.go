@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/wpbake/wpbake/artifact/scratch"
 	"github.com/wpbake/wpbake/bake"
 	"github.com/wpbake/wpbake/bake/image"
 	"github.com/wpbake/wpbake/internal/packerexec"
@@ -58,7 +59,7 @@ func (b baking) wouldBakeAMI(ctx context.Context) (string, error) {
 
 // packerBuild runs Packer on the template and returns the images by region.
 func (c *cli) packerBuild(ctx context.Context, b baking) (map[string]string, error) {
-	own, err := os.Executable()
+	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
@@ -69,22 +70,22 @@ func (c *cli) packerBuild(ctx context.Context, b baking) (map[string]string, err
 	force, done := c.secondInterrupt(ctx)
 	defer done()
 	job := packerexec.Job{
-		Command: "build", Template: b.cfg.Packer.Template, Variables: b.variables(own), Force: force, Progress: c.tellPacker,
+		Command: "build", Template: b.cfg.Packer.Template, Variables: b.variables(self), Force: force, Progress: c.tellPacker,
 		Environ: []string{"AWS_REGION=" + b.clients.Region(), "WPBAKE_BUCKET_OWNER=" + b.cfg.BucketOwner},
 	}
 	if job.Template == "" {
 		if err := p.Need(ctx, templatePlugins()...); err != nil {
 			return nil, err
 		}
-		dir, err := os.MkdirTemp("", "wpbake-templates-")
+		own, err := scratch.New("", "wpbake-scratch-")
 		if err != nil {
 			return nil, err
 		}
-		defer os.RemoveAll(dir)
-		if err := os.CopyFS(dir, packer.Files); err != nil {
+		defer own.Remove()
+		if err := os.CopyFS(own.Path, packer.Files); err != nil {
 			return nil, err
 		}
-		job.Template, job.Dir = filepath.Join(dir, "release.pkr.hcl"), dir
+		job.Template, job.Dir = filepath.Join(own.Path, "release.pkr.hcl"), own.Path
 	}
 	artifacts, err := p.Run(ctx, job)
 	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
@@ -112,12 +113,12 @@ func templatePlugins() []packerexec.Plugin {
 
 // variables are the template's. A template of one's own gets the same, as far
 // as it has them; what nobody set is left to its defaults.
-func (b baking) variables(own string) map[string]string {
+func (b baking) variables(self string) map[string]string {
 	p := b.cfg.Packer
 	values := map[string]string{
 		"version": string(b.version), "store": b.cfg.Store, "region": b.clients.Region(),
 		"run": b.mark.Run, "holder": b.mark.Holder.Tag(), "expires": b.mark.Expires.UTC().Format(time.RFC3339),
-		"lifetime": strconv.Itoa(int((b.cfg.Bake.budget() + outlives).Seconds())), "local_wpbake": own,
+		"lifetime": strconv.Itoa(int((b.cfg.Bake.budget() + outlives).Seconds())), "local_wpbake": self,
 		"kms_key": b.cfg.Bake.KMSKey, "base_image": p.BaseImage, "base_name": p.BaseName,
 		"instance_type": p.InstanceType, "instance_profile": p.InstanceProfile, "subnet_id": p.Subnet,
 		"ssh_username": p.SSHUser, "wpbake": p.Wpbake,

@@ -16,7 +16,7 @@ import (
 
 // TestMain makes this binary wpbake itself when a script runs it by that name.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"wpbake": wpbakeMain, "webnode": webnodeMain})
+	testscript.Main(m, map[string]func(){"wpbake": wpbakeMain, "webnode": webnodeMain, "packer": packerMain})
 }
 
 func wpbakeMain() {

@@ -6,13 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
 	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/wpbake/wpbake/artifact/scratch"
 )
 
 // lingering is how long pipes stay open for what Packer left running.
@@ -54,14 +55,13 @@ func (e *Failed) Unwrap() error { return e.err }
 // Variables go by the environment: there they are for this user's eyes, and a
 // template need not have them all.
 func (p *Packer) Run(ctx context.Context, job Job) ([]Artifact, error) {
-	scratch, err := os.MkdirTemp("", "wpbake-packer-")
+	own, err := scratch.New("", "wpbake-packer-")
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(scratch)
+	defer own.Remove()
 	r := &running{job: job, redact: newSecrets(secretsOf(p.environ))}
-	err = r.run(ctx, p, scratch)
-	if err != nil {
+	if err := r.run(ctx, p, own.Path); err != nil {
 		return nil, err
 	}
 	return r.made.all(), nil
@@ -88,14 +88,14 @@ type running struct {
 	noise  []string // what is no event
 }
 
-func (r *running) run(ctx context.Context, p *Packer, scratch string) error {
+func (r *running) run(ctx context.Context, p *Packer, temporary string) error {
 	args := []string{"-machine-readable", r.job.Command}
 	if r.job.Command == "build" {
 		args = append(args, "-on-error=cleanup")
 	}
 	cmd := exec.Command(p.Program, append(args, r.job.Template)...)
 	// Packer logs to a temporary file, to have it when it crashes.
-	cmd.Env = append(slices.Clone(p.environ), "TMPDIR="+scratch)
+	cmd.Env = append(slices.Clone(p.environ), "TMPDIR="+temporary)
 	cmd.Env = append(append(cmd.Env, r.job.Environ...), variables(r.job.Variables)...)
 	cmd.Dir = r.job.Dir
 	// A group of its own: the terminal's interrupt does not reach it, so that

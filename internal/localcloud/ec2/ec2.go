@@ -51,6 +51,13 @@ type Process interface {
 	Done() <-chan struct{}          // closed when the machine itself has gone
 }
 
+// PoweredOff is a Process that can tell how it ended.
+type PoweredOff interface {
+	// PoweredOff reports whether the machine shut itself down in order, once
+	// it is done. One that was killed or crashed did not.
+	PoweredOff() bool
+}
+
 // Metadata serves the instance metadata service of instances.
 type Metadata interface {
 	Serve(instanceID, address string) (io.Closer, error)

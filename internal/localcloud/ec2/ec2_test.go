@@ -50,6 +50,7 @@ type process struct {
 	machine Machine
 	stops   int
 	takes   time.Duration // Stop
+	off     bool          // it shut itself down in order
 	once    sync.Once
 	done    chan struct{}
 }
@@ -88,6 +89,8 @@ func (p *process) Kill() error {
 }
 
 func (p *process) Done() <-chan struct{} { return p.done }
+
+func (p *process) PoweredOff() bool { return p.off }
 
 // cloud is a service in a bubble of virtual time.
 func cloud(t *testing.T, options func(*Options), test func(t *testing.T, s *Service, f *fleet, client *ec2.Client)) {

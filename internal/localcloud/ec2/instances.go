@@ -222,26 +222,33 @@ func (m *machine) closeServers() {
 	}
 }
 
-// gone notes that an instance ended without being asked to.
+// gone notes that an instance ended without being asked to. One that shut
+// itself down in order stays, stopped, unless it was launched to terminate then.
 func (s *Service) gone(m *machine, id string) {
 	s.mu.Lock()
-	expected := m.halting
-	if !expected {
-		s.options.Log.Warn("instance ended by itself", "instance", id)
-		i := s.known(id)
-		i.Console = tail(m.process.Console())
-		delete(s.machines, id)
-	}
-	s.mu.Unlock()
-	if !expected {
-		m.closeServers()
-		s.keepRoot(context.Background(), id)
-		s.mu.Lock()
-		s.ended(s.known(id), "Client.InstanceInitiatedShutdown", "Client.InstanceInitiatedShutdown: Instance initiated shutdown")
+	if m.halting {
 		s.mu.Unlock()
-		s.discard(id)
-		s.options.Changed()
+		return
 	}
+	s.options.Log.Warn("instance ended by itself", "instance", id)
+	i := s.known(id)
+	i.Console = tail(m.process.Console())
+	if p, ok := m.process.(PoweredOff); ok && p.PoweredOff() && i.Data.InstanceInitiatedShutdownBehavior != types.ShutdownBehaviorTerminate {
+		i.State, m.halting = types.InstanceStateNameStopping, true
+		i.ReasonCode, i.Reason = "Client.InstanceInitiatedShutdown", "Client.InstanceInitiatedShutdown: Instance initiated shutdown"
+		s.mu.Unlock()
+		s.halt(context.Background(), m, id, types.InstanceStateNameStopped)
+		return
+	}
+	delete(s.machines, id)
+	s.mu.Unlock()
+	m.closeServers()
+	s.keepRoot(context.Background(), id)
+	s.mu.Lock()
+	s.ended(s.known(id), "Client.InstanceInitiatedShutdown", "Client.InstanceInitiatedShutdown: Instance initiated shutdown")
+	s.mu.Unlock()
+	s.discard(id)
+	s.options.Changed()
 }
 
 // discard removes a terminated instance's directory.

@@ -29,3 +29,35 @@ func TestExec(t *testing.T) {
 		}
 	})
 }
+
+// A machine powers itself off by the signal at which systemd does, and can be
+// told from one that was killed.
+func TestPowerOff(t *testing.T) {
+	eachKind(t, func(t *testing.T, r *runner.Runner) {
+		p := start(t, r, ec2.Machine{ID: "i-off", Address: "127.0.0.7", UserData: []byte("#!/bin/sh\n(kill -s RTMIN+4 \"$INSTANCE_INIT\") &\n")})
+		eventually(t, "the end", func() bool { return ended(p) })
+		if !p.(ec2.PoweredOff).PoweredOff() {
+			t.Error("it did not power itself off")
+		}
+		p = start(t, r, ec2.Machine{ID: "i-killed", Address: "127.0.0.7"})
+		if p.(ec2.PoweredOff).PoweredOff() {
+			t.Error("a machine that runs has powered itself off")
+		}
+		if err := p.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the end", func() bool { return ended(p) })
+		if p.(ec2.PoweredOff).PoweredOff() {
+			t.Error("a machine that was killed has powered itself off")
+		}
+	})
+}
+
+func ended(p ec2.Process) bool {
+	select {
+	case <-p.Done():
+		return true
+	default:
+		return false
+	}
+}

@@ -120,6 +120,17 @@ func (p *process) Console() []byte { return p.console.Bytes() }
 // Done is closed when the first process and all others have ended.
 func (p *process) Done() <-chan struct{} { return p.done }
 
+// PoweredOff reports whether the boot script ended the machine, which it does at
+// the signal at which systemd powers off.
+func (p *process) PoweredOff() bool {
+	select {
+	case <-p.done:
+		return p.cmd.ProcessState != nil && p.cmd.ProcessState.ExitCode() == 0
+	default:
+		return false
+	}
+}
+
 // Stop asks all processes but the first to end, gives those it asked the
 // grace, or until ctx ends, and then pulls the plug. The first process is
 // halted before that, or it would go on to the next part of user data.
