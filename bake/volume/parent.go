@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/artifact/erofs"
 	"github.com/wpbake/wpbake/bake"
 )
 
@@ -59,30 +60,48 @@ func (b *baker) findParent(ctx context.Context) (*parent, error) {
 // are. What no file reaches may stay as it was in the parent.
 func (p *parent) changed(image io.ReaderAt, now artifact.Placement) (map[int32]bool, error) {
 	blocks := map[int32]bool{}
-	mark := func(offset, size int64) {
-		for i := offset / BlockSize; i*BlockSize < offset+size; i++ {
-			blocks[int32(i)] = true
-		}
-	}
+	// Of a long file that stayed in its place, such as the list of all files,
+	// mostly a part has changed: there it is worth the reading.
+	compared := []artifact.Placed{{Size: now.Metadata}}
 	for path, f := range now.Files {
-		if old, ok := p.placement.Files[path]; !ok || old != f {
-			mark(f.Offset, f.Size)
+		old, ok := p.placement.Files[path]
+		switch {
+		case ok && old == f:
+		case ok && old.Offset == f.Offset && f.Size > BlockSize:
+			compared = append(compared, f)
+		default:
+			for i := f.Offset / BlockSize; i*BlockSize < f.Offset+f.Size; i++ {
+				blocks[int32(i)] = true
+			}
 		}
 	}
-	mine, theirs := make([]byte, BlockSize), make([]byte, BlockSize)
-	for at := int64(0); at < now.Metadata; at += BlockSize {
-		n := min(BlockSize, now.Metadata-at)
-		if _, err := image.ReadAt(mine[:n], at); err != nil {
-			return nil, fmt.Errorf("reading image: %w", err)
-		}
-		if _, err := p.content.ReadAt(theirs[:n], at); err != nil {
+	for _, f := range compared {
+		if err := p.compare(image, f, blocks); err != nil {
 			return nil, err
-		}
-		if !bytes.Equal(mine[:n], theirs[:n]) {
-			mark(at, n)
 		}
 	}
 	return blocks, nil
+}
+
+// compare adds those blocks of a part of the image that differ in it.
+func (p *parent) compare(image io.ReaderAt, part artifact.Placed, blocks map[int32]bool) error {
+	mine, theirs := make([]byte, BlockSize), make([]byte, BlockSize)
+	end := (part.Offset + part.Size + erofs.BlockSize - 1) / erofs.BlockSize * erofs.BlockSize // zeros follow a file
+	for at := part.Offset; at < end; {
+		next := min(end, (at/BlockSize+1)*BlockSize)
+		n := next - at
+		if _, err := image.ReadAt(mine[:n], at); err != nil {
+			return fmt.Errorf("reading image: %w", err)
+		}
+		if _, err := p.content.ReadAt(theirs[:n], at); err != nil {
+			return err
+		}
+		if !bytes.Equal(mine[:n], theirs[:n]) {
+			blocks[int32(at/BlockSize)] = true
+		}
+		at = next
+	}
+	return nil
 }
 
 // content is a snapshot from its first byte on, read by blocks as they are

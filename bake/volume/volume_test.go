@@ -81,9 +81,15 @@ func TestChanged(t *testing.T) {
 	}{
 		"nothing":  {"mmxxx", func(*artifact.Placement) {}, nil},
 		"metadata": {"nmxxx", func(*artifact.Placement) {}, []int32{0}},
-		"a content": {"mmxxx", func(p *artifact.Placement) {
+		"a short file": {"mmxxx", func(p *artifact.Placement) {
+			p.Files["c"] = artifact.Placed{Offset: BlockSize * 4, Size: 5, Digest: "sha256:C"}
+		}, []int32{4}},
+		"a part of a long file": {"mmyxx", func(p *artifact.Placement) {
 			p.Files["b"] = artifact.Placed{Offset: BlockSize * 2, Size: BlockSize + 1, Digest: "sha256:B"}
-		}, []int32{2, 3}},
+		}, []int32{2}},
+		"the end of a long file": {"mmxyx", func(p *artifact.Placement) {
+			p.Files["b"] = artifact.Placed{Offset: BlockSize * 2, Size: BlockSize + 1, Digest: "sha256:B"}
+		}, []int32{3}},
 		"a file moved": {"mmxxx", func(p *artifact.Placement) {
 			p.Files["c"] = artifact.Placed{Offset: BlockSize * 5, Size: 5, Digest: "sha256:c"}
 		}, []int32{5}},
