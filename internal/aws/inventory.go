@@ -71,9 +71,7 @@ func (a account) instances(ctx context.Context, filters []types.Filter) ([]inven
 }
 
 func (a account) images(ctx context.Context, filters []types.Filter) ([]inventory.Resource, error) {
-	pages := ec2.NewDescribeImagesPaginator(a.client, &ec2.DescribeImagesInput{
-		Owners: []string{"self"}, Filters: append(filters, filter("state", "pending", "failed", "error", "invalid", "transient")),
-	})
+	pages := ec2.NewDescribeImagesPaginator(a.client, &ec2.DescribeImagesInput{Owners: []string{"self"}, Filters: filters})
 	var found []inventory.Resource
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
@@ -81,11 +79,17 @@ func (a account) images(ctx context.Context, filters []types.Filter) ([]inventor
 			return found, err
 		}
 		for _, image := range page.Images {
-			found = append(found, imageResource(image))
+			if r := imageResource(image); !slices.Contains(finishedImages, image.State) {
+				found = append(found, r)
+			}
 		}
 	}
 	return found, nil
 }
+
+// finishedImages are states that no bake leaves: EC2's filter knows only some of
+// the others.
+var finishedImages = []types.ImageState{types.ImageStateAvailable, types.ImageStateDisabled, types.ImageStateDeregistered}
 
 func imageResource(image types.Image) inventory.Resource {
 	r := resource(inventory.Image, image.ImageId, image.Tags)

@@ -158,6 +158,31 @@ func TestSweepOfUploads(t *testing.T) {
 	})
 }
 
+// Images are unfinished in states that EC2's own filter does not know.
+func TestUnfinishedImages(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		items := ""
+		for _, state := range []string{"available", "pending", "failed", "error", "invalid", "transient", "disabled", "deregistered"} {
+			items += "<item><imageId>ami-" + state + "</imageId><imageState>" + state + "</imageState><tagSet><item><key>wpbake:run</key><value>r</value></item></tagSet></item>"
+		}
+		s := newScript(t, map[string][]string{"DescribeImages": {"<DescribeImagesResponse><imagesSet>" + items + "</imagesSet></DescribeImagesResponse>"}})
+		found, err := awstest.Clients(t, s).Inventory().Unfinished(t.Context(), inventory.Image)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var ids []string
+		for _, r := range found {
+			ids = append(ids, r.ID+" "+r.Tags[bake.TagRun])
+		}
+		if diff := cmp.Diff([]string{"ami-pending r", "ami-failed r", "ami-error r", "ami-invalid r", "ami-transient r"}, ids); diff != "" {
+			t.Error(diff)
+		}
+		if want := "Filter.1.Name=tag-key\nFilter.1.Value.1=wpbake:run\nOwner.1=self\n"; s.sent("DescribeImages") != want {
+			t.Errorf("asked with %q", s.sent("DescribeImages"))
+		}
+	})
+}
+
 const gone = "!400 <Response><Errors><Error><Code>%s</Code><Message>gone</Message></Error></Errors></Response>"
 
 // What is gone is removed; what somebody holds is tried again; what is refused
