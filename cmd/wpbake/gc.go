@@ -38,7 +38,9 @@ the newest releases that a group with rollouts in the store can go back to, or
 to a run that is not finished; and what is young.
 
 An artifact in the store is never removed: a release whose image is gone can be
-baked again. What a bake left unfinished is the business of wpbake sweep.`,
+baked again. What a bake left unfinished is the business of wpbake sweep.
+
+The configured region is looked at, and those that bakes are copied to.`,
 		Example: `  eval "$(wpbake local env)"
   wpbake gc --dry-run --store s3://releases/shop
   wpbake gc --store s3://releases/shop --keep 3 --younger-than 48h`,

@@ -34,7 +34,9 @@ Only what carries the tag wpbake:run is looked at, and only what is dead is
 removed: its tag wpbake:expires is past, or its tag wpbake:holder names a
 process of this machine that is gone. Uploads carry no tags; an old one below
 releases/ of the store is dead. Finished images and snapshots stay: wpbake gc
-knows whether anything needs them.`,
+knows whether anything needs them.
+
+The configured region is looked at, and those that bakes are copied to.`,
 		Example: `  eval "$(wpbake local env)"
   wpbake sweep --dry-run --store s3://releases/shop
   wpbake sweep --store s3://releases/shop`,
