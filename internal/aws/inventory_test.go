@@ -126,6 +126,11 @@ func (l local) foreign() {
 	}
 	_, err = l.EC2().DescribeKeyPairs(ctx, &ec2.DescribeKeyPairsInput{KeyNames: []string{"foreign"}})
 	l.must(err)
+	elsewhere, err := l.EC2().DescribeInstances(ctx, &ec2.DescribeInstancesInput{}, func(o *ec2.Options) { o.Region = "eu-west-1" })
+	l.must(err)
+	if len(elsewhere.Reservations) > 0 {
+		l.t.Errorf("in another region there are %+v", elsewhere.Reservations)
+	}
 	snapshots, err := l.EC2().DescribeSnapshots(ctx, &ec2.DescribeSnapshotsInput{Filters: []ec2types.Filter{{Name: sdk.String("tag:Name"), Values: []string{"foreign"}}}})
 	l.must(err)
 	if len(snapshots.Snapshots) != 1 {

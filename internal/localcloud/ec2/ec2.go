@@ -184,7 +184,7 @@ func (s *Service) Actions() wire.Actions {
 		"DeleteLaunchTemplate":           wire.Handle(s.deleteLaunchTemplate),
 		"DeleteLaunchTemplateVersions":   wire.Handle(s.deleteLaunchTemplateVersions),
 		"RunInstances":                   wire.Handle(s.runInstances),
-		"DescribeInstances":              wire.Handle(s.describeInstances),
+		"DescribeInstances":              wire.Handle(atHome(s, s.describeInstances)),
 		"DescribeInstanceStatus":         wire.Handle(s.describeInstanceStatus),
 		"TerminateInstances":             wire.Handle(s.terminateInstances),
 		"StartInstances":                 wire.Handle(s.startInstances),
@@ -207,7 +207,7 @@ func (s *Service) Actions() wire.Actions {
 		"CreateKeyPair":                  wire.Handle(s.createKeyPair),
 		"ImportKeyPair":                  wire.Handle(s.importKeyPair),
 		"DeleteKeyPair":                  wire.Handle(s.deleteKeyPair),
-		"DescribeKeyPairs":               wire.Handle(s.describeKeyPairs),
+		"DescribeKeyPairs":               wire.Handle(atHome(s, s.describeKeyPairs)),
 		"CreateSecurityGroup":            wire.Handle(s.createSecurityGroup),
 		"DeleteSecurityGroup":            wire.Handle(s.deleteSecurityGroup),
 		"AuthorizeSecurityGroupIngress":  wire.Handle(s.authorizeSecurityGroupIngress),
@@ -219,7 +219,7 @@ func (s *Service) Actions() wire.Actions {
 		"DescribeSnapshotAttribute":      wire.Handle(s.describeSnapshotAttribute),
 		"CreateVolume":                   wire.Handle(s.createVolume),
 		"DeleteVolume":                   wire.Handle(s.deleteVolume),
-		"DescribeVolumes":                wire.Handle(s.describeVolumes),
+		"DescribeVolumes":                wire.Handle(atHome(s, s.describeVolumes)),
 		"AttachVolume":                   wire.Handle(s.attachVolume),
 		"DetachVolume":                   wire.Handle(s.detachVolume),
 		"GetEbsEncryptionByDefault":      wire.Handle(s.getEbsEncryptionByDefault),
@@ -227,12 +227,23 @@ func (s *Service) Actions() wire.Actions {
 		"DisableEbsEncryptionByDefault":  wire.Handle(s.disableEbsEncryptionByDefault),
 		"DescribeSubnets":                wire.Handle(s.describeSubnets),
 		"DescribeVpcs":                   wire.Handle(s.describeVpcs),
-		"DescribeSecurityGroups":         wire.Handle(s.describeSecurityGroups),
+		"DescribeSecurityGroups":         wire.Handle(atHome(s, s.describeSecurityGroups)),
 		"DescribeAvailabilityZones":      wire.Handle(s.describeAvailabilityZones),
 		"DescribeRegions":                wire.Handle(s.describeRegions),
 
 		"EnableImageDeregistrationProtection":  wire.Handle(s.enableDeregistrationProtection),
 		"DisableImageDeregistrationProtection": wire.Handle(s.disableDeregistrationProtection),
+	}
+}
+
+// atHome answers with nothing in other regions, where the local cloud has only
+// images and snapshots.
+func atHome[In, Out any](s *Service, describe func(context.Context, *In) (*Out, error)) func(context.Context, *In) (*Out, error) {
+	return func(ctx context.Context, in *In) (*Out, error) {
+		if s.regionOf(ctx) != s.options.Region {
+			return new(Out), nil
+		}
+		return describe(ctx, in)
 	}
 }
 
