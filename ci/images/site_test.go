@@ -115,7 +115,7 @@ func start(t *testing.T) *site {
 
 // run runs a program in the site's environment.
 func (s *site) run(args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(s.t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(s.t.Context(), 10*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Env = s.environ
