@@ -164,7 +164,8 @@ func (o Options) withDefaults() Options {
 // Bake makes sure that a release has its volume: it reuses a completed
 // snapshot that carries the manifest's digest, else writes one. Copies and
 // permissions that are asked for are made too. After any error, an interrupt
-// among them, no unfinished snapshot of this call is left.
+// among them, no unfinished snapshot of this call is left; a copy in another
+// region goes on by itself, and the next call finds it.
 func Bake(ctx context.Context, o Options) (Baked, error) {
 	o = o.withDefaults()
 	ctx, cancel := context.WithTimeoutCause(ctx, o.Budget, &OverBudget{o.Budget})
