@@ -2,6 +2,7 @@ package packerexec
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -86,6 +87,7 @@ type running struct {
 	cause  string
 	said   []string
 	noise  []string // what is no event
+	crash  string   // how Packer says that it has crashed, before a long trace
 }
 
 func (r *running) run(ctx context.Context, p *Packer, temporary string) error {
@@ -109,7 +111,14 @@ func (r *running) run(ctx context.Context, p *Packer, temporary string) error {
 	readers.Go(func() { eachLine(out, r.event) })
 	var errs []string
 	redact := newSecrets(secretsOf(p.environ))
-	readers.Go(func() { eachLine(said, func(line string) { errs = remember(errs, redact.clean(line)) }) })
+	crash := ""
+	readers.Go(func() {
+		eachLine(said, func(line string) {
+			line = redact.clean(line)
+			crash = cmp.Or(crash, crashed(line))
+			errs = remember(errs, line)
+		})
+	})
 	err := cmd.Start()
 	if err == nil {
 		err = r.wait(ctx, cmd, p.grace)
@@ -120,6 +129,7 @@ func (r *running) run(ctx context.Context, p *Packer, temporary string) error {
 		return cause
 	}
 	if err != nil && !errors.Is(err, exec.ErrWaitDelay) {
+		r.crash = cmp.Or(r.crash, crash)
 		return r.failed(err, errs)
 	}
 	return nil
@@ -175,7 +185,9 @@ func killGroup(cmd *exec.Cmd) error { return syscall.Kill(-cmd.Process.Pid, sysc
 func (r *running) event(line string) {
 	e, err := ParseEvent(line)
 	if err != nil {
-		r.noise = remember(r.noise, r.redact.clean(line))
+		line = r.redact.clean(line)
+		r.crash = cmp.Or(r.crash, crashed(line))
+		r.noise = remember(r.noise, line)
 		return
 	}
 	for i, text := range e.Data {
@@ -200,6 +212,9 @@ func (r *running) failed(err error, printed []string) error {
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
 		f.Status = exit.ExitCode()
 	}
+	if f.Cause == "" && r.crash != "" {
+		f.Cause = "packer crashed: " + cut(r.crash)
+	}
 	for _, lines := range [][]string{r.said, printed, r.noise} {
 		if f.Cause == "" && len(lines) > 0 {
 			f.Cause = cut(lines[len(lines)-1])
@@ -209,6 +224,15 @@ func (r *running) failed(err error, printed []string) error {
 		f.Cause = err.Error()
 	}
 	return f
+}
+
+// crashed is a line by which Go's programs begin to tell of their end, "" for
+// any other.
+func crashed(line string) string {
+	if strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ") || strings.HasPrefix(line, "SIGQUIT: ") {
+		return line
+	}
+	return ""
 }
 
 const remembered = 20 // lines

@@ -51,6 +51,13 @@ func fakePacker() {
 		say("b,error,Script exited with\\n  status 7")
 		say("b,error,a later one")
 		os.Exit(1)
+	case "crashes":
+		say(",ui,say,all is well")
+		fmt.Fprintln(os.Stderr, "fatal error: concurrent map writes")
+		for range 100 {
+			fmt.Fprintln(os.Stderr, "\tpacker/main.go:37 +0x13")
+		}
+		os.Exit(2)
 	case "tidy":
 		interrupted := make(chan os.Signal, 1)
 		signal.Notify(interrupted, os.Interrupt)
@@ -161,6 +168,13 @@ func TestKeysGetNowhere(t *testing.T) {
 func TestFailureIsOneLine(t *testing.T) {
 	_, err := fake(t, "fails").Run(t.Context(), Job{Command: "build"})
 	if want := "running packer build: Script exited with status 7"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+func TestACrashIsNamed(t *testing.T) {
+	_, err := fake(t, "crashes").Run(t.Context(), Job{Command: "build"})
+	if want := "running packer build: packer crashed: fatal error: concurrent map writes"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }
