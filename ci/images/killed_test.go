@@ -333,7 +333,7 @@ func TestImageBakeKilledAtEachCall(t *testing.T) {
 	v.args = s.bakeArgs("--bake-regions", otherRegion)
 	v.args[slices.Index(v.args, "--packer-wpbake")+1] = v.tapped()
 	v.tap.Hold("CreateImage", s.settled)
-	whole := v.run(0, 0, nil)
+	whole := v.runPastCrash(0, 0, nil)
 	if whole.exit != 0 {
 		t.Fatal(whole.said)
 	}
@@ -361,11 +361,24 @@ func TestImageBakeKilledAtEachCall(t *testing.T) {
 	}
 }
 
+// runPastCrash is run, once more where Packer crashed by itself: once in some
+// hundred builds it does, whoever drives it, and that is not what is tested.
+func (v *victim) runPastCrash(signal syscall.Signal, n int, matches func(tap.Call) bool) ended {
+	v.s.t.Helper()
+	e := v.run(signal, n, matches)
+	if !strings.Contains(e.said, "packer crashed") {
+		return e
+	}
+	v.s.t.Logf("once more, after a crash of Packer:\n%s", e.said)
+	v.s.sweep()
+	return v.run(signal, n, matches)
+}
+
 // strike runs a bake that is struck at the first call of a name, and sweeps.
 // One that is clean leaves nothing to the sweep.
 func (v *victim) strike(signal syscall.Signal, name string, clean bool) {
 	v.s.t.Helper()
-	e := v.run(signal, 1, func(c tap.Call) bool { return c.Name == name })
+	e := v.runPastCrash(signal, 1, func(c tap.Call) bool { return c.Name == name })
 	if !e.struck {
 		v.s.t.Errorf("%s at %s: never got there:\n%s", signal, name, e.said)
 	}
@@ -379,7 +392,7 @@ func (v *victim) strike(signal syscall.Signal, name string, clean bool) {
 	if len(v.s.ownImages("")) == 0 {
 		return
 	}
-	if again := v.run(0, 0, nil); again.exit != 0 {
+	if again := v.runPastCrash(0, 0, nil); again.exit != 0 {
 		v.s.t.Fatalf("%s at %s: the same bake again: %s", signal, name, again.said)
 	}
 	v.s.collect(4)
