@@ -58,12 +58,11 @@ func HostTag(host string) string {
 
 // HolderOf undoes Holder.Tag. The host stays as HostTag made it.
 func HolderOf(tag string) Holder {
-	name, process, _ := strings.Cut(tag, " ")
-	h := Holder{Name: name}
-	if parts := strings.Split(process, "/"); len(parts) == 3 {
+	last := strings.LastIndexByte(tag, ' ') // a name can hold spaces
+	if parts := strings.Split(tag[last+1:], "/"); last >= 0 && len(parts) == 3 {
 		if pid, err := strconv.Atoi(parts[1]); err == nil {
-			h.Host, h.PID, h.Started = parts[0], pid, parts[2]
+			return Holder{Name: tag[:last], Host: parts[0], PID: pid, Started: parts[2]}
 		}
 	}
-	return h
+	return Holder{Name: tag}
 }

@@ -6,7 +6,7 @@ import (
 )
 
 func TestHolderTag(t *testing.T) {
-	h := Holder{Name: "root@foreman", Host: "foreman 2f1c pid:[4026531836]", PID: 4711, Started: "1234567"}
+	h := Holder{Name: "Ada Byron@foreman", Host: "foreman 2f1c pid:[4026531836]", PID: 4711, Started: "1234567"}
 	got := HolderOf(h.Tag())
 	if got.Name != h.Name || got.PID != h.PID || got.Started != h.Started || got.Host != HostTag(h.Host) {
 		t.Errorf("%q is %+v again", h.Tag(), got)
