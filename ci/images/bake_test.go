@@ -171,12 +171,24 @@ func TestAnInterruptedBakeLeavesNothing(t *testing.T) {
 	}
 }
 
-// A second interrupt ends Packer at once. What stays carries the tags by which
-// it is found.
+// All that a bake makes carries the tags by which it is found when a second
+// interrupt ends Packer at once.
 func TestWhatABakeLeavesIsTagged(t *testing.T) {
 	s := start(t)
 	digest := s.publish()
 	cmd, lines := s.bakeUntil("Connected to SSH")
+	made := s.things() // before anything is removed
+	for _, kind := range []string{"instance", "volume", "key pair", "security group"} {
+		tags, ok := made[kind]
+		if !ok {
+			t.Errorf("there is no %s", kind)
+			continue
+		}
+		s.wantTags(kind, tags, digest)
+		if !strings.Contains(tags["wpbake:holder"], fmt.Sprintf("/%d/", cmd.Process.Pid)) {
+			t.Errorf("%s has the holder %q, which is process %d", kind, tags["wpbake:holder"], cmd.Process.Pid)
+		}
+	}
 	_ = cmd.Process.Signal(os.Interrupt)
 	s.readUntil(lines, "a second interrupt ends it at once")
 	_ = cmd.Process.Signal(os.Interrupt)
@@ -191,17 +203,7 @@ func TestWhatABakeLeavesIsTagged(t *testing.T) {
 	case <-time.After(20 * time.Second):
 		t.Fatal("it went on")
 	}
-	for what, tags := range s.things() {
-		s.wantTags(what, tags, digest)
-		if !strings.Contains(tags["wpbake:holder"], fmt.Sprintf("/%d/", cmd.Process.Pid)) {
-			t.Errorf("%s has the holder %q, which was process %d", what, tags["wpbake:holder"], cmd.Process.Pid)
-		}
-	}
-	for _, kind := range []string{"instance", "volume", "key pair", "security group"} {
-		if _, ok := s.things()[kind]; !ok {
-			t.Errorf("no %s was left: the test came too late to look at it", kind)
-		}
-	}
+	s.sweep()
 }
 
 // things are the tags of what is there, one of each kind.
