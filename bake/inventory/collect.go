@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/wpbake/wpbake/artifact"
-	"github.com/wpbake/wpbake/bake"
+	"github.com/wpbake/wpbake/internal/owner"
 )
 
 // Baked is where finished images and snapshots are, in one region.
@@ -17,9 +17,9 @@ type Baked interface {
 	// snapshot are the images that are made of it, whoever made them.
 	Finished(ctx context.Context) ([]Resource, error)
 	// References lists what launches, may launch or runs from an image or a
-	// snapshot, and what the templates of needs name. Without an error it is
+	// snapshot, and what the template versions of roots name. Without an error it is
 	// complete.
-	References(ctx context.Context, needs []bake.Need) ([]Reference, error)
+	References(ctx context.Context, roots []Root) ([]Reference, error)
 	// Shared tells whom else an image or snapshot is for; empty for nobody.
 	Shared(ctx context.Context, r Resource) (string, error)
 	// Remove removes one; one that is gone is no error.
@@ -32,11 +32,28 @@ type Reference struct {
 	By string // such as "instance i-1"
 }
 
+// Template names a version of a launch template.
+type Template struct {
+	ID      string
+	Name    string // may be empty
+	Version string // its number
+}
+
+// Root is a release that a group may still go to, so that what was baked for
+// it must stay.
+type Root struct {
+	Why       string // such as "group \"shop\" can go back to v41"
+	Manifest  artifact.Digest
+	Templates []Template
+	Image     string // AMI
+	Snapshot  string // of a release volume
+}
+
 // Collect is a search for images and release volumes that nothing needs.
 type Collect struct {
 	Baked  Baked
 	Store  string        // whose releases they are of; others stay
-	Needs  []bake.Need   // of the groups of the store
+	Roots  []Root        // of the groups of the store
 	Young  time.Duration // what was made less long ago stays
 	Shared bool          // what others may use goes too
 	Judge  Judge
@@ -53,7 +70,7 @@ func (c Collect) Run(ctx context.Context) ([]Verdict, error) {
 	if err != nil {
 		return nil, err
 	}
-	references, err := c.Baked.References(ctx, c.Needs)
+	references, err := c.Baked.References(ctx, c.Roots)
 	if err != nil {
 		return nil, err
 	}
@@ -75,12 +92,12 @@ func (c Collect) Run(ctx context.Context) ([]Verdict, error) {
 func (c Collect) judge(things []Resource, references []Reference) []Verdict {
 	var found []Verdict
 	for _, r := range things {
-		if !sameStore(r.Tags[bake.TagStore], c.Store) || r.Tags[bake.TagManifest] == "" {
+		if !sameStore(r.Tags[owner.TagStore], c.Store) || r.Tags[owner.TagManifest] == "" {
 			continue
 		}
 		v := Verdict{Resource: r, Reason: c.needed(r, references)}
 		if v.Reason == "" {
-			v.Remove, v.Reason = true, fmt.Sprintf("nothing needs it: made %s ago for %s", spent(c.Judge.Now.Sub(r.Created)), r.Tags[bake.TagVersion])
+			v.Remove, v.Reason = true, fmt.Sprintf("nothing needs it: made %s ago for %s", spent(c.Judge.Now.Sub(r.Created)), r.Tags[owner.TagVersion])
 		}
 		found = append(found, v)
 	}
@@ -95,9 +112,9 @@ func (c Collect) needed(r Resource, references []Reference) string {
 			return one.By + " names it"
 		}
 	}
-	for _, n := range c.Needs {
-		if n.Manifest == artifact.Digest(r.Tags[bake.TagManifest]) || n.Image == r.ID || n.Snapshot == r.ID {
-			return n.Why
+	for _, root := range c.Roots {
+		if root.Manifest == artifact.Digest(r.Tags[owner.TagManifest]) || root.Image == r.ID || root.Snapshot == r.ID {
+			return root.Why
 		}
 	}
 	if age := c.Judge.Now.Sub(r.Created); age < c.Young {
@@ -105,7 +122,7 @@ func (c Collect) needed(r Resource, references []Reference) string {
 	}
 	// Finished by a bake that may be about to release it. Without tags that
 	// say so, nobody is.
-	if r.Tags[bake.TagExpires] == "" {
+	if r.Tags[owner.TagExpires] == "" {
 		return ""
 	}
 	unfinished := r

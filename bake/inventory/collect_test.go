@@ -9,8 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-
-	"github.com/wpbake/wpbake/bake"
+	"github.com/wpbake/wpbake/internal/owner"
 )
 
 const store = "s3://releases/shop"
@@ -27,7 +26,7 @@ type shelf struct {
 
 func (s *shelf) Finished(context.Context) ([]Resource, error) { return s.things, nil }
 
-func (s *shelf) References(context.Context, []bake.Need) ([]Reference, error) {
+func (s *shelf) References(context.Context, []Root) ([]Reference, error) {
 	if s.blind {
 		return nil, errors.New("denied")
 	}
@@ -51,7 +50,7 @@ func (s *shelf) Remove(_ context.Context, r Resource) error {
 
 func made(kind Kind, id, version string, more ...string) Resource {
 	r := Resource{Kind: kind, ID: id, Created: now.Add(-30 * 24 * time.Hour), Tags: map[string]string{
-		bake.TagVersion: version, bake.TagManifest: "sha256:" + version, bake.TagStore: store, bake.TagRun: "r",
+		owner.TagVersion: version, owner.TagManifest: "sha256:" + version, owner.TagStore: store, owner.TagRun: "r",
 	}}
 	for i := 0; i+1 < len(more); i += 2 {
 		r.Tags[more[i]] = more[i+1]
@@ -72,23 +71,23 @@ func TestNeeded(t *testing.T) {
 		reason string // "" for no verdict at all
 	}{
 		"nothing needs it":     {made(Image, "x-1", "v1"), true, "nothing needs it: made 30d ago for v1"},
-		"with a final slash":   {made(Image, "x-1", "v1", bake.TagStore, store+"/"), true, "nothing needs it"},
-		"another store":        {made(Image, "x-1", "v1", bake.TagStore, "s3://releases/other"), false, ""},
-		"no store":             {made(Image, "x-1", "v1", bake.TagStore, ""), false, ""},
-		"no manifest":          {made(Image, "x-1", "v1", bake.TagManifest, ""), false, ""},
+		"with a final slash":   {made(Image, "x-1", "v1", owner.TagStore, store+"/"), true, "nothing needs it"},
+		"another store":        {made(Image, "x-1", "v1", owner.TagStore, "s3://releases/other"), false, ""},
+		"no store":             {made(Image, "x-1", "v1", owner.TagStore, ""), false, ""},
+		"no manifest":          {made(Image, "x-1", "v1", owner.TagManifest, ""), false, ""},
 		"named":                {made(Image, "x-2", "v1"), false, "instance i-1 names it"},
 		"to go back to":        {made(Snapshot, "x-1", "v8"), false, "can go back to v8"},
 		"image of a run":       {made(Image, "ami-run", "v1"), false, "is not finished"},
 		"volume of a run":      {made(Snapshot, "snap-run", "v1"), false, "is not finished"},
 		"young":                {young, false, "is only 6d old; 7d are wanted"},
-		"its bake goes on":     {made(Image, "x-1", "v1", bake.TagExpires, at(time.Hour)), false, "run r may go on until"},
-		"its bake is dead":     {made(Image, "x-1", "v1", bake.TagExpires, at(time.Hour), bake.TagHolder, gone.Tag()), true, "nothing needs it"},
-		"its bake is over":     {made(Image, "x-1", "v1", bake.TagExpires, at(-time.Hour)), true, "nothing needs it"},
+		"its bake goes on":     {made(Image, "x-1", "v1", owner.TagExpires, at(time.Hour)), false, "run r may go on until"},
+		"its bake is dead":     {made(Image, "x-1", "v1", owner.TagExpires, at(time.Hour), owner.TagHolder, gone.Tag()), true, "nothing needs it"},
+		"its bake is over":     {made(Image, "x-1", "v1", owner.TagExpires, at(-time.Hour)), true, "nothing needs it"},
 		"of an image of yours": {within, false, "image ami-1, which stays, is made of it"},
 	} {
 		s := &shelf{things: []Resource{tt.r}, references: []Reference{{"x-2", "instance i-1"}}}
 		c := collect(s)
-		c.Needs = []bake.Need{
+		c.Roots = []Root{
 			{Why: `group "shop" can go back to v8`, Manifest: "sha256:v8"},
 			{Why: "the release of v9 is not finished", Manifest: "sha256:v9", Image: "ami-run", Snapshot: "snap-run"},
 		}

@@ -10,7 +10,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/wpbake/wpbake/bake"
+	"github.com/wpbake/wpbake/internal/owner"
 )
 
 // Kind is a kind of thing in an account.
@@ -65,8 +65,8 @@ type Verdict struct {
 // Judge says what is dead.
 type Judge struct {
 	Now     time.Time
-	Alive   func(bake.Holder) bool // false only for a process that is known to be gone
-	Uploads time.Duration          // how long an upload may take
+	Alive   func(owner.Holder) bool // false only for a process that is known to be gone
+	Uploads time.Duration           // how long an upload may take
 }
 
 // groupTag is how Auto Scaling marks a node.
@@ -87,24 +87,24 @@ func (j Judge) dead(r Resource) (bool, string) {
 		}
 		return false, fmt.Sprintf("began %s ago; one may take %s", spent(age), spent(j.Uploads))
 	}
-	run := r.Tags[bake.TagRun]
+	run := r.Tags[owner.TagRun]
 	switch {
 	case run == "":
-		return false, "has no tag " + bake.TagRun
+		return false, "has no tag " + owner.TagRun
 	case r.Tags[groupTag] != "":
 		return false, fmt.Sprintf("is a node of group %q", r.Tags[groupTag])
 	case finished(r):
 		return false, "is finished; wpbake gc knows whether anything needs it"
 	}
-	expires, err := time.Parse(time.RFC3339, r.Tags[bake.TagExpires])
+	expires, err := time.Parse(time.RFC3339, r.Tags[owner.TagExpires])
 	if err == nil && j.Now.After(expires) {
 		return true, fmt.Sprintf("run %s ended at the latest %s ago", run, spent(j.Now.Sub(expires)))
 	}
-	if h := bake.HolderOf(r.Tags[bake.TagHolder]); h.PID != 0 && !j.Alive(h) {
+	if h := owner.ParseHolder(r.Tags[owner.TagHolder]); h.PID != 0 && !j.Alive(h) {
 		return true, fmt.Sprintf("run %s is dead: process %d of this machine is gone", run, h.PID)
 	}
 	if err != nil {
-		return false, fmt.Sprintf("run %s does not say when it ends: tag %s is %q", run, bake.TagExpires, r.Tags[bake.TagExpires])
+		return false, fmt.Sprintf("run %s does not say when it ends: tag %s is %q", run, owner.TagExpires, r.Tags[owner.TagExpires])
 	}
 	return false, fmt.Sprintf("run %s may go on until %s", run, expires.UTC().Format(time.RFC3339))
 }

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/wpbake/wpbake/bake"
+	"github.com/wpbake/wpbake/internal/owner"
 )
 
 var now = time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
@@ -15,17 +15,17 @@ func at(d time.Duration) string { return now.Add(d).Format(time.RFC3339) }
 // A process that lives, one that is gone, and one of a machine that nobody
 // here can look at, in the words of tags.
 var (
-	living  = bake.Holder{Name: "ci@a", Host: "here", PID: 1, Started: "1"}
-	gone    = bake.Holder{Name: "ci@a", Host: "here", PID: 2, Started: "1"}
-	unknown = bake.Holder{Name: "ci@b"}
+	living  = owner.Holder{Name: "ci@a", Host: "here", PID: 1, Started: "1"}
+	gone    = owner.Holder{Name: "ci@a", Host: "here", PID: 2, Started: "1"}
+	unknown = owner.Holder{Name: "ci@b"}
 )
 
 func judge() Judge {
-	return Judge{Now: now, Uploads: 24 * time.Hour, Alive: func(h bake.Holder) bool { return h.PID != gone.PID }}
+	return Judge{Now: now, Uploads: 24 * time.Hour, Alive: func(h owner.Holder) bool { return h.PID != gone.PID }}
 }
 
 func tags(run, holder, expires string) map[string]string {
-	return map[string]string{bake.TagRun: run, bake.TagHolder: holder, bake.TagExpires: expires}
+	return map[string]string{owner.TagRun: run, owner.TagHolder: holder, owner.TagExpires: expires}
 }
 
 func TestDead(t *testing.T) {
@@ -37,7 +37,7 @@ func TestDead(t *testing.T) {
 	}{
 		"not ours":            {Resource{Kind: Instance, Tags: map[string]string{"Name": "web"}}, false, "has no tag wpbake:run"},
 		"empty run":           {Resource{Kind: Instance, Tags: tags("", gone.Tag(), past)}, false, "has no tag wpbake:run"},
-		"a node":              {Resource{Kind: Instance, Tags: map[string]string{bake.TagRun: "r", bake.TagExpires: past, groupTag: "shop"}}, false, `is a node of group "shop"`},
+		"a node":              {Resource{Kind: Instance, Tags: map[string]string{owner.TagRun: "r", owner.TagExpires: past, groupTag: "shop"}}, false, `is a node of group "shop"`},
 		"expired":             {Resource{Kind: Instance, Tags: tags("r", unknown.Tag(), past)}, true, "run r ended at the latest 3h ago"},
 		"expired, alive":      {Resource{Kind: Volume, Tags: tags("r", living.Tag(), past)}, true, "ended at the latest"},
 		"this very moment":    {Resource{Kind: Volume, Tags: tags("r", unknown.Tag(), at(0))}, false, "may go on until"},

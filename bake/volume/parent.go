@@ -10,7 +10,7 @@ import (
 
 	"github.com/wpbake/wpbake/artifact"
 	"github.com/wpbake/wpbake/artifact/erofs"
-	"github.com/wpbake/wpbake/bake"
+	"github.com/wpbake/wpbake/internal/owner"
 )
 
 // Reader reads completed snapshots, as the EBS direct APIs do.
@@ -37,7 +37,7 @@ func (b *baker) findParent(ctx context.Context) (*parent, error) {
 	if err != nil {
 		return nil, err
 	}
-	tags := map[string]string{bake.TagManifest: string(digest), bake.TagStore: b.Mark.Store}
+	tags := map[string]string{owner.TagManifest: string(digest), owner.TagStore: b.Owner.Store}
 	all, err := b.Snapshots.Find(ctx, "", tags)
 	if err != nil {
 		return nil, err

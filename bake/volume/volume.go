@@ -11,7 +11,7 @@ import (
 
 	"github.com/wpbake/wpbake/artifact"
 	"github.com/wpbake/wpbake/artifact/scratch"
-	"github.com/wpbake/wpbake/bake"
+	"github.com/wpbake/wpbake/internal/owner"
 )
 
 // BlockSize is EBS's, in bytes.
@@ -114,7 +114,7 @@ type Options struct {
 	Writer    Writer
 	Version   artifact.Version
 	Digest    artifact.Digest // of its manifest
-	Mark      bake.Mark
+	Owner     owner.Tags
 
 	// Parent is an earlier version. With its snapshot, files that did not change
 	// stay where they are and only other blocks are written: the image depends
@@ -130,7 +130,7 @@ type Options struct {
 	Workers  int           // blocks written at once; 16
 	Budget   time.Duration // for the whole; 30 minutes
 	TempDir  string        // for the image; empty is the system's
-	Alive    func(bake.Holder) bool
+	Alive    func(owner.Holder) bool
 	Progress func(artifact.Progress)
 	Note     func(string) // what a person may want to know, from several goroutines; may be nil
 }
@@ -153,7 +153,7 @@ func (o Options) withDefaults() Options {
 		o.Budget = 30 * time.Minute
 	}
 	if o.Alive == nil {
-		o.Alive = func(bake.Holder) bool { return true }
+		o.Alive = func(owner.Holder) bool { return true }
 	}
 	if o.Note == nil {
 		o.Note = func(string) {}
@@ -196,7 +196,7 @@ type baker struct{ Options }
 
 // identity are the tags that tell a release's snapshot.
 func (b *baker) identity() map[string]string {
-	return map[string]string{bake.TagManifest: string(b.Digest), bake.TagStore: b.Mark.Store}
+	return map[string]string{owner.TagManifest: string(b.Digest), owner.TagStore: b.Owner.Store}
 }
 
 // Find returns the snapshot that Bake would reuse, empty when there is none.
@@ -229,13 +229,13 @@ func (b *baker) find(ctx context.Context) (Baked, error) {
 		return Baked{}, err
 	}
 	if s := b.reusable(all); s.ID != "" {
-		return Baked{Snapshot: s.ID, Image: artifact.Digest(s.Tags[bake.TagImage]), Reused: true}, nil
+		return Baked{Snapshot: s.ID, Image: artifact.Digest(s.Tags[owner.TagImage]), Reused: true}, nil
 	}
 	for _, s := range all {
 		switch {
 		case s.State != Pending && s.State != Errored:
-		case s.State == Pending && b.Alive(bake.HolderOf(s.Tags[bake.TagHolder])):
-			b.Note(fmt.Sprintf("snapshot %s of the same release is being written by %s", s.ID, s.Tags[bake.TagHolder]))
+		case s.State == Pending && b.Alive(owner.ParseHolder(s.Tags[owner.TagHolder])):
+			b.Note(fmt.Sprintf("snapshot %s of the same release is being written by %s", s.ID, s.Tags[owner.TagHolder]))
 		default:
 			b.Note(fmt.Sprintf("removing snapshot %s, which a bake that is dead left %s", s.ID, s.State))
 			if err := b.Writer.Delete(ctx, s.ID); err != nil {
@@ -248,7 +248,7 @@ func (b *baker) find(ctx context.Context) (Baked, error) {
 
 // fits tells whether a completed snapshot is what is asked for.
 func (b *baker) fits(s Snapshot) bool {
-	if _, err := artifact.ParseDigest(s.Tags[bake.TagImage]); err != nil {
+	if _, err := artifact.ParseDigest(s.Tags[owner.TagImage]); err != nil {
 		return false
 	}
 	if b.Encrypted && !s.Encrypted {
@@ -316,8 +316,8 @@ func (b *baker) description() string {
 }
 
 func (b *baker) tags(image artifact.Digest) map[string]string {
-	tags := b.Mark.Tags()
-	tags[bake.TagImage] = string(image)
+	tags := b.Owner.Map()
+	tags[owner.TagImage] = string(image)
 	return tags
 }
 

@@ -13,7 +13,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/wpbake/wpbake/bake"
+	"github.com/wpbake/wpbake/rollout"
 	"github.com/wpbake/wpbake/wordpress"
 )
 
@@ -113,13 +113,13 @@ func (d *doors) logsIn(name string) bool {
 func (d *doors) recorded() {
 	d.t.Helper()
 	stdout, _ := d.run(0, "history", "--json")
-	var history struct{ Runs []bake.Record }
+	var history struct{ Runs []rollout.Record }
 	if err := json.Unmarshal([]byte(stdout), &history); err != nil {
 		d.t.Fatal(err)
 	}
 	rec := history.Runs[0]
 	at := slices.IndexFunc(rec.Doors, func(door wordpress.Door) bool { return door.Name == "passwords" })
-	if rec.Kind != bake.Rollback || !rec.Accepted || at < 0 || rec.Doors[at].Count != 2 || rec.Schema != nil {
+	if rec.Kind != rollout.Rollback || !rec.Accepted || at < 0 || rec.Doors[at].Count != 2 || rec.Schema != nil {
 		d.t.Errorf("the record says %+v", rec)
 	}
 }

@@ -22,8 +22,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 
-	"github.com/wpbake/wpbake/bake"
 	"github.com/wpbake/wpbake/internal/aws"
+	"github.com/wpbake/wpbake/rollout"
 )
 
 // aws asks with the AWS CLI, which nobody here wrote.
@@ -98,7 +98,7 @@ func TestTheAWSCLIReadsAReleaseVolume(t *testing.T) {
 	s.fatten(1 << 20)
 	digest := s.publish()
 	var made struct {
-		Volume bake.Volume
+		Volume rollout.Volume
 		Blocks int
 	}
 	out := s.must(s.wpbake, "bake", "v1", "--as", "volume", "--store", store, "--json")
@@ -130,7 +130,7 @@ func TestTheAWSCLIReadsAReleaseVolume(t *testing.T) {
 }
 
 // wantMapping makes a template version as a release does.
-func (s *site) wantMapping(v bake.Volume) {
+func (s *site) wantMapping(v rollout.Volume) {
 	s.t.Helper()
 	ctx := s.t.Context()
 	template, err := s.client.CreateLaunchTemplate(ctx, &ec2.CreateLaunchTemplateInput{
@@ -143,8 +143,8 @@ func (s *site) wantMapping(v bake.Volume) {
 		Region: s.client.Options().Region, Credentials: s.client.Options().Credentials, BaseEndpoint: s.client.Options().BaseEndpoint,
 	})
 	id := *template.LaunchTemplate.LaunchTemplateId
-	made, err := clients.Cloud().Templates.Create(ctx, bake.NewTemplateVersion{
-		From: bake.TemplateRef{ID: id, Version: "1"}, UserData: []byte("#!/bin/sh\n"), Volume: &v, Description: "v1", Token: "v1",
+	made, err := clients.Cloud().Templates.Create(ctx, rollout.NewTemplateVersion{
+		From: rollout.TemplateRef{ID: id, Version: "1"}, UserData: []byte("#!/bin/sh\n"), Volume: &v, Description: "v1", Token: "v1",
 	})
 	if err != nil {
 		s.t.Fatal(err)
@@ -185,7 +185,7 @@ func TestMotoTakesAReleaseVolume(t *testing.T) {
 	from := "dir://" + filepath.Join(s.dir, "store")
 	s.must(s.wpbake, "publish", "v1", "--tree", filepath.Join(s.dir, "tree"), "--store", from)
 	var made struct {
-		Volume bake.Volume
+		Volume rollout.Volume
 		Reused bool
 	}
 	for again := range 2 {

@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/wpbake/wpbake/bake"
+	"github.com/wpbake/wpbake/rollout"
 )
 
 func (c *cli) adoptCommand() *cobra.Command {
@@ -38,7 +38,7 @@ a node's boot completes. No node is replaced.`,
 }
 
 func (c *cli) adopt(ctx context.Context, cfg Config, yes bool) error {
-	r, err := c.connect(ctx, cfg, bake.Options{})
+	r, err := c.connect(ctx, cfg, rollout.Options{})
 	if err != nil {
 		return err
 	}
@@ -65,10 +65,10 @@ func (c *cli) adopt(ctx context.Context, cfg Config, yes bool) error {
 		c.say("nothing to do: %s is ready", cfg.Group)
 	}
 	return c.object(struct {
-		Group   string        `json:"group"`
-		Changes []bake.Change `json:"changes"`
-		Done    bool          `json:"done"`
-	}{cfg.Group, append([]bake.Change{}, changes...), done})
+		Group   string           `json:"group"`
+		Changes []rollout.Change `json:"changes"`
+		Done    bool             `json:"done"`
+	}{cfg.Group, append([]rollout.Change{}, changes...), done})
 }
 
 // confirm asks for yes on stderr and reads the answer.

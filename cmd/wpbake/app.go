@@ -6,7 +6,7 @@ import (
 	"io"
 	"time"
 
-	"github.com/wpbake/wpbake/bake"
+	"github.com/wpbake/wpbake/rollout"
 )
 
 // App is everything the program takes from its process. All fields are needed.
@@ -20,7 +20,7 @@ type App struct {
 
 	// afterStep is told of each recorded step. Only tests set it: they kill
 	// the process there.
-	afterStep func(bake.Step)
+	afterStep func(rollout.Step)
 }
 
 // cli is one run of the program.

@@ -12,8 +12,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/wpbake/wpbake/artifact"
-	"github.com/wpbake/wpbake/bake"
 	"github.com/wpbake/wpbake/internal/aws"
+	"github.com/wpbake/wpbake/internal/owner"
+	"github.com/wpbake/wpbake/rollout"
 )
 
 func (c *cli) bakeCommand() *cobra.Command {
@@ -77,12 +78,12 @@ type baking struct {
 	version  artifact.Version
 	manifest artifact.Manifest
 	digest   artifact.Digest
-	mark     bake.Mark
+	owner    owner.Tags
 }
 
 // baked is what came of it.
 type baked struct {
-	bake.Baked
+	rollout.Baked
 	reused bool
 	blocks int               // of a volume, written
 	copies map[string]string // by region
@@ -123,7 +124,7 @@ func (c *cli) bakeOnly(ctx context.Context, cfg Config, v artifact.Version) erro
 	}
 	return c.object(struct {
 		Version artifact.Version  `json:"version"`
-		Volume  *bake.Volume      `json:"volume,omitempty"`
+		Volume  *rollout.Volume   `json:"volume,omitempty"`
 		Image   string            `json:"image,omitempty"`
 		Reused  bool              `json:"reused"`
 		Blocks  int               `json:"blocks,omitempty"` // written
@@ -143,8 +144,8 @@ func (c *cli) bake(ctx context.Context, cfg Config, clients *aws.Clients, store 
 	now := c.Now()
 	b := baking{
 		cfg: cfg, clients: clients, store: store, version: v, manifest: m, digest: digest,
-		mark: bake.Mark{
-			Version: v, Manifest: digest, Store: cfg.Store, Run: bake.NewRun(now), Holder: c.holder(),
+		owner: owner.Tags{
+			Version: string(v), Manifest: string(digest), Store: cfg.Store, Run: rollout.NewRun(now), Holder: c.holder(),
 			Expires: now.Add(cfg.Bake.budget() + 10*time.Minute),
 		},
 	}
@@ -160,7 +161,7 @@ func (b BakeConfig) budget() time.Duration {
 }
 
 // wouldBake says what a release would bake; empty is nothing.
-func (c *cli) wouldBake(ctx context.Context, cfg Config, r rollout, built draft, v artifact.Version) (string, error) {
+func (c *cli) wouldBake(ctx context.Context, cfg Config, r openGroup, built draft, v artifact.Version) (string, error) {
 	if cfg.Bake.As == "" {
 		return "", nil
 	}
@@ -168,7 +169,7 @@ func (c *cli) wouldBake(ctx context.Context, cfg Config, r rollout, built draft,
 	if err != nil {
 		return "", err
 	}
-	b := baking{cfg: cfg, clients: r.clients, version: v, manifest: m, digest: digest, mark: bake.Mark{Manifest: digest, Store: cfg.Store}}
+	b := baking{cfg: cfg, clients: r.clients, version: v, manifest: m, digest: digest, owner: owner.Tags{Manifest: string(digest), Store: cfg.Store}}
 	if cfg.Bake.As == asAMI {
 		return b.wouldBakeAMI(ctx)
 	}

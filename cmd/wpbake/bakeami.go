@@ -15,10 +15,10 @@ import (
 	"time"
 
 	"github.com/wpbake/wpbake/artifact/scratch"
-	"github.com/wpbake/wpbake/bake"
-	"github.com/wpbake/wpbake/bake/image"
+	"github.com/wpbake/wpbake/bake/ami"
 	"github.com/wpbake/wpbake/internal/packerexec"
 	"github.com/wpbake/wpbake/packer"
+	"github.com/wpbake/wpbake/rollout"
 )
 
 // outlives is how long the build instance may outlive the bake, which ends it.
@@ -33,8 +33,8 @@ func (c *cli) bakeAMI(ctx context.Context, b baking) (baked, error) {
 		hint: "bake.timeout gives it more; the same command again goes on with what is there",
 	})
 	defer cancel()
-	got, err := image.Bake(within, image.Options{
-		Images: b.clients.Images(), Store: b.store, Mark: b.mark,
+	got, err := ami.Bake(within, ami.Options{
+		Images: b.clients.Images(), Store: b.store, Owner: b.owner,
 		Build:     func(ctx context.Context) (map[string]string, error) { return c.packerBuild(ctx, b) },
 		Encrypted: b.cfg.Bake.KMSKey != "", Regions: b.cfg.Bake.Regions, Accounts: b.cfg.Bake.Accounts,
 		Deprecate: b.cfg.Bake.DeprecateAfter, Alive: alive, Poll: b.cfg.Poll,
@@ -43,11 +43,11 @@ func (c *cli) bakeAMI(ctx context.Context, b baking) (baked, error) {
 	if err != nil {
 		return baked{}, err
 	}
-	return baked{Baked: bake.Baked{Image: got.Image.ID}, reused: got.Reused, copies: got.Copies}, nil
+	return baked{Baked: rollout.Baked{Image: got.Image.ID}, reused: got.Reused, copies: got.Copies}, nil
 }
 
 func (b baking) wouldBakeAMI(ctx context.Context) (string, error) {
-	found, err := image.Ready(ctx, image.Options{Images: b.clients.Images(), Mark: b.mark, Encrypted: b.cfg.Bake.KMSKey != ""})
+	found, err := ami.Ready(ctx, ami.Options{Images: b.clients.Images(), Owner: b.owner, Encrypted: b.cfg.Bake.KMSKey != ""})
 	if err != nil {
 		return "", err
 	}
@@ -117,7 +117,7 @@ func (b baking) variables(self string) map[string]string {
 	p := b.cfg.Packer
 	values := map[string]string{
 		"version": string(b.version), "store": b.cfg.Store, "region": b.clients.Region(),
-		"run": b.mark.Run, "holder": b.mark.Holder.Tag(), "expires": b.mark.Expires.UTC().Format(time.RFC3339),
+		"run": b.owner.Run, "holder": b.owner.Holder.Tag(), "expires": b.owner.Expires.UTC().Format(time.RFC3339),
 		"lifetime": strconv.Itoa(int((b.cfg.Bake.budget() + outlives).Seconds())), "local_wpbake": self,
 		"kms_key": b.cfg.Bake.KMSKey, "base_image": p.BaseImage, "base_name": p.BaseName,
 		"instance_type": p.InstanceType, "instance_profile": p.InstanceProfile, "subnet_id": p.Subnet,

@@ -5,8 +5,8 @@ import (
 	"fmt"
 
 	"github.com/wpbake/wpbake/artifact"
-	"github.com/wpbake/wpbake/bake"
 	"github.com/wpbake/wpbake/bake/volume"
+	"github.com/wpbake/wpbake/rollout"
 )
 
 // bakeVolume makes a release volume.
@@ -20,7 +20,7 @@ func (c *cli) bakeVolume(ctx context.Context, b baking) (baked, error) {
 	defer m.close()
 	o := volume.Options{
 		Store: b.store, Snapshots: b.clients.Snapshots(), Writer: b.clients.SnapshotWriter(), Reader: b.clients.SnapshotReader(),
-		Version: b.version, Digest: b.digest, Mark: b.mark, Parent: parent,
+		Version: b.version, Digest: b.digest, Owner: b.owner, Parent: parent,
 		Encrypted: b.cfg.Bake.KMSKey != "", Key: b.cfg.Bake.arn(), Regions: b.cfg.Bake.Regions, Accounts: b.cfg.Bake.Accounts,
 		Budget: b.cfg.Bake.budget(), Alive: alive, Progress: m.update, Note: func(text string) { c.note("%s", text) },
 	}
@@ -29,7 +29,7 @@ func (c *cli) bakeVolume(ctx context.Context, b baking) (baked, error) {
 		return baked{}, err
 	}
 	return baked{
-		Baked:  bake.Baked{Volume: &bake.Volume{Snapshot: got.Snapshot, Image: got.Image, Rate: b.cfg.Bake.InitializeRate}},
+		Baked:  rollout.Baked{Volume: &rollout.Volume{Snapshot: got.Snapshot, Image: got.Image, Rate: b.cfg.Bake.InitializeRate}},
 		reused: got.Reused, blocks: got.Blocks, copies: got.Copies,
 	}, nil
 }
@@ -38,7 +38,7 @@ func (c *cli) bakeVolume(ctx context.Context, b baking) (baked, error) {
 func (c *cli) parent(ctx context.Context, b baking) (artifact.Version, error) {
 	v := artifact.Version(b.cfg.Bake.Parent)
 	if v == parentCurrent {
-		r, err := c.connect(ctx, b.cfg, bake.Options{})
+		r, err := c.connect(ctx, b.cfg, rollout.Options{})
 		if err != nil {
 			return "", err
 		}
@@ -60,7 +60,7 @@ const putPrice = 0.006
 
 func (b baking) wouldBakeVolume(ctx context.Context) (string, error) {
 	found, err := volume.Find(ctx, volume.Options{
-		Snapshots: b.clients.Snapshots(), Digest: b.digest, Mark: b.mark,
+		Snapshots: b.clients.Snapshots(), Digest: b.digest, Owner: b.owner,
 		Encrypted: b.cfg.Bake.KMSKey != "", Key: b.cfg.Bake.arn(),
 	})
 	if err != nil {

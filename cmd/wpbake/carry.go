@@ -8,7 +8,7 @@ import (
 	"os"
 
 	"github.com/wpbake/wpbake/artifact"
-	"github.com/wpbake/wpbake/bake"
+	"github.com/wpbake/wpbake/rollout"
 	"github.com/wpbake/wpbake/wordpress"
 )
 
@@ -69,7 +69,7 @@ func (c *cli) currentFor(ctx context.Context, cfg Config, store artifact.Release
 	if !errors.Is(err, artifact.ErrNotFound) {
 		return "", err
 	}
-	r, err := c.connect(ctx, cfg, bake.Options{})
+	r, err := c.connect(ctx, cfg, rollout.Options{})
 	if err != nil {
 		return "", err
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/wpbake/wpbake/artifact/source"
-	"github.com/wpbake/wpbake/bake"
+	"github.com/wpbake/wpbake/rollout"
 	"github.com/wpbake/wpbake/wordpress"
 )
 
@@ -31,7 +31,7 @@ type Config struct {
 	Exclude     []string
 	Cache       string
 	CarryAssets string // a version, carryCurrent or carryOff
-	Refresh     bake.RefreshOptions
+	Refresh     rollout.RefreshOptions
 	FirstNode   time.Duration
 	Poll        time.Duration
 	Lease       time.Duration

@@ -5,8 +5,8 @@ import (
 	"fmt"
 
 	"github.com/wpbake/wpbake/artifact"
-	"github.com/wpbake/wpbake/bake"
 	"github.com/wpbake/wpbake/internal/aws"
+	"github.com/wpbake/wpbake/rollout"
 )
 
 // Settings that a command about a group reads, and those that a rollout adds.
@@ -20,9 +20,9 @@ var (
 	}, groupKeys...)
 )
 
-// rollout is a group ready to be looked at or changed.
-type rollout struct {
-	*bake.Bake
+// openGroup is a group ready to be looked at or changed.
+type openGroup struct {
+	*rollout.Bake
 	clients *aws.Clients
 	store   artifact.Store
 	saves   bool // the database, before its schema changes
@@ -30,35 +30,35 @@ type rollout struct {
 
 // connect opens the store and AWS, and makes the rollout that cfg describes. o
 // holds what is not configuration.
-func (c *cli) connect(ctx context.Context, cfg Config, o bake.Options) (rollout, error) {
+func (c *cli) connect(ctx context.Context, cfg Config, o rollout.Options) (openGroup, error) {
 	if err := cfg.need("store", "group"); err != nil {
-		return rollout{}, err
+		return openGroup{}, err
 	}
 	clients, store, err := openWithAWS(ctx, cfg)
 	if err != nil {
-		return rollout{}, err
+		return openGroup{}, err
 	}
 	o.Cloud, o.Store, o.StoreURL, o.Group = clients.Cloud(), store, cfg.Store, cfg.Group
 	o.Refresh, o.FirstNode, o.Poll, o.Lease = cfg.Refresh, cfg.FirstNode, cfg.Poll, cfg.Lease
 	o.Site, o.Snapshot = c.site(cfg, clients), c.snapshot(cfg)
 	o.Holder, o.Alive, o.AfterStep = c.holder(), alive, c.afterStep
-	b, err := bake.New(o)
+	b, err := rollout.New(o)
 	if err != nil {
-		return rollout{}, err
+		return openGroup{}, err
 	}
-	return rollout{b, clients, store, o.Snapshot != nil}, nil
+	return openGroup{b, clients, store, o.Snapshot != nil}, nil
 }
 
 // ended prints a run's result and returns the error that its outcome is.
-func (c *cli) ended(r bake.Result, laps []lap) error {
+func (c *cli) ended(r rollout.Result, laps []lap) error {
 	switch r.Outcome {
-	case bake.Released:
+	case rollout.Released:
 		c.say("%s of %s to %s is done: %s proven on %s in %s", r.Kind, r.Version, r.Group, nodes(r.Nodes), r.Manifest.Short(), spent(r.Seconds))
-	case bake.Already:
+	case rollout.Already:
 		c.say("nothing to do: %s of %s proven on %s, %s", nodes(r.Nodes), r.Group, r.Version, r.Manifest.Short())
-	case bake.Started:
+	case rollout.Started:
 		c.say("%s of %s to %s has started; wpbake watch follows it, wpbake resume finishes it", r.Kind, r.Version, r.Group)
-	case bake.RolledBack:
+	case rollout.RolledBack:
 		serving := "what ran before"
 		if r.Serving != "" {
 			serving = string(r.Serving)
@@ -72,13 +72,13 @@ func (c *cli) ended(r bake.Result, laps []lap) error {
 	}
 	if err := c.object(struct {
 		Event string `json:"event"`
-		bake.Result
+		rollout.Result
 		Laps []lap `json:"laps,omitempty"`
 	}{"result", r, laps}); err != nil {
 		return err
 	}
 	switch r.Outcome {
-	case bake.Released, bake.Already, bake.Started:
+	case rollout.Released, rollout.Already, rollout.Started:
 		return nil
 	}
 	return &endedError{r}

@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"github.com/wpbake/wpbake/artifact"
-	"github.com/wpbake/wpbake/bake"
+	"github.com/wpbake/wpbake/rollout"
 	"github.com/wpbake/wpbake/wordpress"
 )
 
@@ -18,7 +18,7 @@ func (c *cli) liveDatabase(ctx context.Context, cfg Config, o diffOptions) (*wor
 	if !o.live {
 		return nil, nil
 	}
-	r, err := c.connect(ctx, cfg, bake.Options{})
+	r, err := c.connect(ctx, cfg, rollout.Options{})
 	if err != nil {
 		return nil, err
 	}

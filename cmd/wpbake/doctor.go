@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/wpbake/wpbake/bake"
+	"github.com/wpbake/wpbake/rollout"
 )
 
 func (c *cli) doctorCommand() *cobra.Command {
@@ -30,7 +30,7 @@ func (c *cli) doctorCommand() *cobra.Command {
 }
 
 func (c *cli) doctor(ctx context.Context, cfg Config) error {
-	r, err := c.connect(ctx, cfg, bake.Options{})
+	r, err := c.connect(ctx, cfg, rollout.Options{})
 	if err != nil {
 		return err
 	}
@@ -40,9 +40,9 @@ func (c *cli) doctor(ctx context.Context, cfg Config) error {
 	}
 	blocking := c.findings(findings)
 	if err := c.object(struct {
-		Group    string         `json:"group"`
-		Findings []bake.Finding `json:"findings"`
-	}{cfg.Group, append([]bake.Finding{}, findings...)}); err != nil {
+		Group    string            `json:"group"`
+		Findings []rollout.Finding `json:"findings"`
+	}{cfg.Group, append([]rollout.Finding{}, findings...)}); err != nil {
 		return err
 	}
 	if blocking > 0 {
@@ -58,7 +58,7 @@ func (c *cli) doctor(ctx context.Context, cfg Config) error {
 }
 
 // findings prints each finding with its fix and returns how many block.
-func (c *cli) findings(findings []bake.Finding) (blocking int) {
+func (c *cli) findings(findings []rollout.Finding) (blocking int) {
 	for _, f := range findings {
 		word := "note"
 		if f.Blocks {

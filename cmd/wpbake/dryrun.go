@@ -9,7 +9,7 @@ import (
 	"github.com/wpbake/wpbake/artifact"
 	"github.com/wpbake/wpbake/artifact/dirstore"
 	"github.com/wpbake/wpbake/artifact/scratch"
-	"github.com/wpbake/wpbake/bake"
+	"github.com/wpbake/wpbake/rollout"
 	"github.com/wpbake/wpbake/wordpress"
 )
 
@@ -25,13 +25,13 @@ type planned struct {
 	Carried   *carriedView        `json:"carried,omitempty"`   // assets of the release before
 	Doors     []wordpress.Door    `json:"doors,omitempty"`
 	Database  *wordpress.Database `json:"database,omitempty"`
-	Findings  []bake.Finding      `json:"findings"`
+	Findings  []rollout.Finding   `json:"findings"`
 }
 
 // dryRelease looks as release does, and stops where release would change
 // something.
 func (c *cli) dryRelease(ctx context.Context, cfg Config, o releaseOptions) error {
-	r, err := c.connect(ctx, cfg, bake.Options{OnBusy: o.onBusy})
+	r, err := c.connect(ctx, cfg, rollout.Options{OnBusy: o.onBusy})
 	if err != nil {
 		return err
 	}
@@ -39,7 +39,7 @@ func (c *cli) dryRelease(ctx context.Context, cfg Config, o releaseOptions) erro
 	if p.Findings, err = r.Doctor(ctx); err != nil {
 		return err
 	}
-	p.Findings = append([]bake.Finding{}, p.Findings...) // an empty list in JSON, never null
+	p.Findings = append([]rollout.Finding{}, p.Findings...) // an empty list in JSON, never null
 	if c.findings(p.Findings) > 0 {
 		return r.Preflight(ctx)
 	}
@@ -83,13 +83,13 @@ func (c *cli) dryRelease(ctx context.Context, cfg Config, o releaseOptions) erro
 		return err
 	}
 	if len(wordpress.Blocking(p.Doors)) > 0 && !o.accept {
-		return &bake.DoorsPassed{Group: cfg.Group, Kind: bake.Release, Version: o.version, Doors: p.Doors}
+		return &rollout.DoorsPassed{Group: cfg.Group, Kind: rollout.Release, Version: o.version, Doors: p.Doors}
 	}
 	return nil
 }
 
 // wouldMove compares the tree with what the group runs, and with the database.
-func (c *cli) wouldMove(ctx context.Context, r rollout, st bake.Status, built draft, p *planned) error {
+func (c *cli) wouldMove(ctx context.Context, r openGroup, st rollout.Status, built draft, p *planned) error {
 	to, _, err := artifact.Find(ctx, built.store, p.Version)
 	if err != nil {
 		return err
@@ -187,7 +187,7 @@ func (c *cli) wouldPublish(ctx context.Context, cfg Config, store artifact.Store
 	}
 }
 
-func wouldRelease(st bake.Status, digest artifact.Digest) []string {
+func wouldRelease(st rollout.Status, digest artifact.Digest) []string {
 	if st.Proven && st.Manifest == digest && st.Refresh == nil {
 		return []string{fmt.Sprintf("release: nothing, %s of %s proven on it", nodes(len(st.Nodes)), st.Group)}
 	}

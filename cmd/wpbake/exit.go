@@ -5,7 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/wpbake/wpbake/bake"
+	"github.com/wpbake/wpbake/rollout"
 )
 
 // Exit codes. Scripts rely on them: they do not change.
@@ -31,11 +31,11 @@ func exitCode(err error) int {
 	var (
 		usage       *usageError
 		ended       *endedError
-		person      *bake.PersonNeeded
-		lost        *bake.LeaseLost
-		adrift      *bake.Adrift
-		interrupted *bake.Interrupted
-		doors       *bake.DoorsPassed
+		person      *rollout.PersonNeeded
+		lost        *rollout.LeaseLost
+		adrift      *rollout.Adrift
+		interrupted *rollout.Interrupted
+		doors       *rollout.DoorsPassed
 	)
 	switch {
 	case err == nil:
@@ -54,13 +54,13 @@ func exitCode(err error) int {
 }
 
 // endedError is a run that ended, but not with its version proven.
-type endedError struct{ result bake.Result }
+type endedError struct{ result rollout.Result }
 
 func (e *endedError) exit() int {
 	switch e.result.Outcome {
-	case bake.RolledBack:
+	case rollout.RolledBack:
 		return exitRolledBack
-	case bake.Abandoned:
+	case rollout.Abandoned:
 		return exitUntouched
 	default:
 		return exitPerson
@@ -71,9 +71,9 @@ func (e *endedError) Error() string {
 	r := e.result
 	what := string(r.Kind) + " of " + string(r.Version)
 	switch r.Outcome {
-	case bake.RolledBack:
+	case rollout.RolledBack:
 		what += " is rolled back"
-	case bake.Abandoned:
+	case rollout.Abandoned:
 		what += " ended before it touched the group"
 	default:
 		what += " is not proven"

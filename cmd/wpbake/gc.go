@@ -8,9 +8,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/wpbake/wpbake/bake"
 	"github.com/wpbake/wpbake/bake/inventory"
 	"github.com/wpbake/wpbake/internal/aws"
+	"github.com/wpbake/wpbake/rollout"
 )
 
 type gcOptions struct {
@@ -91,12 +91,12 @@ func (c *cli) gc(ctx context.Context, cfg Config, o gcOptions) error {
 	var all []collected
 	for _, clients := range regions {
 		// Anew for each region: a release may have gone on in the meantime.
-		needs, err := bake.Needs(ctx, store, o.keep)
+		roots, err := rollout.Roots(ctx, store, o.keep)
 		if err != nil {
 			return notCollected(err)
 		}
 		found, err := inventory.Collect{
-			Baked: clients.Baked(), Store: cfg.Store, Needs: needs, Young: o.younger, Shared: o.shared,
+			Baked: clients.Baked(), Store: cfg.Store, Roots: gcRoots(roots), Young: o.younger, Shared: o.shared,
 			Judge: inventory.Judge{Now: c.Now(), Alive: alive}, DryRun: o.dryRun,
 			Told: func(v inventory.Verdict) { c.sayVerdict(clients.Region(), v, o.dryRun) },
 		}.Run(ctx)
@@ -172,4 +172,17 @@ func (c *cli) clientsIn(ctx context.Context, cfg Config) ([]*aws.Clients, error)
 		all = append(all, there)
 	}
 	return all, nil
+}
+
+// gcRoots are what the groups' rollouts still need.
+func gcRoots(roots []rollout.Root) []inventory.Root {
+	var all []inventory.Root
+	for _, root := range roots {
+		r := inventory.Root{Why: root.Why, Manifest: root.Manifest, Image: root.Image, Snapshot: root.Snapshot}
+		for _, t := range root.Templates {
+			r.Templates = append(r.Templates, inventory.Template(t))
+		}
+		all = append(all, r)
+	}
+	return all
 }

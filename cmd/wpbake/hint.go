@@ -5,7 +5,7 @@ import (
 	"syscall"
 
 	"github.com/wpbake/wpbake/artifact"
-	"github.com/wpbake/wpbake/bake"
+	"github.com/wpbake/wpbake/rollout"
 )
 
 // hintOf returns what to do about an error: the outermost hint that says
@@ -15,13 +15,13 @@ func hintOf(err error) string {
 		return h
 	}
 	switch {
-	case errors.Is(err, bake.ErrCredentials), errors.Is(err, artifact.ErrCredentials):
+	case errors.Is(err, rollout.ErrCredentials), errors.Is(err, artifact.ErrCredentials):
 		return "renew the AWS credentials, then the same command again"
-	case errors.Is(err, bake.ErrDenied), errors.Is(err, artifact.ErrDenied):
+	case errors.Is(err, rollout.ErrDenied), errors.Is(err, artifact.ErrDenied):
 		return "aws sts get-caller-identity shows who asks; its role misses the operation named above"
 	case errors.Is(err, artifact.ErrNoBucket):
 		return "--store s3://BUCKET/PREFIX; aws s3 mb s3://BUCKET makes a bucket"
-	case errors.Is(err, bake.ErrNoGroup):
+	case errors.Is(err, rollout.ErrNoGroup):
 		return "--group NAME; aws autoscaling describe-auto-scaling-groups lists them"
 	case errors.Is(err, errInterrupted):
 		return "nothing was changed; the same command again starts over"

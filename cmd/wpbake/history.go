@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/wpbake/wpbake/bake"
+	"github.com/wpbake/wpbake/rollout"
 )
 
 func (c *cli) historyCommand() *cobra.Command {
@@ -37,7 +37,7 @@ func (c *cli) history(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	b, err := bake.New(bake.Options{Store: store, Group: cfg.Group})
+	b, err := rollout.New(rollout.Options{Store: store, Group: cfg.Group})
 	if err != nil {
 		return err
 	}
@@ -51,12 +51,12 @@ func (c *cli) history(ctx context.Context, cfg Config) error {
 		c.table(recordTable(records))
 	}
 	return c.object(struct {
-		Group string        `json:"group"`
-		Runs  []bake.Record `json:"runs"`
-	}{cfg.Group, append([]bake.Record{}, records...)})
+		Group string           `json:"group"`
+		Runs  []rollout.Record `json:"runs"`
+	}{cfg.Group, append([]rollout.Record{}, records...)})
 }
 
-func recordTable(records []bake.Record) [][]string {
+func recordTable(records []rollout.Record) [][]string {
 	rows := [][]string{{"STARTED", "RUN", "KIND", "VERSION", "DIGEST", "OUTCOME", "TOOK", "BY", "CAUSE"}}
 	for _, r := range records {
 		outcome, took := string(r.Outcome), ""

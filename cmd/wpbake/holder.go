@@ -7,13 +7,13 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/wpbake/wpbake/bake"
+	"github.com/wpbake/wpbake/internal/owner"
 )
 
 // holder tells who runs this program, for the group's lock.
-func (c *cli) holder() bake.Holder {
+func (c *cli) holder() owner.Holder {
 	host, _ := os.Hostname()
-	h := bake.Holder{Name: userName() + "@" + host, Link: c.jobLink()}
+	h := owner.Holder{Name: userName() + "@" + host, Link: c.jobLink()}
 	if place := procPlace(); place != "" {
 		h.Host, h.PID = host+" "+place, os.Getpid()
 		h.Started = procStarted(h.PID)
@@ -24,11 +24,11 @@ func (c *cli) holder() bake.Holder {
 // alive reports false only for a process of this machine, boot and PID
 // namespace that is gone. Elsewhere nobody can know: two containers can share a
 // host name.
-func alive(h bake.Holder) bool {
+func alive(h owner.Holder) bool {
 	name, _ := os.Hostname()
 	place := procPlace()
 	host := name + " " + place
-	if place == "" || h.Started == "" || h.Host != host && h.Host != bake.HostTag(host) {
+	if place == "" || h.Started == "" || h.Host != host && h.Host != owner.HostTag(host) {
 		return true
 	}
 	return procStarted(h.PID) == h.Started

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/wpbake/wpbake/bake"
+	"github.com/wpbake/wpbake/rollout"
 )
 
 // lap is one part of a command and how long it took.
@@ -30,17 +30,17 @@ func (s *stopwatch) lap(name string) {
 }
 
 // step ends the part of a run that a recorded step closes.
-func (s *stopwatch) step(step bake.Step) {
+func (s *stopwatch) step(step rollout.Step) {
 	switch step {
-	case bake.StepRefresh:
+	case rollout.StepRefresh:
 		s.lap("start")
-	case bake.StepVerdict:
+	case rollout.StepVerdict:
 		s.lap("first node")
-	case bake.StepSettled:
+	case rollout.StepSettled:
 		s.lap("refresh")
-	case bake.StepProven:
+	case rollout.StepProven:
 		s.lap("proof")
-	case bake.StepSchema:
+	case rollout.StepSchema:
 		s.lap("database")
 	}
 }

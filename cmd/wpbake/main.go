@@ -1,7 +1,7 @@
 // Command wpbake releases WordPress trees to Auto Scaling groups.
 //
 // This package knows flags, configuration, wiring, the terminal's words and
-// exit codes. It decides nothing about a release: package bake does. One file
+// exit codes. It decides nothing about a release: package rollout does. One file
 // holds one command: flags, an options struct and a run function, apart.
 package main
 

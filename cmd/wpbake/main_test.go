@@ -11,7 +11,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/wpbake/wpbake/bake"
+	"github.com/wpbake/wpbake/rollout"
 )
 
 // TestMain makes this binary wpbake itself when a script runs it by that name.
@@ -29,8 +29,8 @@ func wpbakeMain() {
 }
 
 // killAfter ends the process as kill -9 does, right after a step was recorded.
-func killAfter(step string) func(bake.Step) {
-	return func(s bake.Step) {
+func killAfter(step string) func(rollout.Step) {
+	return func(s rollout.Step) {
 		if string(s) == step {
 			syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		}

@@ -5,8 +5,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/wpbake/wpbake/bake"
 	"github.com/wpbake/wpbake/node"
+	"github.com/wpbake/wpbake/rollout"
 )
 
 func (c *cli) nodeReadyCommand() *cobra.Command {
@@ -30,7 +30,7 @@ nothing: that boot speaks for itself.`,
 		},
 	}
 	c.settingFlags(cmd, "group", "region")
-	cmd.Flags().StringVar(&hook, "hook", bake.HookName, "the lifecycle `HOOK` to tell")
+	cmd.Flags().StringVar(&hook, "hook", rollout.HookName, "the lifecycle `HOOK` to tell")
 	return cmd
 }
 
@@ -46,7 +46,7 @@ func (c *cli) nodeReady(ctx context.Context, cfg Config, hook string) error {
 	if err != nil {
 		return err
 	}
-	if boot, ok := bake.ParseBoot(data); ok {
+	if boot, ok := rollout.ParseBoot(data); ok {
 		c.say("%s is pinned here: its boot speaks to the hook", boot.Version)
 		return nil
 	}

@@ -16,8 +16,7 @@ import (
 	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/rogpeppe/go-internal/testscript"
-
-	"github.com/wpbake/wpbake/bake"
+	"github.com/wpbake/wpbake/internal/owner"
 )
 
 // scriptOrphans makes what an unfinished bake has in an account, and an upload:
@@ -28,7 +27,7 @@ func scriptOrphans(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: orphans RUN expired|open|gone|foreign")
 	}
 	name, a := args[0], testAWS(ts)
-	mark := bake.Mark{Version: "v1", Run: name, Expires: time.Now().Add(time.Hour)}
+	mark := owner.Tags{Version: "v1", Run: name, Expires: time.Now().Add(time.Hour)}
 	switch args[1] {
 	case "expired":
 		mark.Expires = time.Now().Add(-time.Hour)
@@ -38,7 +37,7 @@ func scriptOrphans(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(ended.Run())
 		mark.Holder.PID = ended.Process.Pid
 	}
-	tags := mark.Tags()
+	tags := mark.Map()
 	if args[1] == "foreign" {
 		tags = map[string]string{"Name": name}
 	}
@@ -123,7 +122,7 @@ func scriptNames(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: names TEMPLATE VERSION")
 	}
 	a := testAWS(ts)
-	out, err := a.ec2.DescribeSnapshots(a.ctx, &ec2.DescribeSnapshotsInput{Filters: []ec2types.Filter{{Name: aws.String("tag:" + bake.TagVersion), Values: args[1:]}}})
+	out, err := a.ec2.DescribeSnapshots(a.ctx, &ec2.DescribeSnapshotsInput{Filters: []ec2types.Filter{{Name: aws.String("tag:" + owner.TagVersion), Values: args[1:]}}})
 	ts.Check(err)
 	if len(out.Snapshots) != 1 {
 		ts.Fatalf("%d snapshots of %s", len(out.Snapshots), args[1])

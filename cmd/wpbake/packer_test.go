@@ -13,8 +13,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 
-	"github.com/wpbake/wpbake/bake"
 	"github.com/wpbake/wpbake/internal/aws"
+	"github.com/wpbake/wpbake/internal/owner"
 )
 
 // packerMain is a packer that makes an image of an empty volume, or fails as its
@@ -74,8 +74,8 @@ func fakeImage(ctx context.Context) (string, error) {
 	}
 	var tags []types.Tag
 	for key, value := range map[string]string{
-		bake.TagManifest: digest, bake.TagStore: os.Getenv("PKR_VAR_store"), bake.TagVersion: os.Getenv("PKR_VAR_version"),
-		bake.TagRun: os.Getenv("PKR_VAR_run"), bake.TagHolder: os.Getenv("PKR_VAR_holder"), bake.TagExpires: os.Getenv("PKR_VAR_expires"),
+		owner.TagManifest: digest, owner.TagStore: os.Getenv("PKR_VAR_store"), owner.TagVersion: os.Getenv("PKR_VAR_version"),
+		owner.TagRun: os.Getenv("PKR_VAR_run"), owner.TagHolder: os.Getenv("PKR_VAR_holder"), owner.TagExpires: os.Getenv("PKR_VAR_expires"),
 	} {
 		tags = append(tags, types.Tag{Key: &key, Value: &value})
 	}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/charmbracelet/lipgloss"
 
-	"github.com/wpbake/wpbake/bake"
+	"github.com/wpbake/wpbake/rollout"
 )
 
 // painter keeps a picture at the end of a terminal and lets lines that stay
@@ -51,7 +51,7 @@ func (p *painter) tick() {
 	}
 }
 
-func (p *painter) tell(e bake.Event) {
+func (p *painter) tell(e rollout.Event) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	line := ""

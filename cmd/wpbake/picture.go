@@ -8,20 +8,20 @@ import (
 
 	"github.com/charmbracelet/lipgloss"
 
-	"github.com/wpbake/wpbake/bake"
+	"github.com/wpbake/wpbake/rollout"
 )
 
 // picture is a group in the middle of a rollout, as a terminal shows it.
 type picture struct {
 	title   string
 	elapsed time.Duration
-	refresh *bake.RefreshView
-	nodes   []bake.NodeView
+	refresh *rollout.RefreshView
+	nodes   []rollout.NodeView
 }
 
 // see takes an event into the picture and reports whether the event's text
 // is worth a line that stays.
-func (p *picture) see(e bake.Event) bool {
+func (p *picture) see(e rollout.Event) bool {
 	if e.Refresh != nil {
 		p.refresh = e.Refresh
 	}
@@ -34,14 +34,14 @@ func (p *picture) see(e bake.Event) bool {
 	return e.Text != "" && e.Kind != "refresh" && e.Kind != "node"
 }
 
-func (p *picture) put(n bake.NodeView) {
-	i := slices.IndexFunc(p.nodes, func(known bake.NodeView) bool { return known.ID == n.ID })
+func (p *picture) put(n rollout.NodeView) {
+	i := slices.IndexFunc(p.nodes, func(known rollout.NodeView) bool { return known.ID == n.ID })
 	switch {
-	case n.Lifecycle == bake.Gone && i >= 0:
+	case n.Lifecycle == rollout.Gone && i >= 0:
 		p.nodes = slices.Delete(slices.Clone(p.nodes), i, i+1)
 	case i >= 0:
 		p.nodes[i] = n
-	case n.Lifecycle != bake.Gone:
+	case n.Lifecycle != rollout.Gone:
 		p.nodes = append(p.nodes, n)
 	}
 }
@@ -83,11 +83,11 @@ func (p *picture) lines(st styles, columns, rows int) []string {
 const around = 5
 
 // shown is at most that many nodes; of more, those that wait come first.
-func (p *picture) shown(most int) []bake.NodeView {
+func (p *picture) shown(most int) []rollout.NodeView {
 	if len(p.nodes) <= most {
 		return p.nodes
 	}
-	var waiting, still []bake.NodeView
+	var waiting, still []rollout.NodeView
 	for _, n := range p.nodes {
 		if n.Waits != "" || n.Verdict == "bad" {
 			waiting = append(waiting, n)
@@ -117,7 +117,7 @@ func (p *picture) refreshLine(st styles) string {
 	return line
 }
 
-func nodeRow(n bake.NodeView, st styles) []cell {
+func nodeRow(n rollout.NodeView, st styles) []cell {
 	release := string(n.Version)
 	if n.Digest != "" {
 		release = strings.TrimSpace(release + " " + n.Digest.Short())

@@ -15,20 +15,20 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/wpbake/wpbake/artifact"
-	"github.com/wpbake/wpbake/bake"
+	"github.com/wpbake/wpbake/rollout"
 )
 
 var update = flag.Bool("update", false, "rewrite golden files")
 
 func TestPicture(t *testing.T) {
 	digest := artifact.Digest("sha256:1a2b3c4d5e6f" + strings.Repeat("0", 52))
-	events := []bake.Event{
-		{Kind: "step", Step: bake.StepRefresh, Text: "instance refresh 08b9 started"},
-		{Kind: "refresh", Refresh: &bake.RefreshView{ID: "08b9", Status: "InProgress", Percent: 33, Remaining: 2}, Nodes: []bake.NodeView{
+	events := []rollout.Event{
+		{Kind: "step", Step: rollout.StepRefresh, Text: "instance refresh 08b9 started"},
+		{Kind: "refresh", Refresh: &rollout.RefreshView{ID: "08b9", Status: "InProgress", Percent: 33, Remaining: 2}, Nodes: []rollout.NodeView{
 			{ID: "i-01", Zone: "eu-central-1a", Lifecycle: "InService", Target: "healthy", Template: "4", Version: "v1", Digest: digest},
 			{ID: "i-02", Zone: "eu-central-1b", Lifecycle: "Pending:Wait", Template: "5", Version: "v2", Waits: "boot"},
 		}},
-		{Kind: "node", Node: &bake.NodeView{ID: "i-02", Zone: "eu-central-1b", Lifecycle: "Pending:Wait", Template: "5", Version: "v2", Verdict: "bad",
+		{Kind: "node", Node: &rollout.NodeView{ID: "i-02", Zone: "eu-central-1b", Lifecycle: "Pending:Wait", Template: "5", Version: "v2", Verdict: "bad",
 			Cause: "PHP Parse error: \x1b[31msyntax error in cart.php on line 3"}},
 	}
 	p := picture{title: "v2 → shop"}
@@ -61,7 +61,7 @@ func TestPicture(t *testing.T) {
 func TestPictureOfALargeGroup(t *testing.T) {
 	var p picture
 	for i := range 100 {
-		p.nodes = append(p.nodes, bake.NodeView{ID: fmt.Sprintf("i-%03d", i), Lifecycle: "InService"})
+		p.nodes = append(p.nodes, rollout.NodeView{ID: fmt.Sprintf("i-%03d", i), Lifecycle: "InService"})
 	}
 	p.nodes[77].Waits = "boot"
 	lines := p.lines(newStyles(lipgloss.NewRenderer(io.Discard)), 80, 24)
@@ -95,10 +95,10 @@ func TestPainter(t *testing.T) {
 		var out strings.Builder
 		c := &cli{App: App{Stderr: &out, Env: func(string) (string, bool) { return "", false }, Now: time.Now}}
 		p := newPainter(c, "v2 → shop")
-		p.tell(bake.Event{Kind: "step", Text: "template version 5"})
+		p.tell(rollout.Event{Kind: "step", Text: "template version 5"})
 		time.Sleep(1500 * time.Millisecond)
 		synctest.Wait()
-		p.tell(bake.Event{Kind: "refresh", Text: "not a line of its own", Refresh: &bake.RefreshView{Status: "InProgress", Percent: 50}})
+		p.tell(rollout.Event{Kind: "refresh", Text: "not a line of its own", Refresh: &rollout.RefreshView{Status: "InProgress", Percent: 50}})
 		p.close()
 		want := "\r\x1b[J  0:00  template version 5\nv2 → shop  0:00\n" +
 			"\x1b[1A\r\x1b[Jv2 → shop  0:01\n" +

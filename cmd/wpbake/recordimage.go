@@ -9,8 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/wpbake/wpbake/artifact"
-	"github.com/wpbake/wpbake/bake"
-	"github.com/wpbake/wpbake/bake/image"
+	"github.com/wpbake/wpbake/bake/ami"
+	"github.com/wpbake/wpbake/internal/owner"
 )
 
 func (c *cli) recordImageCommand() *cobra.Command {
@@ -49,7 +49,7 @@ func (c *cli) recordImageCommand() *cobra.Command {
 				}
 				ids[region] = id
 			}
-			return c.recordImages(cmd.Context(), cfg, bake.Mark{Version: v, Manifest: d, Store: cfg.Store}, ids)
+			return c.recordImages(cmd.Context(), cfg, owner.Tags{Version: string(v), Manifest: string(d), Store: cfg.Store}, ids)
 		},
 	}
 	c.settingFlags(cmd, storeKeys...)
@@ -57,7 +57,7 @@ func (c *cli) recordImageCommand() *cobra.Command {
 	return cmd
 }
 
-func (c *cli) recordImages(ctx context.Context, cfg Config, m bake.Mark, ids map[string]string) error {
+func (c *cli) recordImages(ctx context.Context, cfg Config, m owner.Tags, ids map[string]string) error {
 	if err := cfg.need("store"); err != nil {
 		return err
 	}
@@ -65,7 +65,7 @@ func (c *cli) recordImages(ctx context.Context, cfg Config, m bake.Mark, ids map
 	if err != nil {
 		return err
 	}
-	found, err := image.Find(ctx, clients.Images(), m, ids)
+	found, err := ami.Find(ctx, clients.Images(), m, ids)
 	if err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func (c *cli) recordImages(ctx context.Context, cfg Config, m bake.Mark, ids map
 	}
 	var all []recorded
 	for _, one := range found {
-		if err := image.Write(ctx, store, m.Version, one); err != nil {
+		if err := ami.Write(ctx, store, artifact.Version(m.Version), one); err != nil {
 			return err
 		}
 		c.say("recorded %s in %s", one.ID, one.Region)
@@ -84,5 +84,5 @@ func (c *cli) recordImages(ctx context.Context, cfg Config, m bake.Mark, ids map
 	return c.object(struct {
 		Version artifact.Version `json:"version"`
 		Images  []recorded       `json:"images"`
-	}{m.Version, all})
+	}{artifact.Version(m.Version), all})
 }

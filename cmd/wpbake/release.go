@@ -9,13 +9,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/wpbake/wpbake/artifact"
-	"github.com/wpbake/wpbake/bake"
+	"github.com/wpbake/wpbake/rollout"
 )
 
 type releaseOptions struct {
 	version artifact.Version
 	detach  bool
-	onBusy  bake.OnBusy
+	onBusy  rollout.OnBusy
 	dryRun  bool
 	accept  bool // doors
 	files   bool // a dry run lists each that changed
@@ -23,7 +23,7 @@ type releaseOptions struct {
 
 func (c *cli) releaseCommand() *cobra.Command {
 	o := releaseOptions{}
-	busy := string(bake.Fail)
+	busy := string(rollout.Fail)
 	cmd := &cobra.Command{
 		Use:   "release VERSION",
 		Short: "Build, publish and roll a version through the group",
@@ -74,9 +74,9 @@ up a run that was stopped.`,
 	return cmd
 }
 
-func parseOnBusy(cmd *cobra.Command, s string) (bake.OnBusy, error) {
-	switch b := bake.OnBusy(s); b {
-	case bake.Fail, bake.Wait, bake.Supersede:
+func parseOnBusy(cmd *cobra.Command, s string) (rollout.OnBusy, error) {
+	switch b := rollout.OnBusy(s); b {
+	case rollout.Fail, rollout.Wait, rollout.Supersede:
 		return b, nil
 	}
 	return "", usage(cmd, fmt.Errorf("--on-busy %q: want fail, wait or supersede", s))
@@ -85,7 +85,7 @@ func parseOnBusy(cmd *cobra.Command, s string) (bake.OnBusy, error) {
 func (c *cli) release(ctx context.Context, cfg Config, o releaseOptions) error {
 	show := c.shower(fmt.Sprintf("%s → %s", o.version, cfg.Group))
 	defer show.close()
-	r, err := c.connect(ctx, cfg, bake.Options{OnBusy: o.onBusy, Detach: o.detach, AcceptDoors: o.accept, Events: show.tell})
+	r, err := c.connect(ctx, cfg, rollout.Options{OnBusy: o.onBusy, Detach: o.detach, AcceptDoors: o.accept, Events: show.tell})
 	if err != nil {
 		return err
 	}

@@ -5,7 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/wpbake/wpbake/bake"
+	"github.com/wpbake/wpbake/rollout"
 )
 
 func (c *cli) resumeCommand() *cobra.Command {
@@ -23,11 +23,11 @@ say, and brings it to its end: released and proven, or rolled back and proven.`,
 			if err != nil {
 				return err
 			}
-			return c.follow(cmd.Context(), cfg, bake.Options{}, rollout.resume)
+			return c.follow(cmd.Context(), cfg, rollout.Options{}, openGroup.resume)
 		},
 	}
 	c.settingFlags(cmd, rolloutKeys...)
 	return cmd
 }
 
-func (r rollout) resume(ctx context.Context) (bake.Result, error) { return r.Resume(ctx) }
+func (r openGroup) resume(ctx context.Context) (rollout.Result, error) { return r.Resume(ctx) }

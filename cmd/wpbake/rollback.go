@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/wpbake/wpbake/artifact"
-	"github.com/wpbake/wpbake/bake"
+	"github.com/wpbake/wpbake/rollout"
 )
 
 func (c *cli) rollbackCommand() *cobra.Command {
@@ -47,7 +47,7 @@ unless --accept-doors is given.`,
 }
 
 func (c *cli) rollback(ctx context.Context, cfg Config, v artifact.Version, accept bool) error {
-	err := c.follow(ctx, cfg, bake.Options{AcceptDoors: accept}, func(r rollout, ctx context.Context) (bake.Result, error) {
+	err := c.follow(ctx, cfg, rollout.Options{AcceptDoors: accept}, func(r openGroup, ctx context.Context) (rollout.Result, error) {
 		return r.Rollback(ctx, v)
 	})
 	ended := (*endedError)(nil)
@@ -59,9 +59,9 @@ func (c *cli) rollback(ctx context.Context, cfg Config, v artifact.Version, acce
 
 // asked reports whether a run that was rolled back is what a rollback to v asks
 // for: it led to v or, where none was named, it turned a release under way back.
-func asked(r bake.Result, v artifact.Version) bool {
+func asked(r rollout.Result, v artifact.Version) bool {
 	if v != "" {
-		return r.Outcome == bake.RolledBack && v == r.Serving
+		return r.Outcome == rollout.RolledBack && v == r.Serving
 	}
-	return r.Outcome == bake.RolledBack && r.Kind == bake.Release
+	return r.Outcome == rollout.RolledBack && r.Kind == rollout.Release
 }

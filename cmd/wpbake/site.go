@@ -17,9 +17,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/wpbake/wpbake/artifact"
-	"github.com/wpbake/wpbake/bake"
 	"github.com/wpbake/wpbake/internal/aws"
 	"github.com/wpbake/wpbake/node"
+	"github.com/wpbake/wpbake/rollout"
 	"github.com/wpbake/wpbake/wordpress"
 )
 
@@ -49,7 +49,7 @@ func databaseSettings() []setting {
 
 // site is how the configuration reaches the database: by SSM's Run Command
 // unless it says otherwise, nil when it says off.
-func (c *cli) site(cfg Config, clients *aws.Clients) bake.Site {
+func (c *cli) site(cfg Config, clients *aws.Clients) rollout.Site {
 	switch {
 	case len(cfg.DatabaseCommand) == 0:
 		return onNode{clients.Commands().Run}
@@ -153,11 +153,11 @@ func lastLine(text string) string {
 }
 
 // snapshot is the configuration's hook, nil when there is none.
-func (c *cli) snapshot(cfg Config) func(context.Context, bake.Record) (string, error) {
+func (c *cli) snapshot(cfg Config) func(context.Context, rollout.Record) (string, error) {
 	if len(cfg.DatabaseSnapshot) == 0 {
 		return nil
 	}
-	return func(ctx context.Context, r bake.Record) (string, error) {
+	return func(ctx context.Context, r rollout.Record) (string, error) {
 		out, err := runHook(ctx, cfg.DatabaseSnapshot, []string{
 			"WPBAKE_GROUP=" + r.Group, "WPBAKE_RUN=" + r.Run, "WPBAKE_VERSION=" + string(r.Version), "WPBAKE_MANIFEST=" + string(r.Manifest),
 		})
@@ -166,7 +166,7 @@ func (c *cli) snapshot(cfg Config) func(context.Context, bake.Record) (string, e
 }
 
 // sayDatabase tells what a run did to the database, and what it went past.
-func (c *cli) sayDatabase(r bake.Result) {
+func (c *cli) sayDatabase(r rollout.Result) {
 	if r.Schema != nil {
 		c.say("database: schema %d → %d, by node %s", r.Schema.Before, r.Schema.After, r.Schema.Node)
 	}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/wpbake/wpbake/bake"
+	"github.com/wpbake/wpbake/rollout"
 )
 
 func (c *cli) statusCommand() *cobra.Command {
@@ -32,7 +32,7 @@ func (c *cli) statusCommand() *cobra.Command {
 }
 
 func (c *cli) status(ctx context.Context, cfg Config) error {
-	r, err := c.connect(ctx, cfg, bake.Options{})
+	r, err := c.connect(ctx, cfg, rollout.Options{})
 	if err != nil {
 		return err
 	}
@@ -50,7 +50,7 @@ func (c *cli) status(ctx context.Context, cfg Config) error {
 	return c.object(st)
 }
 
-func statusLines(st bake.Status) []string {
+func statusLines(st rollout.Status) []string {
 	release := "no release of wpbake"
 	if st.Version != "" {
 		release = fmt.Sprintf("%s %s", st.Version, st.Manifest.Short())
@@ -94,7 +94,7 @@ func statusLines(st bake.Status) []string {
 	return lines
 }
 
-func nodeTable(views []bake.NodeView) [][]string {
+func nodeTable(views []rollout.NodeView) [][]string {
 	rows := [][]string{{"NODE", "ZONE", "STATE", "TARGET", "TEMPLATE", "VERSION", "DIGEST", "WAITS FOR"}}
 	for _, n := range views {
 		waits := cmp.Or(n.Cause, n.Waits, n.Note)

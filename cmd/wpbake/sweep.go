@@ -9,8 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/wpbake/wpbake/artifact"
-	"github.com/wpbake/wpbake/bake"
 	"github.com/wpbake/wpbake/bake/inventory"
+	"github.com/wpbake/wpbake/internal/owner"
 )
 
 type sweepOptions struct {
@@ -209,7 +209,7 @@ func (view *sweptView) add(where string, found []inventory.Verdict) {
 
 func thingViewOf(where string, v inventory.Verdict) thingView {
 	one := thingView{
-		Place: where, Kind: v.Kind, ID: v.ID, Name: v.Name, State: v.State, Version: v.Tags[bake.TagVersion], Run: v.Tags[bake.TagRun],
+		Place: where, Kind: v.Kind, ID: v.ID, Name: v.Name, State: v.State, Version: v.Tags[owner.TagVersion], Run: v.Tags[owner.TagRun],
 		Created: v.Created, Remove: v.Remove, Reason: v.Reason,
 	}
 	if v.Err != nil {

@@ -7,14 +7,14 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/wpbake/wpbake/bake"
 	"github.com/wpbake/wpbake/bake/inventory"
+	"github.com/wpbake/wpbake/rollout"
 )
 
 // What could not be removed, or not even be seen, is named: it costs money.
 func TestNotSwept(t *testing.T) {
 	gone := inventory.Verdict{Resource: inventory.Resource{Kind: inventory.Instance, ID: "i-1"}, Remove: true}
-	stuck := inventory.Verdict{Resource: inventory.Resource{Kind: inventory.Volume, ID: "vol-1"}, Remove: true, Err: fmt.Errorf("calling DeleteVolume: %w", bake.ErrDenied)}
+	stuck := inventory.Verdict{Resource: inventory.Resource{Kind: inventory.Volume, ID: "vol-1"}, Remove: true, Err: fmt.Errorf("calling DeleteVolume: %w", rollout.ErrDenied)}
 	unseen := inventory.Unseen{Kind: inventory.KeyPair, Err: context.Canceled}
 	if err := notSwept([]place{{Swept: inventory.Swept{Found: []inventory.Verdict{gone}}}}); err != nil {
 		t.Errorf("all is removed: %v", err)

@@ -5,7 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/wpbake/wpbake/bake"
+	"github.com/wpbake/wpbake/rollout"
 )
 
 func (c *cli) watchCommand() *cobra.Command {
@@ -22,17 +22,17 @@ func (c *cli) watchCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return c.follow(cmd.Context(), cfg, bake.Options{}, rollout.watch)
+			return c.follow(cmd.Context(), cfg, rollout.Options{}, openGroup.watch)
 		},
 	}
 	c.settingFlags(cmd, append([]string{"poll"}, groupKeys...)...)
 	return cmd
 }
 
-func (r rollout) watch(ctx context.Context) (bake.Result, error) { return r.Watch(ctx) }
+func (r openGroup) watch(ctx context.Context) (rollout.Result, error) { return r.Watch(ctx) }
 
 // follow connects to the group and shows what act does until it ends.
-func (c *cli) follow(ctx context.Context, cfg Config, o bake.Options, act func(rollout, context.Context) (bake.Result, error)) error {
+func (c *cli) follow(ctx context.Context, cfg Config, o rollout.Options, act func(openGroup, context.Context) (rollout.Result, error)) error {
 	show := c.shower(cfg.Group)
 	defer show.close()
 	o.Events = show.tell

@@ -4,12 +4,12 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/wpbake/wpbake/bake"
+	"github.com/wpbake/wpbake/rollout"
 )
 
 // watching shows a run's events until close.
 type watching interface {
-	tell(bake.Event)
+	tell(rollout.Event)
 	close()
 }
 
@@ -28,8 +28,8 @@ func (c *cli) watching(title string) watching {
 
 type eventObjects struct{ c *cli }
 
-func (w eventObjects) tell(e bake.Event) { w.c.object(e) }
-func (w eventObjects) close()            {}
+func (w eventObjects) tell(e rollout.Event) { w.c.object(e) }
+func (w eventObjects) close()               {}
 
 // eventLines writes a line for each change, with the time since the start.
 type eventLines struct {
@@ -37,7 +37,7 @@ type eventLines struct {
 	begun time.Time
 }
 
-func (w *eventLines) tell(e bake.Event) {
+func (w *eventLines) tell(e rollout.Event) {
 	if e.Text != "" {
 		w.c.note("%s  %s", clock(w.c.Now().Sub(w.begun)), e.Text)
 	}
@@ -64,7 +64,7 @@ func (c *cli) shower(title string) *shower {
 	return &shower{c: c, title: title, laps: newStopwatch(c.Now)}
 }
 
-func (s *shower) tell(e bake.Event) {
+func (s *shower) tell(e rollout.Event) {
 	if e.Kind == "step" {
 		s.laps.step(e.Step)
 	}

@@ -16,11 +16,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/wpbake/wpbake/bake"
+	"github.com/wpbake/wpbake/rollout"
 )
 
 func TestExitCodes(t *testing.T) {
-	ended := func(o bake.Outcome) error { return &endedError{bake.Result{Outcome: o}} }
+	ended := func(o rollout.Outcome) error { return &endedError{rollout.Result{Outcome: o}} }
 	for _, tt := range []struct {
 		name string
 		err  error
@@ -28,20 +28,20 @@ func TestExitCodes(t *testing.T) {
 	}{
 		{"done", nil, 0},
 		{"any failure", errors.New("disk full"), 1},
-		{"refused", &bake.Refused{Findings: []bake.Finding{{}}}, 1},
-		{"busy", &bake.Busy{}, 1},
-		{"unfinished", &bake.Unfinished{}, 1},
-		{"untouched", &bake.FailedUntouched{}, 1},
-		{"abandoned", ended(bake.Abandoned), 1},
-		{"interrupted early", &bake.Interrupted{}, 1},
+		{"refused", &rollout.Refused{Findings: []rollout.Finding{{}}}, 1},
+		{"busy", &rollout.Busy{}, 1},
+		{"unfinished", &rollout.Unfinished{}, 1},
+		{"untouched", &rollout.FailedUntouched{}, 1},
+		{"abandoned", ended(rollout.Abandoned), 1},
+		{"interrupted early", &rollout.Interrupted{}, 1},
 		{"usage", &usageError{err: errors.New("x")}, 2},
-		{"rolled back", ended(bake.RolledBack), 3},
-		{"unproven", ended(bake.Unproven), 4},
+		{"rolled back", ended(rollout.RolledBack), 3},
+		{"unproven", ended(rollout.Unproven), 4},
 		{"unknown outcome", ended("else"), 4},
-		{"interrupted late", &bake.Interrupted{Touched: true}, 4},
-		{"lease lost", &bake.LeaseLost{}, 4},
-		{"adrift", &bake.Adrift{Err: errors.New("expired")}, 4},
-		{"person", fmt.Errorf("wrapped: %w", &bake.PersonNeeded{}), 4},
+		{"interrupted late", &rollout.Interrupted{Touched: true}, 4},
+		{"lease lost", &rollout.LeaseLost{}, 4},
+		{"adrift", &rollout.Adrift{Err: errors.New("expired")}, 4},
+		{"person", fmt.Errorf("wrapped: %w", &rollout.PersonNeeded{}), 4},
 	} {
 		if got := exitCode(tt.err); got != tt.want {
 			t.Errorf("%s: exit code %d, want %d", tt.name, got, tt.want)
@@ -85,7 +85,7 @@ func TestHintIsFoundInsideOtherErrors(t *testing.T) {
 		"below a silent one": {silent, "do this"},
 		"outermost":          {&hintedError{err: hinted, hint: "do that"}, "do that"},
 		"full disk":          {fmt.Errorf("writing: %w", &fs.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC}), "free some space; TMPDIR names another disk for scratch files"},
-		"by meaning":         {fmt.Errorf("asking: %w", bake.ErrNoGroup), "--group NAME; aws autoscaling describe-auto-scaling-groups lists them"},
+		"by meaning":         {fmt.Errorf("asking: %w", rollout.ErrNoGroup), "--group NAME; aws autoscaling describe-auto-scaling-groups lists them"},
 	} {
 		if got := hintOf(tt.err); got != tt.want {
 			t.Errorf("%s: hint %q, want %q", name, got, tt.want)
@@ -97,7 +97,7 @@ func TestInterruption(t *testing.T) {
 	ended, end := context.WithCancel(t.Context())
 	end()
 	failed := errors.New("disk full")
-	adrift := &bake.Adrift{Err: context.Canceled}
+	adrift := &rollout.Adrift{Err: context.Canceled}
 	for name, tt := range map[string]struct {
 		ctx       context.Context
 		err, want error
@@ -208,7 +208,7 @@ func TestJobLink(t *testing.T) {
 func TestReportIsJSONOnTheLastLine(t *testing.T) {
 	var out, errs strings.Builder
 	c := &cli{App: App{Args: []string{"x", "--json"}, Stdout: &out, Stderr: &errs}}
-	if got := c.report(&bake.Interrupted{Run: "r", Touched: true}); got != exitPerson {
+	if got := c.report(&rollout.Interrupted{Run: "r", Touched: true}); got != exitPerson {
 		t.Errorf("exit code %d", got)
 	}
 	if !strings.HasPrefix(out.String(), `{"error":"stopped watching run r`) || !strings.Contains(out.String(), `"exit":4}`) {

@@ -8,7 +8,7 @@ import (
 	sdk "github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 
-	"github.com/wpbake/wpbake/bake"
+	"github.com/wpbake/wpbake/rollout"
 )
 
 // volumeDevices are the names that EC2 recommends for data volumes. Release
@@ -17,7 +17,7 @@ const volumeDevices = "fghijklmnop"
 
 // putContent changes what a release changes besides user data: the image, and
 // the release volume among the block devices.
-func putContent(data *types.RequestLaunchTemplateData, n bake.NewTemplateVersion) error {
+func putContent(data *types.RequestLaunchTemplateData, n rollout.NewTemplateVersion) error {
 	if n.Image != "" {
 		data.ImageId = &n.Image
 	}
@@ -54,7 +54,7 @@ func freeDevice(mappings []types.LaunchTemplateBlockDeviceMappingRequest) (strin
 
 // mappingOf attaches a release volume. Its encryption is its snapshot's: EC2
 // takes no other word on it.
-func mappingOf(device string, v bake.Volume) types.LaunchTemplateBlockDeviceMappingRequest {
+func mappingOf(device string, v rollout.Volume) types.LaunchTemplateBlockDeviceMappingRequest {
 	ebs := &types.LaunchTemplateEbsBlockDeviceRequest{
 		SnapshotId: &v.Snapshot, DeleteOnTermination: sdk.Bool(true), VolumeType: types.VolumeTypeGp3,
 	}
@@ -66,7 +66,7 @@ func mappingOf(device string, v bake.Volume) types.LaunchTemplateBlockDeviceMapp
 
 // attaches tells whether a described template attaches the volume as asked,
 // once.
-func attaches(data *types.ResponseLaunchTemplateData, v bake.Volume) bool {
+func attaches(data *types.ResponseLaunchTemplateData, v rollout.Volume) bool {
 	if data == nil {
 		return false
 	}
@@ -83,7 +83,7 @@ func attaches(data *types.ResponseLaunchTemplateData, v bake.Volume) bool {
 	return found == 1
 }
 
-func volumeOf(n bake.NewTemplateVersion) string {
+func volumeOf(n rollout.NewTemplateVersion) string {
 	if n.Volume == nil {
 		return ""
 	}
@@ -92,7 +92,7 @@ func volumeOf(n bake.NewTemplateVersion) string {
 
 // withoutContent is launch template data without what putContent changes, for
 // a comparison of all else.
-func withoutContent(data *element, n bake.NewTemplateVersion, snapshot string) *element {
+func withoutContent(data *element, n rollout.NewTemplateVersion, snapshot string) *element {
 	if data == nil {
 		return nil
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/middleware"
 
-	"github.com/wpbake/wpbake/bake"
 	"github.com/wpbake/wpbake/node"
+	"github.com/wpbake/wpbake/rollout"
 )
 
 // Error is a call that AWS refused or that did not reach it. It is whichever
@@ -66,21 +66,21 @@ func (e *Error) Unwrap() error { return e.err }
 func kindOfCode(code string) error {
 	switch code {
 	case "AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "OptInRequired":
-		return bake.ErrDenied
+		return rollout.ErrDenied
 	case "ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired",
 		"InvalidClientTokenId", "InvalidAccessKeyId", "InvalidToken", "UnrecognizedClientException",
 		"SignatureDoesNotMatch", "InvalidSignatureException", "IncompleteSignature",
 		"AuthFailure", "MissingAuthenticationToken", "MissingAuthenticationTokenException":
-		return bake.ErrCredentials
+		return rollout.ErrCredentials
 	case "InvalidLaunchTemplateId.NotFound", "InvalidLaunchTemplateId.VersionNotFound",
 		"InvalidLaunchTemplateName.NotFoundException":
-		return bake.ErrNoTemplate
+		return rollout.ErrNoTemplate
 	case "InstanceRefreshInProgress":
-		return bake.ErrRefreshActive
+		return rollout.ErrRefreshActive
 	case "ActiveInstanceRefreshNotFound":
-		return bake.ErrNoRefresh
+		return rollout.ErrNoRefresh
 	case "IrreversibleInstanceRefresh":
-		return bake.ErrIrreversible
+		return rollout.ErrIrreversible
 	}
 	return nil
 }
@@ -95,17 +95,17 @@ func kindOfValidation(operation, message string) error {
 	}
 	switch {
 	case has("autoscalinggroup name not found"):
-		return bake.ErrNoGroup
+		return rollout.ErrNoGroup
 	case has("no active lifecycle action found"):
 		return node.ErrNoAction
 	case has("no in progress or pending instance refresh found"):
-		return bake.ErrNoRefresh
+		return rollout.ErrNoRefresh
 	case has("active instance refresh with a desired configuration exists", "instance refresh is already in progress"):
-		return bake.ErrRefreshActive
+		return rollout.ErrRefreshActive
 	case has("launch template") && has("not exist", "not found", "not find"):
-		return bake.ErrNoTemplate
+		return rollout.ErrNoTemplate
 	case operation == "RollbackInstanceRefresh" && has("rollback", "roll back", "rolled back"):
-		return bake.ErrIrreversible
+		return rollout.ErrIrreversible
 	}
 	return nil
 }
@@ -123,9 +123,9 @@ func (e *Error) Hint() string {
 		return renewHint
 	case e.Code == "RequestTimeTooSkewed":
 		return "set this machine's clock"
-	case e.kind == bake.ErrCredentials:
+	case e.kind == rollout.ErrCredentials:
 		return credentialsHint
-	case e.kind == bake.ErrDenied:
+	case e.kind == rollout.ErrDenied:
 		return e.allow()
 	case e.Code == "" && errors.As(e.err, new(*url.Error)):
 		return unreachedHint
@@ -174,8 +174,8 @@ func newError(service, operation string, err error) *Error {
 	}
 	api := smithy.APIError(nil)
 	if !errors.As(err, &api) {
-		if errors.Is(err, bake.ErrCredentials) {
-			e.kind = bake.ErrCredentials
+		if errors.Is(err, rollout.ErrCredentials) {
+			e.kind = rollout.ErrCredentials
 		}
 		return e
 	}

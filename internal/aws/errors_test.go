@@ -13,10 +13,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go"
 
-	"github.com/wpbake/wpbake/bake"
 	"github.com/wpbake/wpbake/internal/aws"
 	"github.com/wpbake/wpbake/internal/aws/awstest"
 	"github.com/wpbake/wpbake/node"
+	"github.com/wpbake/wpbake/rollout"
 )
 
 func hint(err error) string {
@@ -33,18 +33,18 @@ func TestErrors(t *testing.T) {
 		want       error
 		text, hint string
 	}{
-		"denied": {refusal(403, "AccessDenied", "User: arn:aws:iam::1:user/ci is not authorized to perform: autoscaling:CancelInstanceRefresh"), bake.ErrDenied,
+		"denied": {refusal(403, "AccessDenied", "User: arn:aws:iam::1:user/ci is not authorized to perform: autoscaling:CancelInstanceRefresh"), rollout.ErrDenied,
 			`calling CancelInstanceRefresh for "shop": AccessDenied: User: arn:aws:iam::1:user/ci is not authorized to perform: autoscaling:CancelInstanceRefresh (request 1a2b3c)`,
 			"allow the caller autoscaling:CancelInstanceRefresh"},
-		"template denied": {refusal(403, "AccessDenied", "You are not authorized to use launch template: lt-1"), bake.ErrDenied, "", "iam:PassRole"},
-		"expired":         {refusal(403, "ExpiredToken", "The security token included in the request is expired"), bake.ErrCredentials, "", "wpbake resume"},
-		"unknown key":     {refusal(403, "InvalidClientTokenId", "…"), bake.ErrCredentials, "", "AWS_PROFILE"},
+		"template denied": {refusal(403, "AccessDenied", "You are not authorized to use launch template: lt-1"), rollout.ErrDenied, "", "iam:PassRole"},
+		"expired":         {refusal(403, "ExpiredToken", "The security token included in the request is expired"), rollout.ErrCredentials, "", "wpbake resume"},
+		"unknown key":     {refusal(403, "InvalidClientTokenId", "…"), rollout.ErrCredentials, "", "AWS_PROFILE"},
 		"signature": {refusal(403, "SignatureDoesNotMatch", "The request signature we calculated does not match. Check your key.\n\nThe Canonical String for this request should have been\n'POST\nx-amz-security-token:SECRET'"),
-			bake.ErrCredentials, "does not match. Check your key (request", "AWS_PROFILE"},
-		"signature in one line": {refusal(403, "SignatureDoesNotMatch", "No match. The Canonical String for this request: x-amz-security-token:SECRET"), bake.ErrCredentials, "No match (request", ""},
+			rollout.ErrCredentials, "does not match. Check your key (request", "AWS_PROFILE"},
+		"signature in one line": {refusal(403, "SignatureDoesNotMatch", "No match. The Canonical String for this request: x-amz-security-token:SECRET"), rollout.ErrCredentials, "No match (request", ""},
 		"clock":                 {refusal(403, "RequestTimeTooSkewed", "…"), nil, "", "clock"},
-		"no group":              {refusal(400, "ValidationError", "AutoScalingGroup name not found - null"), bake.ErrNoGroup, "AutoScalingGroup name not found - null", ""},
-		"encoded":               {refusal(403, "UnauthorizedOperation", "You are not authorized. Encoded authorization failure message: SECRET"), bake.ErrDenied, "You are not authorized (request", ""},
+		"no group":              {refusal(400, "ValidationError", "AutoScalingGroup name not found - null"), rollout.ErrNoGroup, "AutoScalingGroup name not found - null", ""},
+		"encoded":               {refusal(403, "UnauthorizedOperation", "You are not authorized. Encoded authorization failure message: SECRET"), rollout.ErrDenied, "You are not authorized (request", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newScript(t, map[string][]string{"CancelInstanceRefresh": {c.answer}})
@@ -104,7 +104,7 @@ func TestStoreErrors(t *testing.T) {
 	}))
 	_, err := clients.S3().GetObject(t.Context(), &s3.GetObjectInput{Bucket: sdk.String("releases"), Key: sdk.String("key")})
 	api := smithy.APIError(nil)
-	if !errors.Is(err, bake.ErrDenied) || !errors.As(err, &api) || api.ErrorCode() != "AccessDenied" {
+	if !errors.Is(err, rollout.ErrDenied) || !errors.As(err, &api) || api.ErrorCode() != "AccessDenied" {
 		t.Fatalf("got %v", err)
 	}
 	if want := "operation error S3: GetObject, AccessDenied: Access Denied (request REQ1)"; err.Error() != want {

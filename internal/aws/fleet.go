@@ -12,7 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	elbv2 "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 
-	"github.com/wpbake/wpbake/bake"
+	"github.com/wpbake/wpbake/rollout"
 )
 
 type fleet struct {
@@ -21,17 +21,17 @@ type fleet struct {
 	ec2 *ec2.Client
 }
 
-func (f fleet) Targets(ctx context.Context, targetGroupARN string) ([]bake.Target, error) {
+func (f fleet) Targets(ctx context.Context, targetGroupARN string) ([]rollout.Target, error) {
 	out, err := f.elb.DescribeTargetHealth(ctx, &elbv2.DescribeTargetHealthInput{TargetGroupArn: &targetGroupARN})
 	if err != nil {
 		return nil, about(targetGroupARN, err)
 	}
-	targets := make([]bake.Target, 0, len(out.TargetHealthDescriptions))
+	targets := make([]rollout.Target, 0, len(out.TargetHealthDescriptions))
 	for _, d := range out.TargetHealthDescriptions {
 		if d.Target == nil || d.TargetHealth == nil {
 			continue
 		}
-		targets = append(targets, bake.Target{
+		targets = append(targets, rollout.Target{
 			ID:          sdk.ToString(d.Target.Id),
 			State:       string(d.TargetHealth.State),
 			Reason:      string(d.TargetHealth.Reason),

@@ -10,8 +10,8 @@ import (
 	"github.com/aws/smithy-go/encoding/cbor"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/wpbake/wpbake/bake"
 	"github.com/wpbake/wpbake/internal/aws/awstest"
+	"github.com/wpbake/wpbake/rollout"
 )
 
 func TestTargets(t *testing.T) {
@@ -23,7 +23,7 @@ func TestTargets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []bake.Target{
+	want := []rollout.Target{
 		{ID: "i-1", State: "healthy"},
 		{ID: "i-2", State: "unhealthy", Reason: "Target.ResponseCodeMismatch", Description: "Health checks failed with these codes: [503]"},
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	astypes "github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 
-	"github.com/wpbake/wpbake/bake"
+	"github.com/wpbake/wpbake/rollout"
 )
 
 const (
@@ -21,19 +21,19 @@ const (
 
 type groups struct{ client *autoscaling.Client }
 
-func (g groups) Group(ctx context.Context, name string) (bake.Group, error) {
+func (g groups) Group(ctx context.Context, name string) (rollout.Group, error) {
 	found, err := describeGroup(ctx, g.client, name)
 	if err != nil {
-		return bake.Group{}, err
+		return rollout.Group{}, err
 	}
 	hooks, err := g.client.DescribeLifecycleHooks(ctx, &autoscaling.DescribeLifecycleHooksInput{AutoScalingGroupName: &name})
 	if err != nil {
-		return bake.Group{}, about(name, err)
+		return rollout.Group{}, about(name, err)
 	}
 	return toGroup(found, hooks.LifecycleHooks), nil
 }
 
-// describeGroup answers bake.ErrNoGroup where AWS answers nothing at all.
+// describeGroup answers rollout.ErrNoGroup where AWS answers nothing at all.
 func describeGroup(ctx context.Context, client *autoscaling.Client, name string) (astypes.AutoScalingGroup, error) {
 	out, err := client.DescribeAutoScalingGroups(ctx, &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: []string{name}})
 	if err != nil {
@@ -42,15 +42,15 @@ func describeGroup(ctx context.Context, client *autoscaling.Client, name string)
 	if len(out.AutoScalingGroups) == 0 {
 		return astypes.AutoScalingGroup{}, &Error{
 			Service: autoscaling.ServiceID, Operation: "DescribeAutoScalingGroups", Resource: name,
-			Message: bake.ErrNoGroup.Error(), kind: bake.ErrNoGroup,
+			Message: rollout.ErrNoGroup.Error(), kind: rollout.ErrNoGroup,
 		}
 	}
 	return out.AutoScalingGroups[0], nil
 }
 
-func toGroup(g astypes.AutoScalingGroup, hooks []astypes.LifecycleHook) bake.Group {
+func toGroup(g astypes.AutoScalingGroup, hooks []astypes.LifecycleHook) rollout.Group {
 	saved := groupLaunch(g)
-	group := bake.Group{
+	group := rollout.Group{
 		Name:                sdk.ToString(g.AutoScalingGroupName),
 		ARN:                 sdk.ToString(g.AutoScalingGroupARN),
 		Min:                 number(g.MinSize),
@@ -85,8 +85,8 @@ func toGroup(g astypes.AutoScalingGroup, hooks []astypes.LifecycleHook) bake.Gro
 	return group
 }
 
-func toHook(h astypes.LifecycleHook) bake.Hook {
-	return bake.Hook{
+func toHook(h astypes.LifecycleHook) rollout.Hook {
+	return rollout.Hook{
 		Name:          sdk.ToString(h.LifecycleHookName),
 		Launching:     sdk.ToString(h.LifecycleTransition) == transitionLaunching,
 		DefaultResult: sdk.ToString(h.DefaultResult),
@@ -94,8 +94,8 @@ func toHook(h astypes.LifecycleHook) bake.Hook {
 	}
 }
 
-func toNode(i astypes.Instance) bake.Node {
-	n := bake.Node{
+func toNode(i astypes.Instance) rollout.Node {
+	n := rollout.Node{
 		ID:        sdk.ToString(i.InstanceId),
 		Zone:      sdk.ToString(i.AvailabilityZone),
 		Type:      sdk.ToString(i.InstanceType),
@@ -109,9 +109,9 @@ func toNode(i astypes.Instance) bake.Node {
 	return n
 }
 
-func (g groups) Activities(ctx context.Context, name string, since time.Time) ([]bake.Activity, error) {
+func (g groups) Activities(ctx context.Context, name string, since time.Time) ([]rollout.Activity, error) {
 	pages := autoscaling.NewDescribeScalingActivitiesPaginator(g.client, &autoscaling.DescribeScalingActivitiesInput{AutoScalingGroupName: &name})
-	var found []bake.Activity
+	var found []rollout.Activity
 	for older := false; !older && pages.HasMorePages(); {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
@@ -128,12 +128,12 @@ func (g groups) Activities(ctx context.Context, name string, since time.Time) ([
 			older = older || a.EndTime != nil
 		}
 	}
-	slices.SortStableFunc(found, func(a, b bake.Activity) int { return b.Started.Compare(a.Started) })
+	slices.SortStableFunc(found, func(a, b rollout.Activity) int { return b.Started.Compare(a.Started) })
 	return found, nil
 }
 
-func toActivity(a astypes.Activity) bake.Activity {
-	return bake.Activity{
+func toActivity(a astypes.Activity) rollout.Activity {
+	return rollout.Activity{
 		ID:          sdk.ToString(a.ActivityId),
 		Status:      string(a.StatusCode),
 		Description: sdk.ToString(a.Description),
@@ -143,7 +143,7 @@ func toActivity(a astypes.Activity) bake.Activity {
 	}
 }
 
-func (g groups) Pin(ctx context.Context, name string, versions []bake.TemplateRef) error {
+func (g groups) Pin(ctx context.Context, name string, versions []rollout.TemplateRef) error {
 	found, err := describeGroup(ctx, g.client, name)
 	if err != nil {
 		return err
@@ -158,7 +158,7 @@ func (g groups) Pin(ctx context.Context, name string, versions []bake.TemplateRe
 	return about(name, err)
 }
 
-func (g groups) PutHook(ctx context.Context, group string, hook bake.Hook) error {
+func (g groups) PutHook(ctx context.Context, group string, hook rollout.Hook) error {
 	transition := transitionTerminating
 	if hook.Launching {
 		transition = transitionLaunching

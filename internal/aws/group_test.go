@@ -7,8 +7,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/wpbake/wpbake/bake"
 	"github.com/wpbake/wpbake/internal/aws/awstest"
+	"github.com/wpbake/wpbake/rollout"
 )
 
 const groupXML = `<AutoScalingGroups><member>
@@ -44,18 +44,18 @@ func TestGroup(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := bake.Group{
+	want := rollout.Group{
 		Name: "shop", ARN: "arn:aws:autoscaling:eu-central-1:123456789012:autoScalingGroup:u:autoScalingGroupName/shop",
 		Min: 2, Max: 6, Desired: 3,
-		Templates:    []bake.TemplateRef{{ID: "lt-1", Name: "shop", Version: "$Latest"}},
+		Templates:    []rollout.TemplateRef{{ID: "lt-1", Name: "shop", Version: "$Latest"}},
 		HealthChecks: []string{"EC2", "ELB"}, Grace: 5 * time.Minute, Warmup: -1,
 		TargetGroups: []string{"arn:tg/1", "arn:tg/2"}, Suspended: []string{"AZRebalance"}, ProtectsNew: true,
-		Hooks: []bake.Hook{
+		Hooks: []rollout.Hook{
 			{Name: "wpbake-boot", Launching: true, DefaultResult: "ABANDON", Heartbeat: 15 * time.Minute},
 			{Name: "drain", DefaultResult: "CONTINUE", Heartbeat: 30 * time.Second},
 		},
-		Nodes: []bake.Node{
-			{ID: "i-1", Zone: "eu-central-1a", Type: "t3.small", Lifecycle: "InService", Healthy: true, Protected: true, Template: bake.TemplateRef{ID: "lt-1", Name: "shop", Version: "7"}},
+		Nodes: []rollout.Node{
+			{ID: "i-1", Zone: "eu-central-1a", Type: "t3.small", Lifecycle: "InService", Healthy: true, Protected: true, Template: rollout.TemplateRef{ID: "lt-1", Name: "shop", Version: "7"}},
 			{ID: "i-2", Zone: "eu-central-1b", Lifecycle: "Pending:Wait"},
 		},
 	}
@@ -71,13 +71,13 @@ func TestNoGroup(t *testing.T) {
 		"PutLifecycleHook":          {refusal(400, "ValidationError", "AutoScalingGroup name not found - null")},
 	})
 	groups := awstest.Clients(t, s).Cloud().Groups
-	if _, err := groups.Group(t.Context(), "shop"); !errors.Is(err, bake.ErrNoGroup) {
+	if _, err := groups.Group(t.Context(), "shop"); !errors.Is(err, rollout.ErrNoGroup) {
 		t.Errorf("Group: %v", err)
 	}
-	if err := groups.Pin(t.Context(), "shop", nil); !errors.Is(err, bake.ErrNoGroup) {
+	if err := groups.Pin(t.Context(), "shop", nil); !errors.Is(err, rollout.ErrNoGroup) {
 		t.Errorf("Pin: %v", err)
 	}
-	if err := groups.PutHook(t.Context(), "shop", bake.Hook{Name: "h"}); !errors.Is(err, bake.ErrNoGroup) {
+	if err := groups.PutHook(t.Context(), "shop", rollout.Hook{Name: "h"}); !errors.Is(err, rollout.ErrNoGroup) {
 		t.Errorf("PutHook: %v", err)
 	}
 }
@@ -89,7 +89,7 @@ func TestPin(t *testing.T) {
 		"PutLifecycleHook":          {result("PutLifecycleHook", "")},
 	})
 	groups := awstest.Clients(t, s).Cloud().Groups
-	if err := groups.Pin(t.Context(), "shop", []bake.TemplateRef{{ID: "lt-1", Name: "shop", Version: "7"}}); err != nil {
+	if err := groups.Pin(t.Context(), "shop", []rollout.TemplateRef{{ID: "lt-1", Name: "shop", Version: "7"}}); err != nil {
 		t.Fatal(err)
 	}
 	s.wantSent("UpdateAutoScalingGroup", `
@@ -97,7 +97,7 @@ func TestPin(t *testing.T) {
 		LaunchTemplate.LaunchTemplateId=lt-1
 		LaunchTemplate.Version=7
 		`)
-	hook := bake.Hook{Name: "wpbake-boot", Launching: true, DefaultResult: "ABANDON", Heartbeat: 1500 * time.Millisecond}
+	hook := rollout.Hook{Name: "wpbake-boot", Launching: true, DefaultResult: "ABANDON", Heartbeat: 1500 * time.Millisecond}
 	if err := groups.PutHook(t.Context(), "shop", hook); err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +132,7 @@ func TestActivities(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := func(hour int) time.Time { return time.Date(2026, 11, 23, hour, 0, 0, 0, time.UTC) }
-	want := []bake.Activity{
+	want := []rollout.Activity{
 		{ID: "newest", Status: "Failed", Description: "Launching a new EC2 instance", Cause: "At …", Message: "no capacity", Started: at(21)},
 		{ID: "running", Status: "InProgress", Started: at(20)},
 		{ID: "just", Started: at(19)},

@@ -10,7 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 
-	"github.com/wpbake/wpbake/bake/image"
+	"github.com/wpbake/wpbake/bake/ami"
 )
 
 // images finds, copies and shares AMIs, in any region.
@@ -20,7 +20,7 @@ type images struct {
 }
 
 // Images finds, copies and shares AMIs.
-func (c *Clients) Images() image.Images { return images{c.ec2, c.region} }
+func (c *Clients) Images() ami.Images { return images{c.ec2, c.region} }
 
 // inRegion calls a region; empty is the client's own.
 func inRegion(region string) func(*ec2.Options) {
@@ -40,8 +40,8 @@ func tagged(tags map[string]string) []types.Filter {
 	return filters
 }
 
-func (i images) Find(ctx context.Context, region string, tags map[string]string) ([]image.Image, error) {
-	var found []image.Image
+func (i images) Find(ctx context.Context, region string, tags map[string]string) ([]ami.Image, error) {
+	var found []ami.Image
 	pages := ec2.NewDescribeImagesPaginator(i.client, &ec2.DescribeImagesInput{
 		Owners: []string{"self"}, Filters: tagged(tags), IncludeDeprecated: sdk.Bool(true),
 	})
@@ -56,17 +56,17 @@ func (i images) Find(ctx context.Context, region string, tags map[string]string)
 			}
 		}
 	}
-	slices.SortFunc(found, func(a, b image.Image) int { return b.Created.Compare(a.Created) })
+	slices.SortFunc(found, func(a, b ami.Image) int { return b.Created.Compare(a.Created) })
 	return found, nil
 }
 
-func (i images) image(region string, one types.Image) image.Image {
+func (i images) image(region string, one types.Image) ami.Image {
 	if region == "" {
 		region = i.region
 	}
-	found := image.Image{
+	found := ami.Image{
 		ID: sdk.ToString(one.ImageId), Region: region, Account: sdk.ToString(one.OwnerId), Name: sdk.ToString(one.Name),
-		State: image.State(one.State), Created: timeOf(one.CreationDate), Deprecated: timeOf(one.DeprecationTime), Tags: fromTags(one.Tags),
+		State: ami.State(one.State), Created: timeOf(one.CreationDate), Deprecated: timeOf(one.DeprecationTime), Tags: fromTags(one.Tags),
 	}
 	plain := false
 	for _, mapping := range one.BlockDeviceMappings {
@@ -126,7 +126,7 @@ func (i images) Building(ctx context.Context, tags map[string]string) ([]map[str
 }
 
 // Copy asks the region where the copy shall be.
-func (i images) Copy(ctx context.Context, c image.Copy) (string, error) {
+func (i images) Copy(ctx context.Context, c ami.Copy) (string, error) {
 	in := &ec2.CopyImageInput{
 		SourceRegion: &c.From.Region, SourceImageId: &c.From.ID, Name: &c.From.Name, Description: &c.Description, ClientToken: &c.Token,
 	}
@@ -144,7 +144,7 @@ func (i images) Copy(ctx context.Context, c image.Copy) (string, error) {
 }
 
 // Open lets accounts launch the image, and copy it: that needs its snapshots.
-func (i images) Open(ctx context.Context, one image.Image, a image.Access) error {
+func (i images) Open(ctx context.Context, one ami.Image, a ami.Access) error {
 	in := inRegion(one.Region)
 	if !a.Deprecate.IsZero() {
 		if _, err := i.client.EnableImageDeprecation(ctx, &ec2.EnableImageDeprecationInput{ImageId: &one.ID, DeprecateAt: &a.Deprecate}, in); err != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 
-	"github.com/wpbake/wpbake/bake/image"
+	"github.com/wpbake/wpbake/bake/ami"
 )
 
 // image registers an image of an empty volume.
@@ -40,7 +40,7 @@ func TestImagesAreFoundByExactTags(t *testing.T) {
 		l.image("other", tag("store", "s3://ab"), tag("version", "v42"))
 		found, err := l.Images().Find(l.t.Context(), "", map[string]string{"store": "s3://a*", "version": "v42"})
 		l.must(err)
-		if len(found) != 1 || found[0].ID != id || found[0].Region != l.Region() || found[0].Name != "one" || found[0].State != image.Available ||
+		if len(found) != 1 || found[0].ID != id || found[0].Region != l.Region() || found[0].Name != "one" || found[0].State != ami.Available ||
 			found[0].Encrypted || len(found[0].Snapshots) != 1 || found[0].Created.IsZero() || !found[0].Deprecated.IsZero() || found[0].Account == "" {
 			l.t.Errorf("found %+v", found)
 		}
@@ -55,7 +55,7 @@ func TestImagesAreCopiedAndOpened(t *testing.T) {
 		l.image("one", tag("version", "v42"))
 		found, err := l.Images().Find(l.t.Context(), "", map[string]string{"version": "v42"})
 		l.must(err)
-		c := image.Copy{From: found[0], To: "us-east-1", Tags: map[string]string{"version": "v42", "run": "r1"}, Token: "r1-us-east-1"}
+		c := ami.Copy{From: found[0], To: "us-east-1", Tags: map[string]string{"version": "v42", "run": "r1"}, Token: "r1-us-east-1"}
 		id, err := l.Images().Copy(l.t.Context(), c)
 		l.must(err)
 		again, err := l.Images().Copy(l.t.Context(), c)
@@ -65,14 +65,14 @@ func TestImagesAreCopiedAndOpened(t *testing.T) {
 		if again != id || len(there) != 1 || there[0].ID != id || there[0].Encrypted || there[0].Region != "us-east-1" {
 			l.t.Fatalf("copied to %s and %s; there are %+v", id, again, there)
 		}
-		locked, err := l.Images().Copy(l.t.Context(), image.Copy{From: found[0], To: "eu-west-1", Encrypted: true, Tags: c.Tags, Token: "r1-eu-west-1"})
+		locked, err := l.Images().Copy(l.t.Context(), ami.Copy{From: found[0], To: "eu-west-1", Encrypted: true, Tags: c.Tags, Token: "r1-eu-west-1"})
 		l.must(err)
 		other, err := l.Images().Find(l.t.Context(), "eu-west-1", c.Tags)
 		if err != nil || len(other) != 1 || other[0].ID != locked || !other[0].Encrypted {
 			l.t.Errorf("an encrypted copy %s: %+v, %v", locked, other, err)
 		}
 		until := time.Now().Add(24 * time.Hour).UTC().Round(time.Minute)
-		l.must(l.Images().Open(l.t.Context(), there[0], image.Access{Accounts: []string{"210987654321"}, Deprecate: until}))
+		l.must(l.Images().Open(l.t.Context(), there[0], ami.Access{Accounts: []string{"210987654321"}, Deprecate: until}))
 		far := func(o *ec2.Options) { o.Region = "us-east-1" }
 		launch, err := l.EC2().DescribeImageAttribute(l.t.Context(), &ec2.DescribeImageAttributeInput{ImageId: &id, Attribute: types.ImageAttributeNameLaunchPermission}, far)
 		l.must(err)

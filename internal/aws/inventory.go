@@ -12,8 +12,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 
-	"github.com/wpbake/wpbake/bake"
 	"github.com/wpbake/wpbake/bake/inventory"
+	"github.com/wpbake/wpbake/internal/owner"
 )
 
 // endTime is how long an instance may take to end. Most need a minute, but one
@@ -38,8 +38,8 @@ func (a account) Unfinished(ctx context.Context, kind inventory.Kind) ([]invento
 	if list == nil {
 		return nil, fmt.Errorf("listing things of kind %q: EC2 has none", kind)
 	}
-	found, err := list(ctx, []types.Filter{filter("tag-key", bake.TagRun)})
-	return found, about("tag-key="+bake.TagRun, err)
+	found, err := list(ctx, []types.Filter{filter("tag-key", owner.TagRun)})
+	return found, about("tag-key="+owner.TagRun, err)
 }
 
 func filter(name string, values ...string) types.Filter {

@@ -10,8 +10,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 
-	"github.com/wpbake/wpbake/bake"
 	"github.com/wpbake/wpbake/bake/inventory"
+	"github.com/wpbake/wpbake/internal/owner"
+	"github.com/wpbake/wpbake/rollout"
 )
 
 // baked are the finished images and snapshots of one region.
@@ -39,14 +40,14 @@ func (b baked) Finished(ctx context.Context) ([]inventory.Resource, error) {
 				users[id] = append(users[id], sdk.ToString(image.ImageId))
 			}
 			r := imageResource(image)
-			if r.Tags[bake.TagManifest] != "" && (image.State == types.ImageStateAvailable || image.State == types.ImageStateDisabled) {
+			if r.Tags[owner.TagManifest] != "" && (image.State == types.ImageStateAvailable || image.State == types.ImageStateDisabled) {
 				found = append(found, r)
 			}
 		}
 	}
-	snapshots, err := b.describeSnapshots(ctx, []types.Filter{filter("tag-key", bake.TagManifest), filter("status", "completed")})
+	snapshots, err := b.describeSnapshots(ctx, []types.Filter{filter("tag-key", owner.TagManifest), filter("status", "completed")})
 	if err != nil {
-		return nil, about("tag-key="+bake.TagManifest, err)
+		return nil, about("tag-key="+owner.TagManifest, err)
 	}
 	for _, r := range snapshots {
 		r.Within = users[r.ID]
@@ -92,16 +93,16 @@ func (b baked) Shared(ctx context.Context, r inventory.Resource) (string, error)
 }
 
 // References asks everything that can name an image or a snapshot.
-func (b baked) References(ctx context.Context, needs []bake.Need) ([]inventory.Reference, error) {
-	l := &lookout{baked: b, seen: map[bake.TemplateRef][]string{}}
+func (b baked) References(ctx context.Context, roots []inventory.Root) ([]inventory.Reference, error) {
+	l := &lookout{baked: b, seen: map[rollout.TemplateRef][]string{}}
 	for _, look := range []func(context.Context) error{l.scaling, l.configurations, l.defaults, l.running, l.attached} {
 		if err := look(ctx); err != nil {
 			return nil, err
 		}
 	}
-	for _, n := range needs {
-		for _, t := range n.Templates {
-			if err := l.template(ctx, t, n.Why+": its template version "+refText(t)); err != nil {
+	for _, root := range roots {
+		for _, t := range root.Templates {
+			if err := l.template(ctx, rollout.TemplateRef(t), root.Why+": its template version "+refText(rollout.TemplateRef(t))); err != nil {
 				return nil, err
 			}
 		}
@@ -112,7 +113,7 @@ func (b baked) References(ctx context.Context, needs []bake.Need) ([]inventory.R
 // lookout gathers references.
 type lookout struct {
 	baked
-	seen  map[bake.TemplateRef][]string // what each template version names
+	seen  map[rollout.TemplateRef][]string // what each template version names
 	found []inventory.Reference
 }
 
@@ -188,7 +189,7 @@ func (l *lookout) defaults(ctx context.Context) error {
 
 // template looks at one template version. Nothing can be launched from one
 // that is gone, in this region or at all.
-func (l *lookout) template(ctx context.Context, ref bake.TemplateRef, by string) error {
+func (l *lookout) template(ctx context.Context, ref rollout.TemplateRef, by string) error {
 	ids, seen := l.seen[ref]
 	if !seen {
 		v, _, err := templates{l.client}.describe(ctx, ref)

@@ -15,8 +15,8 @@ import (
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/wpbake/wpbake/bake"
 	"github.com/wpbake/wpbake/bake/inventory"
+	"github.com/wpbake/wpbake/internal/owner"
 )
 
 // snapshot makes a finished one, of a bake when it is tagged.
@@ -64,7 +64,7 @@ func launching(image, snapshot string) *ec2types.RequestLaunchTemplateData {
 
 func TestFinished(t *testing.T) {
 	onLocalCloud(t, 0, func(l local) {
-		ours := []ec2types.Tag{{Key: sdk.String(bake.TagManifest), Value: sdk.String("sha256:1")}}
+		ours := []ec2types.Tag{{Key: sdk.String(owner.TagManifest), Value: sdk.String("sha256:1")}}
 		root, volume, pending := l.snapshot(ours...), l.snapshot(ours...), l.snapshot()
 		image, theirs := l.imageOf("ours", root, ours...), l.imageOf("theirs", volume)
 		found, err := l.Baked().Finished(l.t.Context())
@@ -72,7 +72,7 @@ func TestFinished(t *testing.T) {
 		within := map[string][]string{}
 		for _, r := range found {
 			within[r.ID] = r.Within
-			if r.Tags[bake.TagManifest] != "sha256:1" || r.Created.IsZero() {
+			if r.Tags[owner.TagManifest] != "sha256:1" || r.Created.IsZero() {
 				l.t.Errorf("%+v", r)
 			}
 		}
@@ -126,7 +126,7 @@ func TestReferences(t *testing.T) {
 			AutoScalingGroupName: sdk.String("shop"), DesiredConfiguration: &astypes.DesiredConfiguration{LaunchTemplate: spec(&shop.ID, next)},
 		})
 		l.must(err)
-		references, err := l.Baked().References(ctx, []bake.Need{{Why: "v1", Templates: []bake.TemplateRef{{ID: shop.ID, Version: *needed}, {ID: "lt-0123456789abcdef0", Version: "1"}}}})
+		references, err := l.Baked().References(ctx, []inventory.Root{{Why: "v1", Templates: []inventory.Template{{ID: shop.ID, Version: *needed}, {ID: "lt-0123456789abcdef0", Version: "1"}}}})
 		l.must(err)
 		l.named(references, map[string]string{
 			images["saved"]: "template version " + shop.ID + ":" + *saved + ` of group "shop"`, disk: "template version " + shop.ID + ":" + *saved + ` of group "shop"`,

@@ -16,9 +16,9 @@ import (
 	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/wpbake/wpbake/bake"
 	"github.com/wpbake/wpbake/bake/inventory"
 	"github.com/wpbake/wpbake/internal/aws/awstest"
+	"github.com/wpbake/wpbake/internal/owner"
 )
 
 // leave makes one thing of each kind, as a bake with these tags would have
@@ -83,12 +83,12 @@ func TestSweepOfAnAccount(t *testing.T) {
 	onLocalCloud(t, 0, func(l local) {
 		l.bucket()
 		now := time.Now()
-		l.leave("dead", bake.Mark{Version: "v1", Run: "dead", Expires: now.Add(-time.Hour)}.Tags())
-		l.leave("live", bake.Mark{Version: "v1", Run: "live", Expires: now.Add(time.Hour)}.Tags())
-		l.leave("foreign", map[string]string{"Name": "foreign", bake.TagExpires: now.Add(-time.Hour).Format(time.RFC3339)})
+		l.leave("dead", owner.Tags{Version: "v1", Run: "dead", Expires: now.Add(-time.Hour)}.Map())
+		l.leave("live", owner.Tags{Version: "v1", Run: "live", Expires: now.Add(time.Hour)}.Map())
+		l.leave("foreign", map[string]string{"Name": "foreign", owner.TagExpires: now.Add(-time.Hour).Format(time.RFC3339)})
 		s := inventory.Sweep{
 			Account: l.Inventory(), Kinds: inventory.Kinds(),
-			Judge: inventory.Judge{Now: now, Alive: func(bake.Holder) bool { return true }},
+			Judge: inventory.Judge{Now: now, Alive: func(owner.Holder) bool { return true }},
 		}
 		s.DryRun = true
 		removed := func(v inventory.Verdict) bool { return v.Remove }
@@ -177,7 +177,7 @@ func TestUnfinishedImages(t *testing.T) {
 		}
 		var ids []string
 		for _, r := range found {
-			ids = append(ids, r.ID+" "+r.Tags[bake.TagRun])
+			ids = append(ids, r.ID+" "+r.Tags[owner.TagRun])
 		}
 		if diff := cmp.Diff([]string{"ami-pending r", "ami-failed r", "ami-error r", "ami-invalid r", "ami-transient r"}, ids); diff != "" {
 			t.Error(diff)

@@ -7,7 +7,7 @@ import (
 	sdk "github.com/aws/aws-sdk-go-v2/aws"
 	astypes "github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 
-	"github.com/wpbake/wpbake/bake"
+	"github.com/wpbake/wpbake/rollout"
 )
 
 // launch is what a group launches, or is wanted to: its own template or a
@@ -43,8 +43,8 @@ func (l launch) specs() []*astypes.LaunchTemplateSpecification {
 }
 
 // templates are the distinct templates named, in the order of specs.
-func (l launch) templates() []bake.TemplateRef {
-	var refs []bake.TemplateRef
+func (l launch) templates() []rollout.TemplateRef {
+	var refs []rollout.TemplateRef
 	for _, s := range l.specs() {
 		if ref := templateRef(s); !slices.Contains(refs, ref) {
 			refs = append(refs, ref)
@@ -63,7 +63,7 @@ func (l launch) attributeBased() bool {
 // with returns the same launch at other versions, one per entry of templates.
 // A policy is carried whole: a desired configuration replaces it, and what it
 // does not say is taken off the group.
-func (l launch) with(versions []bake.TemplateRef) (launch, error) {
+func (l launch) with(versions []rollout.TemplateRef) (launch, error) {
 	old := l.templates()
 	if len(old) != len(versions) {
 		return launch{}, fmt.Errorf("the group names %d template versions, %d were given", len(old), len(versions))
@@ -104,11 +104,11 @@ func (l launch) clone() launch {
 	return launch{policy: &policy}
 }
 
-func templateRef(s *astypes.LaunchTemplateSpecification) bake.TemplateRef {
+func templateRef(s *astypes.LaunchTemplateSpecification) rollout.TemplateRef {
 	if s == nil {
-		return bake.TemplateRef{}
+		return rollout.TemplateRef{}
 	}
-	ref := bake.TemplateRef{
+	ref := rollout.TemplateRef{
 		ID: sdk.ToString(s.LaunchTemplateId), Name: sdk.ToString(s.LaunchTemplateName), Version: sdk.ToString(s.Version),
 	}
 	if ref.Version == "" {

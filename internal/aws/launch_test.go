@@ -7,7 +7,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/wpbake/wpbake/bake"
+	"github.com/wpbake/wpbake/rollout"
 )
 
 func spec(id, name, version string) *types.LaunchTemplateSpecification {
@@ -39,11 +39,11 @@ func mixedPolicy() *types.MixedInstancesPolicy {
 func TestMixedLaunch(t *testing.T) {
 	policy := mixedPolicy()
 	l := launch{policy: policy}
-	want := []bake.TemplateRef{{ID: "lt-a", Name: "a", Version: "3"}, {ID: "lt-b", Name: "b", Version: "$Latest"}, {ID: "lt-a", Name: "a", Version: "$Default"}}
+	want := []rollout.TemplateRef{{ID: "lt-a", Name: "a", Version: "3"}, {ID: "lt-b", Name: "b", Version: "$Latest"}, {ID: "lt-a", Name: "a", Version: "$Default"}}
 	if diff := cmp.Diff(want, l.templates()); diff != "" {
 		t.Fatal(diff)
 	}
-	moved, err := l.with([]bake.TemplateRef{{ID: "lt-a", Version: "4"}, {ID: "lt-b", Version: "8"}, {ID: "lt-a", Version: "5"}})
+	moved, err := l.with([]rollout.TemplateRef{{ID: "lt-a", Version: "4"}, {ID: "lt-b", Version: "8"}, {ID: "lt-a", Version: "5"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +62,7 @@ func TestMixedLaunch(t *testing.T) {
 
 func TestLaunchRefusesOtherTemplates(t *testing.T) {
 	l := launch{template: spec("lt-a", "a", "3")}
-	for name, refs := range map[string][]bake.TemplateRef{
+	for name, refs := range map[string][]rollout.TemplateRef{
 		"none": nil, "another": {{ID: "lt-b", Version: "1"}}, "too many": {{ID: "lt-a", Version: "1"}, {ID: "lt-a", Version: "2"}},
 	} {
 		if _, err := l.with(refs); err == nil {

@@ -22,9 +22,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go/logging"
 
-	"github.com/wpbake/wpbake/bake"
 	"github.com/wpbake/wpbake/bake/volume"
 	"github.com/wpbake/wpbake/node"
+	"github.com/wpbake/wpbake/rollout"
 )
 
 // Options say where AWS is. The zero value takes everything from the
@@ -60,7 +60,7 @@ const (
 
 // Load finds region and credentials and connects. On an instance the region
 // may be left to the metadata service. Missing credentials are
-// bake.ErrCredentials.
+// rollout.ErrCredentials.
 func Load(ctx context.Context, o Options) (*Clients, error) {
 	client := awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
 		t.ResponseHeaderTimeout = answerTimeout
@@ -136,8 +136,8 @@ func instanceRegion(ctx context.Context, cfg sdk.Config) string {
 }
 
 // Cloud is what a release drives.
-func (c *Clients) Cloud() bake.Cloud {
-	return bake.Cloud{
+func (c *Clients) Cloud() rollout.Cloud {
+	return rollout.Cloud{
 		Groups:    groups{c.asg},
 		Templates: templates{c.ec2},
 		Refreshes: refreshes{c.asg},
@@ -216,7 +216,7 @@ func (c credentials) Retrieve(ctx context.Context) (sdk.Credentials, error) {
 	}
 	return found, &setupError{
 		text: "finding AWS credentials: " + plainText(err),
-		hint: credentialsHint, kind: bake.ErrCredentials, err: err,
+		hint: credentialsHint, kind: rollout.ErrCredentials, err: err,
 	}
 }
 

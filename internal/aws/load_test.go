@@ -16,10 +16,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/wpbake/wpbake/bake"
 	"github.com/wpbake/wpbake/internal/aws"
 	"github.com/wpbake/wpbake/internal/aws/awstest"
 	"github.com/wpbake/wpbake/node"
+	"github.com/wpbake/wpbake/rollout"
 )
 
 // isolate leaves no AWS setting but those given.
@@ -63,7 +63,7 @@ func TestLoadNeedsARegion(t *testing.T) {
 func TestLoadNeedsCredentials(t *testing.T) {
 	isolate(t, map[string]string{"AWS_REGION": "eu-central-1"})
 	_, err := aws.Load(t.Context(), aws.Options{})
-	if !errors.Is(err, bake.ErrCredentials) || !strings.HasPrefix(err.Error(), "finding AWS credentials: ") || !strings.Contains(hint(err), "AWS_PROFILE") {
+	if !errors.Is(err, rollout.ErrCredentials) || !strings.HasPrefix(err.Error(), "finding AWS credentials: ") || !strings.Contains(hint(err), "AWS_PROFILE") {
 		t.Errorf("got %v, hint %q", err, hint(err))
 	}
 	isolate(t, with(map[string]string{"AWS_PROFILE": "nobody"}))
@@ -80,7 +80,7 @@ func TestCredentialsGoneLater(t *testing.T) {
 		return sdk.Credentials{}, errors.New("the SSO session has expired")
 	})
 	err := aws.New(cfg).Cloud().Refreshes.Cancel(t.Context(), "shop")
-	if !errors.Is(err, bake.ErrCredentials) || !strings.Contains(err.Error(), "the SSO session has expired") || hint(err) == "" {
+	if !errors.Is(err, rollout.ErrCredentials) || !strings.Contains(err.Error(), "the SSO session has expired") || hint(err) == "" {
 		t.Errorf("got %v, hint %q", err, hint(err))
 	}
 }

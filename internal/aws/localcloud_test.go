@@ -23,12 +23,12 @@ import (
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/wpbake/wpbake/bake"
 	"github.com/wpbake/wpbake/internal/aws"
 	"github.com/wpbake/wpbake/internal/aws/awstest"
 	"github.com/wpbake/wpbake/internal/localcloud"
 	localec2 "github.com/wpbake/wpbake/internal/localcloud/ec2"
 	"github.com/wpbake/wpbake/node"
+	"github.com/wpbake/wpbake/rollout"
 )
 
 // machines boot at once and answer every probe.
@@ -56,10 +56,10 @@ func (m *machine) Kill() error {
 // local is a local cloud in a bubble.
 type local struct {
 	*aws.Clients
-	t     *testing.T
-	cloud *localcloud.Cloud
-	bake  bake.Cloud
-	tg    string
+	t      *testing.T
+	cloud  *localcloud.Cloud
+	driven rollout.Cloud
+	tg     string
 }
 
 func onLocalCloud(t *testing.T, lag time.Duration, f func(l local)) {
@@ -79,7 +79,7 @@ func onLocalCloud(t *testing.T, lag time.Duration, f func(l local)) {
 			}
 		}()
 		clients := awstest.Clients(t, cloud)
-		f(local{Clients: clients, t: t, cloud: cloud, bake: clients.Cloud()})
+		f(local{Clients: clients, t: t, cloud: cloud, driven: clients.Cloud()})
 	})
 }
 
@@ -90,17 +90,17 @@ func (l local) must(err error) {
 	}
 }
 
-func (l local) template(name string, data *ec2types.RequestLaunchTemplateData) bake.TemplateRef {
+func (l local) template(name string, data *ec2types.RequestLaunchTemplateData) rollout.TemplateRef {
 	l.t.Helper()
 	out, err := l.EC2().CreateLaunchTemplate(l.t.Context(), &ec2.CreateLaunchTemplateInput{LaunchTemplateName: &name, LaunchTemplateData: data})
 	l.must(err)
-	return bake.TemplateRef{ID: *out.LaunchTemplate.LaunchTemplateId, Name: name, Version: "1"}
+	return rollout.TemplateRef{ID: *out.LaunchTemplate.LaunchTemplateId, Name: name, Version: "1"}
 }
 
 // next is a new version of a template.
-func (l local) next(from bake.TemplateRef, text string) bake.TemplateRef {
+func (l local) next(from rollout.TemplateRef, text string) rollout.TemplateRef {
 	l.t.Helper()
-	v, err := l.bake.Templates.Create(l.t.Context(), bake.NewTemplateVersion{From: from, UserData: []byte("#!/bin/sh\n# " + text), Description: text, Token: text})
+	v, err := l.driven.Templates.Create(l.t.Context(), rollout.NewTemplateVersion{From: from, UserData: []byte("#!/bin/sh\n# " + text), Description: text, Token: text})
 	l.must(err)
 	return v.TemplateRef
 }
@@ -131,16 +131,16 @@ func (l *local) group(in *autoscaling.CreateAutoScalingGroupInput) {
 	l.until("two nodes in service", func() bool { return len(l.inService("")) == 2 })
 }
 
-func (l local) shop() bake.Group {
+func (l local) shop() rollout.Group {
 	l.t.Helper()
-	g, err := l.bake.Groups.Group(l.t.Context(), "shop")
+	g, err := l.driven.Groups.Group(l.t.Context(), "shop")
 	l.must(err)
 	return g
 }
 
 // inService are the nodes in service, of one template version or of all.
-func (l local) inService(version string) []bake.Node {
-	var found []bake.Node
+func (l local) inService(version string) []rollout.Node {
+	var found []rollout.Node
 	for _, n := range l.shop().Nodes {
 		if n.Lifecycle == "InService" && (version == "" || n.Template.Version == version) {
 			found = append(found, n)
@@ -149,12 +149,12 @@ func (l local) inService(version string) []bake.Node {
 	return found
 }
 
-func (l local) refresh() bake.Refresh {
+func (l local) refresh() rollout.Refresh {
 	l.t.Helper()
-	all, err := l.bake.Refreshes.Refreshes(l.t.Context(), "shop")
+	all, err := l.driven.Refreshes.Refreshes(l.t.Context(), "shop")
 	l.must(err)
 	if len(all) == 0 {
-		return bake.Refresh{}
+		return rollout.Refresh{}
 	}
 	return all[0]
 }
@@ -171,7 +171,7 @@ func (l local) until(what string, ok func() bool) {
 		case <-time.After(5 * time.Second):
 		}
 	}
-	activities, err := l.bake.Groups.Activities(l.t.Context(), "shop", time.Time{})
+	activities, err := l.driven.Groups.Activities(l.t.Context(), "shop", time.Time{})
 	l.t.Fatalf("never: %s; group %+v, refresh %+v, activities %+v, %v", what, l.shop(), l.refresh(), activities[:min(3, len(activities))], err)
 }
 
@@ -187,7 +187,7 @@ func (l local) fault(json string) {
 	}
 }
 
-var prefs = bake.Preferences{
+var prefs = rollout.Preferences{
 	MinHealthy: 100, MaxHealthy: 150, Warmup: 10 * time.Second, BakeTime: time.Minute, SkipMatching: true, AutoRollback: true,
 	Protected: "Refresh", Standby: "Terminate",
 }
@@ -197,41 +197,41 @@ func TestLocalTemplates(t *testing.T) {
 		ctx := l.t.Context()
 		full := l.template("full", aws.FullRequest(l.t))
 		l.until("the template is visible", func() bool {
-			_, err := l.bake.Templates.Version(ctx, full)
+			_, err := l.driven.Templates.Version(ctx, full)
 			return err == nil
 		})
-		l.must(l.bake.Templates.MayCreate(ctx, full.ID))
-		source, err := l.bake.Templates.Version(ctx, full)
+		l.must(l.driven.Templates.MayCreate(ctx, full.ID))
+		source, err := l.driven.Templates.Version(ctx, full)
 		l.must(err)
-		n := bake.NewTemplateVersion{From: full, UserData: []byte("#!/bin/sh\nexec wpbake\n"), Description: "wpbake v42", Token: "token"}
-		made, err := l.bake.Templates.Create(ctx, n)
+		n := rollout.NewTemplateVersion{From: full, UserData: []byte("#!/bin/sh\nexec wpbake\n"), Description: "wpbake v42", Token: "token"}
+		made, err := l.driven.Templates.Create(ctx, n)
 		l.must(err)
 		if made.Version != "2" || string(made.UserData) != string(n.UserData) || made.Description != n.Description || made.ImageID != source.ImageID {
 			l.t.Errorf("made %+v of %+v", made, source)
 		}
-		again, err := l.bake.Templates.Create(ctx, n)
+		again, err := l.driven.Templates.Create(ctx, n)
 		l.must(err)
 		if diff := cmp.Diff(made, again); diff != "" {
 			l.t.Errorf("the same token made another version: %s", diff)
 		}
 		n.Description = "wpbake v43"
-		if _, err := l.bake.Templates.Create(ctx, n); err == nil {
+		if _, err := l.driven.Templates.Create(ctx, n); err == nil {
 			l.t.Error("the same token took other parameters")
 		}
-		latest, err := l.bake.Templates.Version(ctx, bake.TemplateRef{Name: "full", Version: "$Latest"})
+		latest, err := l.driven.Templates.Version(ctx, rollout.TemplateRef{Name: "full", Version: "$Latest"})
 		l.must(err)
-		first, err := l.bake.Templates.Version(ctx, bake.TemplateRef{ID: full.ID, Version: "$Default"})
+		first, err := l.driven.Templates.Version(ctx, rollout.TemplateRef{ID: full.ID, Version: "$Default"})
 		l.must(err)
 		if latest.Version != "2" || first.Version != "1" {
 			l.t.Errorf("latest %q, default %q", latest.Version, first.Version)
 		}
-		all, err := l.bake.Templates.Versions(ctx, full.ID)
+		all, err := l.driven.Templates.Versions(ctx, full.ID)
 		l.must(err)
 		if len(all) != 2 || all[0].Version != "2" || all[1].Version != "1" {
 			l.t.Errorf("versions %+v", all)
 		}
-		for _, missing := range []bake.TemplateRef{{ID: full.ID, Version: "9"}, {ID: "lt-0123456789abcdef0", Version: "1"}, {Name: "nothing"}} {
-			if _, err := l.bake.Templates.Version(ctx, missing); !errors.Is(err, bake.ErrNoTemplate) {
+		for _, missing := range []rollout.TemplateRef{{ID: full.ID, Version: "9"}, {ID: "lt-0123456789abcdef0", Version: "1"}, {Name: "nothing"}} {
+			if _, err := l.driven.Templates.Version(ctx, missing); !errors.Is(err, rollout.ErrNoTemplate) {
 				l.t.Errorf("%+v: %v", missing, err)
 			}
 		}
@@ -243,35 +243,35 @@ func TestLocalRefresh(t *testing.T) {
 		ctx := l.t.Context()
 		one := l.template("shop", &ec2types.RequestLaunchTemplateData{ImageId: sdk.String(localec2.DefaultImage), InstanceType: ec2types.InstanceTypeT3Small})
 		l.until("the template is visible", func() bool {
-			_, err := l.bake.Templates.Version(ctx, one)
+			_, err := l.driven.Templates.Version(ctx, one)
 			return err == nil
 		})
 		l.group(&autoscaling.CreateAutoScalingGroupInput{LaunchTemplate: &astypes.LaunchTemplateSpecification{LaunchTemplateName: sdk.String("shop"), Version: sdk.String("$Latest")}})
 		began := time.Now()
 		g := l.shop()
-		if diff := cmp.Diff([]bake.TemplateRef{{ID: one.ID, Name: "shop", Version: "$Latest"}}, g.Templates); diff != "" {
+		if diff := cmp.Diff([]rollout.TemplateRef{{ID: one.ID, Name: "shop", Version: "$Latest"}}, g.Templates); diff != "" {
 			l.t.Error(diff)
 		}
 		if g.Mixed || g.Min != 2 || g.Max != 4 || g.Desired != 2 || g.Warmup >= 0 || g.Grace != 30*time.Second || g.ARN == "" || g.Nodes[0].Template.Version != "1" {
 			l.t.Errorf("group %+v", g)
 		}
-		l.must(l.bake.Groups.Pin(ctx, "shop", []bake.TemplateRef{one}))
+		l.must(l.driven.Groups.Pin(ctx, "shop", []rollout.TemplateRef{one}))
 		if got := l.shop().Templates[0].Version; got != "1" {
 			l.t.Errorf("pinned to %q", got)
 		}
-		for name, err := range map[string]error{"rollback": l.bake.Refreshes.Rollback(ctx, "shop"), "cancel": l.bake.Refreshes.Cancel(ctx, "shop")} {
-			if !errors.Is(err, bake.ErrNoRefresh) {
+		for name, err := range map[string]error{"rollback": l.driven.Refreshes.Rollback(ctx, "shop"), "cancel": l.driven.Refreshes.Cancel(ctx, "shop")} {
+			if !errors.Is(err, rollout.ErrNoRefresh) {
 				l.t.Errorf("%s without a refresh: %v", name, err)
 			}
 		}
 
 		two := l.next(one, "two")
-		id, err := l.bake.Refreshes.Start(ctx, bake.NewRefresh{Group: "shop", Templates: []bake.TemplateRef{two}, Preferences: prefs})
+		id, err := l.driven.Refreshes.Start(ctx, rollout.NewRefresh{Group: "shop", Templates: []rollout.TemplateRef{two}, Preferences: prefs})
 		l.must(err)
-		if _, err := l.bake.Refreshes.Start(ctx, bake.NewRefresh{Group: "shop", Templates: []bake.TemplateRef{two}, Preferences: prefs}); !errors.Is(err, bake.ErrRefreshActive) {
+		if _, err := l.driven.Refreshes.Start(ctx, rollout.NewRefresh{Group: "shop", Templates: []rollout.TemplateRef{two}, Preferences: prefs}); !errors.Is(err, rollout.ErrRefreshActive) {
 			l.t.Errorf("a second refresh: %v", err)
 		}
-		if err := l.bake.Groups.Pin(ctx, "shop", []bake.TemplateRef{two}); !errors.Is(err, bake.ErrRefreshActive) {
+		if err := l.driven.Groups.Pin(ctx, "shop", []rollout.TemplateRef{two}); !errors.Is(err, rollout.ErrRefreshActive) {
 			l.t.Errorf("pinning during a refresh: %v", err)
 		}
 		l.until("the refresh ended", func() bool { return !l.refresh().Ended.IsZero() })
@@ -285,18 +285,18 @@ func TestLocalRefresh(t *testing.T) {
 		l.lookAtFleet(began)
 
 		three := l.next(two, "three")
-		_, err = l.bake.Refreshes.Start(ctx, bake.NewRefresh{Group: "shop", Templates: []bake.TemplateRef{three}, Preferences: prefs})
+		_, err = l.driven.Refreshes.Start(ctx, rollout.NewRefresh{Group: "shop", Templates: []rollout.TemplateRef{three}, Preferences: prefs})
 		l.must(err)
 		l.until("a new node", func() bool { return len(l.inService("3")) > 0 })
-		l.must(l.bake.Refreshes.Rollback(ctx, "shop"))
+		l.must(l.driven.Refreshes.Rollback(ctx, "shop"))
 		l.until("rolled back", func() bool { return l.refresh().Status == "RollbackSuccessful" })
 		if len(l.inService("2")) != 2 || l.shop().Templates[0].Version != "2" {
 			l.t.Errorf("group %+v", l.shop())
 		}
 
-		_, err = l.bake.Refreshes.Start(ctx, bake.NewRefresh{Group: "shop", Templates: []bake.TemplateRef{three}, Preferences: prefs})
+		_, err = l.driven.Refreshes.Start(ctx, rollout.NewRefresh{Group: "shop", Templates: []rollout.TemplateRef{three}, Preferences: prefs})
 		l.must(err)
-		l.must(l.bake.Refreshes.Cancel(ctx, "shop"))
+		l.must(l.driven.Refreshes.Cancel(ctx, "shop"))
 		l.until("cancelled", func() bool { return l.refresh().Status == "Cancelled" })
 	})
 }
@@ -305,7 +305,7 @@ func (l local) lookAtFleet(since time.Time) {
 	l.t.Helper()
 	ctx := l.t.Context()
 	healthy := map[string]bool{}
-	targets, err := l.bake.Fleet.Targets(ctx, l.tg)
+	targets, err := l.driven.Fleet.Targets(ctx, l.tg)
 	l.must(err)
 	for _, target := range targets {
 		healthy[target.ID] = target.State == "healthy"
@@ -314,12 +314,12 @@ func (l local) lookAtFleet(since time.Time) {
 		if !healthy[n.ID] || !n.Healthy {
 			l.t.Errorf("node %+v, targets %+v", n, targets)
 		}
-		console, err := l.bake.Fleet.Console(ctx, n.ID)
+		console, err := l.driven.Fleet.Console(ctx, n.ID)
 		if err != nil || console != "user data began\n" {
 			l.t.Errorf("console %q, %v", console, err)
 		}
 	}
-	activities, err := l.bake.Groups.Activities(ctx, "shop", since)
+	activities, err := l.driven.Groups.Activities(ctx, "shop", since)
 	l.must(err)
 	if len(activities) < 4 {
 		l.t.Errorf("activities %+v", activities)
@@ -329,7 +329,7 @@ func (l local) lookAtFleet(since time.Time) {
 			l.t.Errorf("activity %+v", a)
 		}
 	}
-	if all, err := l.bake.Groups.Activities(ctx, "shop", time.Time{}); err != nil || len(all) < len(activities)+2 {
+	if all, err := l.driven.Groups.Activities(ctx, "shop", time.Time{}); err != nil || len(all) < len(activities)+2 {
 		l.t.Errorf("%d activities in all, %v", len(all), err)
 	}
 }
@@ -350,12 +350,12 @@ func TestLocalMixedRefresh(t *testing.T) {
 			},
 		}})
 		g := l.shop()
-		if diff := cmp.Diff([]bake.TemplateRef{intel, arm}, g.Templates); diff != "" || !g.Mixed || g.AttributeBased {
+		if diff := cmp.Diff([]rollout.TemplateRef{intel, arm}, g.Templates); diff != "" || !g.Mixed || g.AttributeBased {
 			l.t.Errorf("mixed %v, attributes %v, templates %s", g.Mixed, g.AttributeBased, diff)
 		}
 		before := l.policy()
-		to := []bake.TemplateRef{l.next(intel, "intel-2"), l.next(arm, "arm-2")}
-		_, err := l.bake.Refreshes.Start(ctx, bake.NewRefresh{Group: "shop", Templates: to, Preferences: prefs})
+		to := []rollout.TemplateRef{l.next(intel, "intel-2"), l.next(arm, "arm-2")}
+		_, err := l.driven.Refreshes.Start(ctx, rollout.NewRefresh{Group: "shop", Templates: to, Preferences: prefs})
 		l.must(err)
 		if got := l.refresh().Templates; len(got) != 2 || got[0].Version != "2" || got[1].ID != arm.ID || got[1].Version != "2" {
 			l.t.Errorf("desired %+v", got)
@@ -393,9 +393,9 @@ func TestLocalHook(t *testing.T) {
 		ctx := l.t.Context()
 		one := l.template("shop", &ec2types.RequestLaunchTemplateData{ImageId: sdk.String(localec2.DefaultImage), InstanceType: ec2types.InstanceTypeT3Small})
 		l.group(&autoscaling.CreateAutoScalingGroupInput{LaunchTemplate: &astypes.LaunchTemplateSpecification{LaunchTemplateId: &one.ID, Version: sdk.String("1")}})
-		hook := bake.Hook{Name: "wpbake-boot", Launching: true, DefaultResult: "ABANDON", Heartbeat: 10 * time.Minute}
-		l.must(l.bake.Groups.PutHook(ctx, "shop", hook))
-		if diff := cmp.Diff([]bake.Hook{hook}, l.shop().Hooks); diff != "" {
+		hook := rollout.Hook{Name: "wpbake-boot", Launching: true, DefaultResult: "ABANDON", Heartbeat: 10 * time.Minute}
+		l.must(l.driven.Groups.PutHook(ctx, "shop", hook))
+		if diff := cmp.Diff([]rollout.Hook{hook}, l.shop().Hooks); diff != "" {
 			l.t.Error(diff)
 		}
 		_, err := l.AutoScaling().SetDesiredCapacity(ctx, &autoscaling.SetDesiredCapacityInput{AutoScalingGroupName: sdk.String("shop"), DesiredCapacity: sdk.Int32(3)})
@@ -432,7 +432,7 @@ func TestLocalAlarmsParametersIdentity(t *testing.T) {
 		})
 		l.must(err)
 		l.fault(`{"kind": "alarm", "target": "errors"}`)
-		states, err := l.bake.Fleet.Alarms(ctx, []string{"errors", "missing"})
+		states, err := l.driven.Fleet.Alarms(ctx, []string{"errors", "missing"})
 		if diff := cmp.Diff(map[string]string{"errors": "ALARM"}, states); err != nil || diff != "" {
 			l.t.Errorf("%v %s", err, diff)
 		}
@@ -448,13 +448,13 @@ func TestLocalAlarmsParametersIdentity(t *testing.T) {
 		if err != nil || me.Account != "123456789012" || !strings.HasPrefix(me.ARN, "arn:aws:") {
 			l.t.Errorf("identity %+v, %v", me, err)
 		}
-		if _, err := l.bake.Groups.Group(ctx, "nothing"); !errors.Is(err, bake.ErrNoGroup) {
+		if _, err := l.driven.Groups.Group(ctx, "nothing"); !errors.Is(err, rollout.ErrNoGroup) {
 			l.t.Errorf("no group: %v", err)
 		}
-		if err := l.bake.Refreshes.Cancel(ctx, "nothing"); !errors.Is(err, bake.ErrNoGroup) {
+		if err := l.driven.Refreshes.Cancel(ctx, "nothing"); !errors.Is(err, rollout.ErrNoGroup) {
 			l.t.Errorf("cancelling without a group: %v", err)
 		}
-		if err := l.bake.Groups.PutHook(ctx, "nothing", bake.Hook{Name: "h", Launching: true, DefaultResult: "ABANDON", Heartbeat: time.Minute}); !errors.Is(err, bake.ErrNoGroup) {
+		if err := l.driven.Groups.PutHook(ctx, "nothing", rollout.Hook{Name: "h", Launching: true, DefaultResult: "ABANDON", Heartbeat: time.Minute}); !errors.Is(err, rollout.ErrNoGroup) {
 			l.t.Errorf("hook without a group: %v", err)
 		}
 	})
@@ -464,23 +464,23 @@ func TestLocalFaults(t *testing.T) {
 	onLocalCloud(t, 0, func(l local) {
 		ctx := l.t.Context()
 		one := l.template("shop", &ec2types.RequestLaunchTemplateData{ImageId: sdk.String(localec2.DefaultImage), InstanceType: ec2types.InstanceTypeT3Small})
-		n := bake.NewTemplateVersion{From: one, UserData: []byte("#!/bin/sh\n"), Description: "two", Token: "two"}
+		n := rollout.NewTemplateVersion{From: one, UserData: []byte("#!/bin/sh\n"), Description: "two", Token: "two"}
 		l.fault(`{"kind": "lost-answer", "target": "CreateLaunchTemplateVersion", "count": 1}`)
-		made, err := l.bake.Templates.Create(ctx, n)
+		made, err := l.driven.Templates.Create(ctx, n)
 		if err != nil || made.Version != "2" {
 			l.t.Errorf("after a lost answer: %+v, %v", made, err)
 		}
-		if all, err := l.bake.Templates.Versions(ctx, one.ID); err != nil || len(all) != 2 {
+		if all, err := l.driven.Templates.Versions(ctx, one.ID); err != nil || len(all) != 2 {
 			l.t.Errorf("%d versions, %v", len(all), err)
 		}
 		l.fault(`{"kind": "expired-credentials"}`)
-		if _, err := l.Identity(ctx); !errors.Is(err, bake.ErrCredentials) || !strings.Contains(hint(err), "wpbake resume") {
+		if _, err := l.Identity(ctx); !errors.Is(err, rollout.ErrCredentials) || !strings.Contains(hint(err), "wpbake resume") {
 			l.t.Errorf("expired: %v, hint %q", err, hint(err))
 		}
-		if err := l.bake.Templates.MayCreate(ctx, one.ID); !errors.Is(err, bake.ErrCredentials) {
+		if err := l.driven.Templates.MayCreate(ctx, one.ID); !errors.Is(err, rollout.ErrCredentials) {
 			l.t.Errorf("expired: %v", err)
 		}
 		l.fault(`{"kind": "clear"}`)
-		l.must(l.bake.Templates.MayCreate(ctx, one.ID))
+		l.must(l.driven.Templates.MayCreate(ctx, one.ID))
 	})
 }

@@ -9,17 +9,17 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	astypes "github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 
-	"github.com/wpbake/wpbake/bake"
+	"github.com/wpbake/wpbake/rollout"
 )
 
 type refreshes struct{ client *autoscaling.Client }
 
-func (r refreshes) Refreshes(ctx context.Context, group string) ([]bake.Refresh, error) {
+func (r refreshes) Refreshes(ctx context.Context, group string) ([]rollout.Refresh, error) {
 	all, err := r.raw(ctx, group)
 	if err != nil {
 		return nil, err
 	}
-	var found []bake.Refresh
+	var found []rollout.Refresh
 	for _, refresh := range all {
 		found = append(found, toRefresh(refresh))
 	}
@@ -42,8 +42,8 @@ func (r refreshes) raw(ctx context.Context, group string) ([]astypes.InstanceRef
 	return found, nil
 }
 
-func toRefresh(r astypes.InstanceRefresh) bake.Refresh {
-	refresh := bake.Refresh{
+func toRefresh(r astypes.InstanceRefresh) rollout.Refresh {
+	refresh := rollout.Refresh{
 		ID:        sdk.ToString(r.InstanceRefreshId),
 		Status:    string(r.Status),
 		Reason:    sdk.ToString(r.StatusReason),
@@ -62,7 +62,7 @@ func toRefresh(r astypes.InstanceRefresh) bake.Refresh {
 }
 
 // Start reads the group again, for the policy that the refresh has to carry.
-func (r refreshes) Start(ctx context.Context, n bake.NewRefresh) (string, error) {
+func (r refreshes) Start(ctx context.Context, n rollout.NewRefresh) (string, error) {
 	group, err := describeGroup(ctx, r.client, n.Group)
 	if err != nil {
 		return "", err
@@ -89,12 +89,12 @@ func (r refreshes) Start(ctx context.Context, n bake.NewRefresh) (string, error)
 
 // isNoTemplate is true just after a template version was made, until Auto
 // Scaling has heard of it.
-func isNoTemplate(err error) bool { return errors.Is(err, bake.ErrNoTemplate) }
+func isNoTemplate(err error) bool { return errors.Is(err, rollout.ErrNoTemplate) }
 
 // fromPreferences says everything AWS has a default for, because its defaults
 // change with the group; but what belongs to checkpoints or alarms is refused
 // without them.
-func fromPreferences(p bake.Preferences) *astypes.RefreshPreferences {
+func fromPreferences(p rollout.Preferences) *astypes.RefreshPreferences {
 	prefs := &astypes.RefreshPreferences{
 		MinHealthyPercentage:      sdk.Int32(int32(p.MinHealthy)),
 		MaxHealthyPercentage:      sdk.Int32(int32(p.MaxHealthy)),

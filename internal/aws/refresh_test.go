@@ -8,14 +8,14 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/wpbake/wpbake/bake"
 	"github.com/wpbake/wpbake/internal/aws/awstest"
+	"github.com/wpbake/wpbake/rollout"
 )
 
-var plain = bake.NewRefresh{
+var plain = rollout.NewRefresh{
 	Group:     "shop",
-	Templates: []bake.TemplateRef{{ID: "lt-1", Version: "8"}},
-	Preferences: bake.Preferences{
+	Templates: []rollout.TemplateRef{{ID: "lt-1", Version: "8"}},
+	Preferences: rollout.Preferences{
 		MinHealthy: 100, MaxHealthy: 150, Warmup: 90 * time.Second, SkipMatching: true, AutoRollback: true, Protected: "Refresh", Standby: "Terminate",
 	},
 }
@@ -65,7 +65,7 @@ func TestStartMixed(t *testing.T) {
 	s := newScript(t, startAnswers(started))
 	s.answers["DescribeAutoScalingGroups"] = []string{result("DescribeAutoScalingGroups", policyXML)}
 	n := plain
-	n.Templates = []bake.TemplateRef{{ID: "lt-1", Version: "8"}, {ID: "lt-2", Version: "4"}}
+	n.Templates = []rollout.TemplateRef{{ID: "lt-1", Version: "8"}, {ID: "lt-2", Version: "4"}}
 	n.Preferences.Checkpoints, n.Preferences.CheckpointDelay = []int{20, 100}, 10*time.Minute
 	n.Preferences.Alarms = []string{"errors"}
 	if _, err := awstest.Clients(t, s).Cloud().Refreshes.Start(t.Context(), n); err != nil {
@@ -113,7 +113,7 @@ func TestStartWaitsForTheTemplate(t *testing.T) {
 		s := newScript(t, startAnswers(unknown))
 		begin := time.Now()
 		_, err := awstest.Clients(t, s).Cloud().Refreshes.Start(t.Context(), plain)
-		if spent := time.Since(begin); !errors.Is(err, bake.ErrNoTemplate) || spent < time.Minute || spent > 90*time.Second {
+		if spent := time.Since(begin); !errors.Is(err, rollout.ErrNoTemplate) || spent < time.Minute || spent > 90*time.Second {
 			t.Errorf("after %s: %v", spent, err)
 		}
 	})
@@ -122,11 +122,11 @@ func TestStartWaitsForTheTemplate(t *testing.T) {
 func TestStartRefused(t *testing.T) {
 	s := newScript(t, startAnswers(refusal(400, "InstanceRefreshInProgress", "An Instance Refresh is already in progress and blocks the execution of this Instance Refresh.")))
 	refreshes := awstest.Clients(t, s).Cloud().Refreshes
-	if _, err := refreshes.Start(t.Context(), plain); !errors.Is(err, bake.ErrRefreshActive) {
+	if _, err := refreshes.Start(t.Context(), plain); !errors.Is(err, rollout.ErrRefreshActive) {
 		t.Errorf("got %v", err)
 	}
 	other := plain
-	other.Templates = []bake.TemplateRef{{ID: "lt-9", Version: "1"}}
+	other.Templates = []rollout.TemplateRef{{ID: "lt-9", Version: "1"}}
 	if _, err := refreshes.Start(t.Context(), other); err == nil || s.count("StartInstanceRefresh") != 1 {
 		t.Errorf("another template: %v", err)
 	}
@@ -137,11 +137,11 @@ func TestRollbackAndCancelRefused(t *testing.T) {
 		code, message string
 		want          error
 	}{
-		{"ActiveInstanceRefreshNotFound", "No in progress or pending Instance Refresh found for Auto Scaling group shop", bake.ErrNoRefresh},
-		{"ValidationError", "No in progress or pending Instance Refresh found for Auto Scaling group shop", bake.ErrNoRefresh},
-		{"IrreversibleInstanceRefresh", "…", bake.ErrIrreversible},
-		{"ValidationError", "The instance refresh can't be rolled back", bake.ErrIrreversible},
-		{"ValidationError", "AutoScalingGroup name not found - AutoScalingGroup shop not found", bake.ErrNoGroup},
+		{"ActiveInstanceRefreshNotFound", "No in progress or pending Instance Refresh found for Auto Scaling group shop", rollout.ErrNoRefresh},
+		{"ValidationError", "No in progress or pending Instance Refresh found for Auto Scaling group shop", rollout.ErrNoRefresh},
+		{"IrreversibleInstanceRefresh", "…", rollout.ErrIrreversible},
+		{"ValidationError", "The instance refresh can't be rolled back", rollout.ErrIrreversible},
+		{"ValidationError", "AutoScalingGroup name not found - AutoScalingGroup shop not found", rollout.ErrNoGroup},
 	} {
 		s := newScript(t, map[string][]string{
 			"RollbackInstanceRefresh": {refusal(400, c.code, c.message)}, "CancelInstanceRefresh": {refusal(400, c.code, c.message)},
@@ -150,7 +150,7 @@ func TestRollbackAndCancelRefused(t *testing.T) {
 		if err := refreshes.Rollback(t.Context(), "shop"); !errors.Is(err, c.want) {
 			t.Errorf("Rollback, %s: %v is not %v", c.code, err, c.want)
 		}
-		if err := refreshes.Cancel(t.Context(), "shop"); c.want != bake.ErrIrreversible && !errors.Is(err, c.want) {
+		if err := refreshes.Cancel(t.Context(), "shop"); c.want != rollout.ErrIrreversible && !errors.Is(err, c.want) {
 			t.Errorf("Cancel, %s: %v is not %v", c.code, err, c.want)
 		}
 	}
@@ -176,12 +176,12 @@ func TestRefreshes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []bake.Refresh{
+	want := []rollout.Refresh{
 		{ID: "r-2", Status: "RollbackInProgress", Reason: "warming up", Percent: 25, Remaining: 2, Started: time.Date(2026, 11, 23, 20, 15, 0, 0, time.UTC),
-			Templates:      []bake.TemplateRef{{ID: "lt-1", Name: "shop", Version: "7"}, {ID: "lt-2", Name: "shop-arm", Version: "3"}},
+			Templates:      []rollout.TemplateRef{{ID: "lt-1", Name: "shop", Version: "7"}, {ID: "lt-2", Name: "shop-arm", Version: "3"}},
 			RollbackReason: "alarm errors"},
 		{ID: "r-1", Status: "Successful", Percent: 100, Started: time.Date(2026, 11, 22, 20, 15, 0, 0, time.UTC),
-			Ended: time.Date(2026, 11, 22, 20, 45, 0, 0, time.UTC), Templates: []bake.TemplateRef{{ID: "lt-1", Version: "7"}}},
+			Ended: time.Date(2026, 11, 22, 20, 45, 0, 0, time.UTC), Templates: []rollout.TemplateRef{{ID: "lt-1", Version: "7"}}},
 		{ID: "r-0", Status: "Pending"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

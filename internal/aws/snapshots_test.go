@@ -22,10 +22,11 @@ import (
 
 	"github.com/wpbake/wpbake/artifact"
 	"github.com/wpbake/wpbake/artifact/dirstore"
-	"github.com/wpbake/wpbake/bake"
 	"github.com/wpbake/wpbake/bake/volume"
 	"github.com/wpbake/wpbake/internal/aws/awstest"
 	localec2 "github.com/wpbake/wpbake/internal/localcloud/ec2"
+	"github.com/wpbake/wpbake/internal/owner"
+	"github.com/wpbake/wpbake/rollout"
 )
 
 // site is a tree that is published again and again.
@@ -76,9 +77,9 @@ func published(t *testing.T) (artifact.Store, artifact.Version, artifact.Digest)
 func (l local) volume(store artifact.Store, v artifact.Version, d artifact.Digest) volume.Options {
 	return volume.Options{
 		Store: store, Snapshots: l.Snapshots(), Writer: l.SnapshotWriter(), Reader: l.SnapshotReader(), Version: v, Digest: d, TempDir: l.t.TempDir(),
-		Mark: bake.Mark{
-			Version: v, Manifest: d, Store: "s3://releases/shop", Run: "r1",
-			Holder: bake.Holder{Name: "ci@host", Host: "host", PID: 1, Started: "2"}, Expires: time.Now().Add(time.Hour),
+		Owner: owner.Tags{
+			Version: string(v), Manifest: string(d), Store: "s3://releases/shop", Run: "r1",
+			Holder: owner.Holder{Name: "ci@host", Host: "host", PID: 1, Started: "2"}, Expires: time.Now().Add(time.Hour),
 		},
 	}
 }
@@ -137,10 +138,10 @@ func TestBakeVolume(t *testing.T) {
 		if !bytes.Equal(whole[:len(image)], image) {
 			l.t.Error("the snapshot does not hold the image")
 		}
-		if tags := l.tagsOf("", made.Snapshot); tags[bake.TagManifest] != string(d) || tags[bake.TagImage] != string(made.Image) || tags[bake.TagRun] != "r1" {
+		if tags := l.tagsOf("", made.Snapshot); tags[owner.TagManifest] != string(d) || tags[owner.TagImage] != string(made.Image) || tags[owner.TagRun] != "r1" {
 			l.t.Errorf("tags %v", tags)
 		}
-		if tags := l.tagsOf("eu-west-1", made.Copies["eu-west-1"]); tags[bake.TagManifest] != string(d) {
+		if tags := l.tagsOf("eu-west-1", made.Copies["eu-west-1"]); tags[owner.TagManifest] != string(d) {
 			l.t.Errorf("tags of the copy %v", tags)
 		}
 		again, err := volume.Bake(ctx, o)
@@ -158,7 +159,7 @@ func TestBakeVolume(t *testing.T) {
 
 func (l local) tagsOf(region, id string) map[string]string {
 	l.t.Helper()
-	all, err := l.Snapshots().Find(l.t.Context(), region, map[string]string{bake.TagStore: "s3://releases/shop"})
+	all, err := l.Snapshots().Find(l.t.Context(), region, map[string]string{owner.TagStore: "s3://releases/shop"})
 	l.must(err)
 	for _, s := range all {
 		if s.ID == id {
@@ -291,11 +292,11 @@ func TestBakeVolumeAfterOneThatDied(t *testing.T) {
 	onLocalCloud(t, 0, func(l local) {
 		store, v, d := published(l.t)
 		o := l.volume(store, v, d)
-		_, err := l.SnapshotWriter().Start(l.t.Context(), volume.Start{Size: 1, Timeout: time.Hour, Tags: o.Mark.Tags()})
+		_, err := l.SnapshotWriter().Start(l.t.Context(), volume.Start{Size: 1, Timeout: time.Hour, Tags: o.Owner.Map()})
 		l.must(err)
 		var notes []string
 		o.Note = func(text string) { notes = append(notes, text) }
-		o.Alive = func(h bake.Holder) bool { return h.Name != "ci@host" || h.PID != 1 || h.Started != "2" }
+		o.Alive = func(h owner.Holder) bool { return h.Name != "ci@host" || h.PID != 1 || h.Started != "2" }
 		_, err = volume.Bake(l.t.Context(), o)
 		l.must(err)
 		if left := l.snapshots(); len(left) != 1 || left[0] != "completed" || len(notes) != 2 || !strings.Contains(notes[0], "removing snapshot") {
@@ -316,7 +317,7 @@ func TestLocalTemplateWithVolume(t *testing.T) {
 				{DeviceName: sdk.String("/dev/sdp"), Ebs: &ec2types.LaunchTemplateEbsBlockDeviceRequest{VolumeSize: sdk.Int32(4)}},
 			},
 		})
-		mappings := func(ref bake.TemplateRef) (names []string) {
+		mappings := func(ref rollout.TemplateRef) (names []string) {
 			out, err := l.EC2().DescribeLaunchTemplateVersions(ctx, &ec2.DescribeLaunchTemplateVersionsInput{LaunchTemplateId: &ref.ID, Versions: []string{ref.Version}})
 			l.must(err)
 			for _, m := range out.LaunchTemplateVersions[0].LaunchTemplateData.BlockDeviceMappings {
@@ -324,23 +325,23 @@ func TestLocalTemplateWithVolume(t *testing.T) {
 			}
 			return names
 		}
-		n := bake.NewTemplateVersion{
+		n := rollout.NewTemplateVersion{
 			From: full, UserData: []byte("#!/bin/sh\n"), Description: "with", Token: "with",
-			Volume: &bake.Volume{Snapshot: made.Snapshot, Image: made.Image, Rate: 200},
+			Volume: &rollout.Volume{Snapshot: made.Snapshot, Image: made.Image, Rate: 200},
 		}
-		with, err := l.bake.Templates.Create(ctx, n)
+		with, err := l.driven.Templates.Create(ctx, n)
 		l.must(err)
 		if diff := cmp.Diff([]string{"/dev/sdp ", "/dev/sdo " + made.Snapshot}, mappings(with.TemplateRef)); diff != "" {
 			l.t.Error(diff)
 		}
 		n.Made = with.TemplateRef
-		_, err = l.bake.Templates.Create(ctx, n)
+		_, err = l.driven.Templates.Create(ctx, n)
 		l.must(err)
-		n.Volume = &bake.Volume{Snapshot: made.Snapshot, Image: made.Image}
-		if _, err = l.bake.Templates.Create(ctx, n); !errors.Is(err, bake.ErrBadTemplate) {
+		n.Volume = &rollout.Volume{Snapshot: made.Snapshot, Image: made.Image}
+		if _, err = l.driven.Templates.Create(ctx, n); !errors.Is(err, rollout.ErrBadTemplate) {
 			l.t.Errorf("another rate than asked for: %v", err)
 		}
-		without, err := l.bake.Templates.Create(ctx, bake.NewTemplateVersion{
+		without, err := l.driven.Templates.Create(ctx, rollout.NewTemplateVersion{
 			From: with.TemplateRef, UserData: []byte("#!/bin/sh\n"), Description: "without", Token: "without", Drop: made.Snapshot,
 		})
 		l.must(err)

@@ -15,22 +15,22 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/aws/smithy-go"
 
-	"github.com/wpbake/wpbake/bake"
+	"github.com/wpbake/wpbake/rollout"
 )
 
 type templates struct{ client *ec2.Client }
 
-func (t templates) Version(ctx context.Context, ref bake.TemplateRef) (bake.TemplateVersion, error) {
+func (t templates) Version(ctx context.Context, ref rollout.TemplateRef) (rollout.TemplateVersion, error) {
 	v, _, err := t.describe(ctx, ref)
 	if err != nil {
-		return bake.TemplateVersion{}, err
+		return rollout.TemplateVersion{}, err
 	}
 	return toTemplateVersion(v)
 }
 
 // describe also returns the answer's launch template data as it came, because
 // the SDK drops fields that are newer than itself.
-func (t templates) describe(ctx context.Context, ref bake.TemplateRef) (types.LaunchTemplateVersion, *element, error) {
+func (t templates) describe(ctx context.Context, ref rollout.TemplateRef) (types.LaunchTemplateVersion, *element, error) {
 	in := &ec2.DescribeLaunchTemplateVersionsInput{Versions: []string{cmp.Or(ref.Version, "$Default")}}
 	if in.LaunchTemplateId = &ref.ID; ref.ID == "" {
 		in.LaunchTemplateId, in.LaunchTemplateName = nil, &ref.Name
@@ -43,7 +43,7 @@ func (t templates) describe(ctx context.Context, ref bake.TemplateRef) (types.La
 	if len(out.LaunchTemplateVersions) == 0 {
 		return types.LaunchTemplateVersion{}, nil, &Error{
 			Service: ec2.ServiceID, Operation: "DescribeLaunchTemplateVersions", Resource: refText(ref),
-			Message: bake.ErrNoTemplate.Error(), kind: bake.ErrNoTemplate,
+			Message: rollout.ErrNoTemplate.Error(), kind: rollout.ErrNoTemplate,
 		}
 	}
 	root, err := parseXML(body)
@@ -53,7 +53,7 @@ func (t templates) describe(ctx context.Context, ref bake.TemplateRef) (types.La
 	return out.LaunchTemplateVersions[0], root.find("launchTemplateData"), nil
 }
 
-func (t templates) Versions(ctx context.Context, templateID string) ([]bake.TemplateVersion, error) {
+func (t templates) Versions(ctx context.Context, templateID string) ([]rollout.TemplateVersion, error) {
 	pages := ec2.NewDescribeLaunchTemplateVersionsPaginator(t.client, &ec2.DescribeLaunchTemplateVersionsInput{
 		LaunchTemplateId: &templateID, MaxResults: sdk.Int32(200),
 	})
@@ -68,7 +68,7 @@ func (t templates) Versions(ctx context.Context, templateID string) ([]bake.Temp
 	slices.SortFunc(all, func(a, b types.LaunchTemplateVersion) int {
 		return cmp.Compare(sdk.ToInt64(b.VersionNumber), sdk.ToInt64(a.VersionNumber))
 	})
-	found := make([]bake.TemplateVersion, len(all))
+	found := make([]rollout.TemplateVersion, len(all))
 	for i, v := range all {
 		var err error
 		if found[i], err = toTemplateVersion(v); err != nil {
@@ -78,9 +78,9 @@ func (t templates) Versions(ctx context.Context, templateID string) ([]bake.Temp
 	return found, nil
 }
 
-func toTemplateVersion(v types.LaunchTemplateVersion) (bake.TemplateVersion, error) {
-	version := bake.TemplateVersion{
-		TemplateRef: bake.TemplateRef{
+func toTemplateVersion(v types.LaunchTemplateVersion) (rollout.TemplateVersion, error) {
+	version := rollout.TemplateVersion{
+		TemplateRef: rollout.TemplateRef{
 			ID:      sdk.ToString(v.LaunchTemplateId),
 			Name:    sdk.ToString(v.LaunchTemplateName),
 			Version: strconv.FormatInt(sdk.ToInt64(v.VersionNumber), 10),
@@ -102,50 +102,50 @@ func toTemplateVersion(v types.LaunchTemplateVersion) (bake.TemplateVersion, err
 
 // Create sends all data itself: with a source version AWS would drop the
 // snapshots of inherited block devices, and nothing could be taken away.
-func (t templates) Create(ctx context.Context, n bake.NewTemplateVersion) (bake.TemplateVersion, error) {
+func (t templates) Create(ctx context.Context, n rollout.NewTemplateVersion) (rollout.TemplateVersion, error) {
 	source, sourceData, err := t.describe(ctx, n.From)
 	if err != nil {
-		return bake.TemplateVersion{}, err
+		return rollout.TemplateVersion{}, err
 	}
 	if n.Made.Version != "" {
 		return t.readBack(ctx, n.Made, n, sourceData)
 	}
 	data, err := requestData(source.LaunchTemplateData)
 	if err != nil {
-		return bake.TemplateVersion{}, fmt.Errorf("copying launch template %q: %w", refText(n.From), err)
+		return rollout.TemplateVersion{}, fmt.Errorf("copying launch template %q: %w", refText(n.From), err)
 	}
 	data.UserData = sdk.String(base64.StdEncoding.EncodeToString(n.UserData))
 	if err := putContent(data, n); err != nil {
-		return bake.TemplateVersion{}, fmt.Errorf("copying launch template %q: %w", refText(n.From), err)
+		return rollout.TemplateVersion{}, fmt.Errorf("copying launch template %q: %w", refText(n.From), err)
 	}
 	out, err := t.client.CreateLaunchTemplateVersion(ctx, &ec2.CreateLaunchTemplateVersionInput{
 		LaunchTemplateId: source.LaunchTemplateId, LaunchTemplateData: data,
 		VersionDescription: &n.Description, ClientToken: &n.Token,
 	})
 	if err != nil {
-		return bake.TemplateVersion{}, about(refText(n.From), err)
+		return rollout.TemplateVersion{}, about(refText(n.From), err)
 	}
 	if err := warning(out.Warning, n.From); err != nil {
-		return bake.TemplateVersion{}, err
+		return rollout.TemplateVersion{}, err
 	}
-	made := bake.TemplateRef{ID: sdk.ToString(source.LaunchTemplateId), Version: strconv.FormatInt(sdk.ToInt64(out.LaunchTemplateVersion.VersionNumber), 10)}
+	made := rollout.TemplateRef{ID: sdk.ToString(source.LaunchTemplateId), Version: strconv.FormatInt(sdk.ToInt64(out.LaunchTemplateVersion.VersionNumber), 10)}
 	return t.readBack(ctx, made, n, sourceData)
 }
 
 // warning is how AWS says that nothing can be launched from the data.
-func warning(w *types.ValidationWarning, ref bake.TemplateRef) error {
+func warning(w *types.ValidationWarning, ref rollout.TemplateRef) error {
 	if w == nil || len(w.Errors) == 0 {
 		return nil
 	}
 	return &Error{
 		Service: ec2.ServiceID, Operation: "CreateLaunchTemplateVersion", Resource: refText(ref),
-		Code: sdk.ToString(w.Errors[0].Code), Message: tidy(sdk.ToString(w.Errors[0].Message)), kind: bake.ErrBadTemplate,
+		Code: sdk.ToString(w.Errors[0].Code), Message: tidy(sdk.ToString(w.Errors[0].Message)), kind: rollout.ErrBadTemplate,
 	}
 }
 
 // readBack waits until the new version can be described, and compares it with
 // its source and with what was asked for.
-func (t templates) readBack(ctx context.Context, made bake.TemplateRef, n bake.NewTemplateVersion, source *element) (bake.TemplateVersion, error) {
+func (t templates) readBack(ctx context.Context, made rollout.TemplateRef, n rollout.NewTemplateVersion, source *element) (rollout.TemplateVersion, error) {
 	var described types.LaunchTemplateVersion
 	var data *element
 	err := settle(ctx, isNoTemplate, func() (err error) {
@@ -153,11 +153,11 @@ func (t templates) readBack(ctx context.Context, made bake.TemplateRef, n bake.N
 		return err
 	})
 	if err != nil {
-		return bake.TemplateVersion{}, err
+		return rollout.TemplateVersion{}, err
 	}
 	version, err := toTemplateVersion(described)
 	if err != nil {
-		return bake.TemplateVersion{}, err
+		return rollout.TemplateVersion{}, err
 	}
 	changed := changedFields(withoutContent(source, n, n.Drop), withoutContent(data, n, volumeOf(n)))
 	if n.Image != "" && version.ImageID != n.Image {
@@ -173,7 +173,7 @@ func (t templates) readBack(ctx context.Context, made bake.TemplateRef, n bake.N
 		changed = append(changed, "versionDescription")
 	}
 	if len(changed) > 0 {
-		return bake.TemplateVersion{}, &Differs{Template: made, Source: n.From, Fields: changed}
+		return rollout.TemplateVersion{}, &Differs{Template: made, Source: n.From, Fields: changed}
 	}
 	return version, nil
 }
@@ -191,7 +191,7 @@ func (t templates) MayCreate(ctx context.Context, templateID string) error {
 	return about(templateID, err)
 }
 
-func refText(r bake.TemplateRef) string {
+func refText(r rollout.TemplateRef) string {
 	return cmp.Or(r.ID, r.Name) + ":" + cmp.Or(r.Version, "$Default")
 }
 
@@ -199,8 +199,8 @@ func refText(r bake.TemplateRef) string {
 // newer than this program's SDK was lost, or AWS filled one in. The group
 // still has its old version; nothing uses the new one.
 type Differs struct {
-	Template bake.TemplateRef
-	Source   bake.TemplateRef
+	Template rollout.TemplateRef
+	Source   rollout.TemplateRef
 	Fields   []string // as the EC2 API spells them
 }
 
@@ -209,7 +209,7 @@ func (e *Differs) Error() string {
 }
 
 // Is makes it one of bake's errors.
-func (e *Differs) Is(target error) bool { return target == bake.ErrBadTemplate }
+func (e *Differs) Is(target error) bool { return target == rollout.ErrBadTemplate }
 
 // Hint says how to get around it.
 func (e *Differs) Hint() string {

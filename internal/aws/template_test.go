@@ -10,9 +10,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/wpbake/wpbake/bake"
 	"github.com/wpbake/wpbake/internal/aws"
 	"github.com/wpbake/wpbake/internal/aws/awstest"
+	"github.com/wpbake/wpbake/rollout"
 )
 
 // shopData is launch template data as EC2 describes it.
@@ -47,7 +47,7 @@ func created(number int, rest string) string {
 
 var (
 	notYet   = ec2Refusal(400, "InvalidLaunchTemplateId.VersionNotFound", "Could not find the specified version 8 for the launch template with ID lt-1.")
-	newShop  = bake.NewTemplateVersion{From: bake.TemplateRef{ID: "lt-1", Version: "7"}, UserData: []byte("#!/bin/sh\nnew\n"), Description: "wpbake v42", Token: "token-1"}
+	newShop  = rollout.NewTemplateVersion{From: rollout.TemplateRef{ID: "lt-1", Version: "7"}, UserData: []byte("#!/bin/sh\nnew\n"), Description: "wpbake v42", Token: "token-1"}
 	shopFrom = described("", versionXML(7, "before", shopData, "old"))
 	shopMade = described("", versionXML(8, "wpbake v42", strings.Replace(shopData, "applied", "pending", 1), "#!/bin/sh\nnew\n"))
 )
@@ -62,8 +62,8 @@ func TestCreate(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := bake.TemplateVersion{
-			TemplateRef: bake.TemplateRef{ID: "lt-1", Name: "shop", Version: "8"}, Description: "wpbake v42",
+		want := rollout.TemplateVersion{
+			TemplateRef: rollout.TemplateRef{ID: "lt-1", Name: "shop", Version: "8"}, Description: "wpbake v42",
 			ImageID: "resolve:ssm:/shop/ami", UserData: newShop.UserData, Created: time.Date(2026, 11, 23, 20, 15, 0, 0, time.UTC),
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
@@ -131,7 +131,7 @@ func TestCreateRefused(t *testing.T) {
 	}
 
 	s = newScript(t, map[string][]string{"DescribeLaunchTemplateVersions": {notYet}})
-	if _, err := awstest.Clients(t, s).Cloud().Templates.Create(t.Context(), newShop); !errors.Is(err, bake.ErrNoTemplate) {
+	if _, err := awstest.Clients(t, s).Cloud().Templates.Create(t.Context(), newShop); !errors.Is(err, rollout.ErrNoTemplate) {
 		t.Errorf("no source: %v", err)
 	}
 }
@@ -142,14 +142,14 @@ func TestCreateGivesUpWaiting(t *testing.T) {
 			"DescribeLaunchTemplateVersions": {shopFrom, notYet}, "CreateLaunchTemplateVersion": {created(8, "")},
 		})
 		_, err := awstest.Clients(t, s).Cloud().Templates.Create(t.Context(), newShop)
-		if !errors.Is(err, bake.ErrNoTemplate) {
+		if !errors.Is(err, rollout.ErrNoTemplate) {
 			t.Errorf("got %v", err)
 		}
 	})
 }
 
 func TestMayCreate(t *testing.T) {
-	for code, want := range map[string]error{"DryRunOperation": nil, "UnauthorizedOperation": bake.ErrDenied, "InvalidLaunchTemplateId.NotFound": bake.ErrNoTemplate} {
+	for code, want := range map[string]error{"DryRunOperation": nil, "UnauthorizedOperation": rollout.ErrDenied, "InvalidLaunchTemplateId.NotFound": rollout.ErrNoTemplate} {
 		s := newScript(t, map[string][]string{"CreateLaunchTemplateVersion": {ec2Refusal(412, code, "…")}})
 		if err := awstest.Clients(t, s).Cloud().Templates.MayCreate(t.Context(), "lt-1"); !errors.Is(err, want) {
 			t.Errorf("%s: got %v, want %v", code, err, want)
@@ -181,7 +181,7 @@ func TestVersions(t *testing.T) {
 func TestVersion(t *testing.T) {
 	s := newScript(t, map[string][]string{"DescribeLaunchTemplateVersions": {shopFrom}})
 	templates := awstest.Clients(t, s).Cloud().Templates
-	for ref, want := range map[bake.TemplateRef]string{
+	for ref, want := range map[rollout.TemplateRef]string{
 		{ID: "lt-1", Name: "shop", Version: "$Latest"}: "LaunchTemplateId=lt-1\nLaunchTemplateVersion.1=$Latest\n",
 		{Name: "shop"}: "LaunchTemplateName=shop\nLaunchTemplateVersion.1=$Default\n",
 	} {
@@ -192,11 +192,11 @@ func TestVersion(t *testing.T) {
 		s.wantSent("DescribeLaunchTemplateVersions", want)
 	}
 	s.answers["DescribeLaunchTemplateVersions"] = []string{notYet}
-	if _, err := templates.Version(t.Context(), bake.TemplateRef{ID: "lt-1", Version: "8"}); !errors.Is(err, bake.ErrNoTemplate) {
+	if _, err := templates.Version(t.Context(), rollout.TemplateRef{ID: "lt-1", Version: "8"}); !errors.Is(err, rollout.ErrNoTemplate) {
 		t.Errorf("got %v", err)
 	}
 	s.answers["DescribeLaunchTemplateVersions"] = []string{described("", strings.Replace(versionXML(7, "", "", ""), "<userData>", "<userData>%", 1))}
-	if _, err := templates.Version(t.Context(), bake.TemplateRef{ID: "lt-1"}); err == nil {
+	if _, err := templates.Version(t.Context(), rollout.TemplateRef{ID: "lt-1"}); err == nil {
 		t.Error("user data that is not base64 was taken")
 	}
 }

@@ -1,0 +1,224 @@
+package rollout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/node"
+	"github.com/wpbake/wpbake/wordpress"
+)
+
+// Site reaches the database of a group's site by way of one of its nodes.
+type Site interface {
+	// Database asks, and changes nothing.
+	Database(ctx context.Context, instance string) (wordpress.Database, error)
+	// UpgradeSchema brings the database up to the release with the given
+	// manifest, which the node must serve. Asked again it finds what it did.
+	UpgradeSchema(ctx context.Context, instance string, manifest artifact.Digest) (node.Schema, error)
+}
+
+// DoorsPassed says that the database has gone where the code to come cannot
+// follow. Nothing was changed.
+type DoorsPassed struct {
+	Group   string
+	Kind    Kind
+	Version artifact.Version
+	Doors   []wordpress.Door // all of them; at least one blocks
+}
+
+func (e *DoorsPassed) Error() string {
+	var texts []string
+	for _, d := range wordpress.Blocking(e.Doors) {
+		texts = append(texts, fmt.Sprintf("%s %s: %s", d.ID, d.Name, d.Text))
+	}
+	return fmt.Sprintf("%s of %s to group %q is refused, the database does not go back with the code: %s", e.Kind, e.Version, e.Group, strings.Join(texts, "; "))
+}
+
+// Hint says how to go through all the same.
+func (e *DoorsPassed) Hint() string {
+	fix := wordpress.Blocking(e.Doors)[0].Fix
+	return fix + "; --accept-doors goes through all the same"
+}
+
+// passage is what stands between the database and a release.
+type passage struct {
+	doors    []wordpress.Door
+	database *wordpress.Database // nil when it was not asked
+	code     int                 // the schema that the release is for; 0 when that is not known
+}
+
+// passage looks at what the group runs, at the release to come and at the
+// database. Without a Site it knows nothing and finds nothing.
+func (b *Bake) passage(ctx context.Context, kind Kind, v artifact.Version, manifest artifact.Digest) (passage, error) {
+	if b.o.Site == nil {
+		return passage{}, nil
+	}
+	to, err := b.wordpress(ctx, v, manifest)
+	if err != nil {
+		return passage{}, err
+	}
+	return b.passageTo(ctx, kind, to)
+}
+
+func (b *Bake) passageTo(ctx context.Context, kind Kind, to *artifact.WordPress) (passage, error) {
+	if to == nil {
+		return passage{}, nil
+	}
+	s, err := b.observer().look(ctx, Record{})
+	if err != nil {
+		return passage{}, err
+	}
+	m := wordpress.Move{To: to, Back: kind == Rollback}
+	if pin, ok := s.served(); ok {
+		if m.From, err = b.wordpress(ctx, pin.Version, pin.Manifest); err != nil {
+			b.tell(Event{Kind: "note", Text: fmt.Sprintf("what runs now cannot be compared: %v", err)})
+		}
+		if m.Then, err = b.before(ctx, pin.Run); err != nil {
+			return passage{}, err
+		}
+		m.Now = b.askDatabase(ctx, s)
+	}
+	return passage{doors: wordpress.Doors(m), database: m.Now, code: to.DBVersion}, nil
+}
+
+// wordpress is what a published version is as WordPress, nil when nobody
+// looked.
+func (b *Bake) wordpress(ctx context.Context, v artifact.Version, want artifact.Digest) (*artifact.WordPress, error) {
+	m, digest, err := artifact.Find(ctx, b.o.Store, v)
+	if err != nil {
+		return nil, err
+	}
+	if digest != want {
+		return nil, fmt.Errorf("the store holds manifest %s of %q, not %s", digest.Short(), v, want.Short())
+	}
+	return m.WordPress, nil
+}
+
+// before is the database as it was when a run began: the last that is known of
+// it under the code that ran until then.
+func (b *Bake) before(ctx context.Context, run string) (*wordpress.Database, error) {
+	rec, _, err := b.docs().record(ctx, run)
+	return rec.Database, err
+}
+
+// served is the release that the group's saved template version pins.
+func (s State) served() (Boot, bool) {
+	if len(s.Group.Templates) == 0 {
+		return Boot{}, false
+	}
+	return s.pin(s.Group.Templates[0])
+}
+
+// askDatabase asks by way of the nodes in service, one after the other, and
+// tells why none could.
+func (b *Bake) askDatabase(ctx context.Context, s State) *wordpress.Database {
+	why := errors.New("no node of a release is in service")
+	for _, id := range s.reachable("") {
+		d, err := b.o.Site.Database(ctx, id)
+		if err == nil {
+			return &d
+		}
+		if why = fmt.Errorf("node %s: %w", id, err); ctx.Err() != nil {
+			break
+		}
+	}
+	b.tell(Event{Kind: "note", Text: fmt.Sprintf("the database was not asked: %v", why)})
+	return nil
+}
+
+// How many nodes are tried before the database counts as out of reach.
+const tries = 2
+
+// reachable are nodes in service that have proven a release, or the given one.
+func (s State) reachable(manifest artifact.Digest) []string {
+	var ids []string
+	for _, n := range s.Group.Nodes {
+		r, ok := s.Reports[n.ID]
+		if n.Lifecycle == "InService" && ok && r.Verdict == node.Good && (manifest == "" || r.Manifest == manifest) {
+			ids = append(ids, n.ID)
+		}
+	}
+	slices.Sort(ids)
+	return ids[:min(len(ids), tries)]
+}
+
+// mayPass refuses doors that nobody has accepted, and tells of the others.
+func (b *Bake) mayPass(kind Kind, v artifact.Version, p passage) error {
+	if len(wordpress.Blocking(p.doors)) > 0 && !b.o.AcceptDoors {
+		return &DoorsPassed{Group: b.o.Group, Kind: kind, Version: v, Doors: p.doors}
+	}
+	for _, d := range p.doors {
+		b.tell(Event{Kind: "door", Version: v, Text: fmt.Sprintf("%s %s: %s", d.ID, d.Name, d.Text)})
+	}
+	return nil
+}
+
+// into writes a passage into the record of the run that goes through it.
+func (p passage) into(rec *Record) {
+	rec.Database, rec.Doors, rec.Code = p.database, p.doors, p.code
+	rec.Accepted = len(wordpress.Blocking(p.doors)) > 0
+}
+
+// Doors lists what stands between the database and a tree that may not be
+// published yet, and changes nothing. Without a Site there is nothing to tell.
+func (b *Bake) Doors(ctx context.Context, to *artifact.WordPress) ([]wordpress.Door, *wordpress.Database, error) {
+	if b.o.Site == nil {
+		return nil, nil, nil
+	}
+	p, err := b.passageTo(ctx, Release, to)
+	return p.doors, p.database, err
+}
+
+// leftBehind adds to the record of a release that was turned back what the
+// nodes that had it did to the database. It is for people: the way back from a
+// bad release is never refused.
+func (r *run) leftBehind(ctx context.Context, s State) {
+	if r.b.o.Site == nil || r.rec.Code == 0 {
+		return
+	}
+	m := wordpress.Move{Back: true, Then: r.rec.Database}
+	var err error
+	if m.From, err = r.b.wordpress(ctx, r.rec.Version, r.rec.Manifest); err != nil {
+		return
+	}
+	if pin, ok := s.basePin(); ok {
+		if m.To, err = r.b.wordpress(ctx, pin.Version, pin.Manifest); err != nil {
+			return
+		}
+	}
+	if m.To == nil {
+		return
+	}
+	if m.Now = r.b.askDatabase(ctx, s); m.Now == nil {
+		return
+	}
+	r.rec.Doors = wordpress.Doors(m)
+	for _, d := range r.rec.Doors {
+		r.b.tell(Event{Kind: "door", Run: r.rec.Run, Text: fmt.Sprintf("%s %s: %s", d.ID, d.Name, d.Text)})
+	}
+}
+
+// Database asks the database by way of a node in service. Without a Site, or
+// with none that answers, it is an error.
+func (b *Bake) Database(ctx context.Context) (*wordpress.Database, error) {
+	if b.o.Site == nil {
+		return nil, errors.New("nothing says how to reach the database: database.command in wpbake.yaml does")
+	}
+	s, err := b.observer().look(ctx, Record{})
+	if err != nil {
+		return nil, err
+	}
+	ids := s.reachable("")
+	if len(ids) == 0 {
+		return nil, errors.New("asking the database: no node of a release is in service")
+	}
+	d, err := b.o.Site.Database(ctx, ids[0])
+	if err != nil {
+		return nil, fmt.Errorf("asking the database by way of node %s: %w", ids[0], err)
+	}
+	return &d, nil
+}
