@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/wpbake/wpbake/ci/tap"
+	"github.com/wpbake/wpbake/ci/intercept"
 )
 
 // cloud is the local cloud that artifacts are published to: its S3 is what
@@ -17,7 +17,7 @@ type cloud struct {
 	wpbake string
 	dir    string
 	env    env
-	calls  *tap.Tap // between it and what is counted
+	calls  *intercept.Proxy // between it and what is counted
 
 	sshPort int // of instances
 }
@@ -51,7 +51,7 @@ func startCloud(ctx context.Context, o options) (*cloud, error) {
 		c.stop()
 		return nil, err
 	}
-	if c.calls, err = tap.Start(c.env.value("AWS_ENDPOINT_URL")); err != nil {
+	if c.calls, err = intercept.Start(c.env.value("AWS_ENDPOINT_URL")); err != nil {
 		c.stop()
 		return nil, err
 	}

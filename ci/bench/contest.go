@@ -11,7 +11,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/wpbake/wpbake/ci/tap"
+	"github.com/wpbake/wpbake/ci/intercept"
 )
 
 // work is one thing that wpbake does, and others too.
@@ -24,7 +24,7 @@ type work struct {
 	ready  func(ctx context.Context, round int) error // before ours; not timed; may be nil
 	sizes  func() (ours, peer int64, err error)       // of what was made; may be nil
 
-	calls *tap.Tap // counts those to the cloud; nil counts none
+	calls *intercept.Proxy // counts those to the cloud; nil counts none
 	// share makes it a work of bytes: it reads what ours printed. Nothing is
 	// compared with peers then.
 	share func(printed []byte) (float64, error)
@@ -108,7 +108,7 @@ func (w work) contest(ctx context.Context, e env, rounds int) (result, error) {
 }
 
 // count keeps what a program has called.
-func (r *result) count(program string, calls *tap.Tap) {
+func (r *result) count(program string, calls *intercept.Proxy) {
 	if calls != nil {
 		r.Calls[program] = append(r.Calls[program], len(calls.Calls()))
 	}

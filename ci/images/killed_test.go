@@ -19,54 +19,54 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 
-	"github.com/wpbake/wpbake/ci/tap"
+	"github.com/wpbake/wpbake/ci/intercept"
 )
 
 // otherRegion is where bakes of these tests are copied to.
 const otherRegion = "eu-west-1"
 
-// victim is a client behind a tap, in a session of its own, so that it can be
+// subject is a client behind an intercepting proxy, in a session of its own, so that it can be
 // killed with all that it started.
-type victim struct {
-	s    *site
-	tap  *tap.Tap
-	args []string
+type subject struct {
+	s     *site
+	proxy *intercept.Proxy
+	args  []string
 }
 
-func (s *site) victim(args ...string) *victim {
+func (s *site) subject(args ...string) *subject {
 	s.t.Helper()
-	one, err := tap.Start(s.variable("AWS_ENDPOINT_URL"))
+	one, err := intercept.Start(s.variable("AWS_ENDPOINT_URL"))
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	s.t.Cleanup(func() { _ = one.Close() })
-	return &victim{s, one, args}
+	return &subject{s, one, args}
 }
 
-// ended is how a victim came to its end.
+// ended is how a subject came to its end.
 type ended struct {
-	struck bool // the signal was sent
-	exit   int  // -1 when a signal ended it
-	said   string
+	affected bool // the signal was sent
+	exit     int  // -1 when a signal ended it
+	said     string
 }
 
-// run runs the victim. At the n-th call that matches the cloud does what is
+// run runs the subject. At the n-th call that matches the cloud does what is
 // asked, and then the signal is sent before the answer arrives: SIGKILL to the
 // whole session, SIGINT to the client's process group, as a terminal does.
 // With n = 0 nothing happens.
-func (v *victim) run(signal syscall.Signal, n int, matches func(tap.Call) bool) ended {
+func (v *subject) run(signal syscall.Signal, n int, matches func(intercept.Call) bool) ended {
 	v.s.t.Helper()
 	cmd := exec.Command(v.args[0], v.args[1:]...)
-	cmd.Env = append(slices.Clone(v.s.environ), "AWS_ENDPOINT_URL="+v.tap.URL())
+	cmd.Env = append(slices.Clone(v.s.environ), "AWS_ENDPOINT_URL="+v.proxy.URL())
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &said
 	cmd.WaitDelay = time.Second // what outlives the client holds its output
-	struck := make(chan struct{})
-	v.tap.Forget()
+	affected := make(chan struct{})
+	v.proxy.Forget()
 	if n > 0 {
-		v.tap.At(n, matches, func() bool {
-			defer close(struck)
+		v.proxy.At(n, matches, func() bool {
+			defer close(affected)
 			if signal == syscall.SIGKILL {
 				killSession(cmd.Process.Pid)
 				return false
@@ -82,11 +82,11 @@ func (v *victim) run(signal syscall.Signal, n int, matches func(tap.Call) bool) 
 	_ = cmd.Wait()
 	stop.Stop()
 	killSession(cmd.Process.Pid)
-	v.tap.Wait()
+	v.proxy.Wait()
 	e := ended{exit: cmd.ProcessState.ExitCode(), said: said.String()}
 	select {
-	case <-struck:
-		e.struck = true
+	case <-affected:
+		e.affected = true
 	default:
 	}
 	return e
@@ -160,9 +160,9 @@ func (s *site) collect(n int) {
 }
 
 // drives matches the calls that make or look at things, not the store's.
-func drives(c tap.Call) bool { return c.Service == "ec2" || c.Service == "ebs" }
+func drives(c intercept.Call) bool { return c.Service == "ec2" || c.Service == "ebs" }
 
-func namesOf(calls []tap.Call) []string {
+func namesOf(calls []intercept.Call) []string {
 	var names []string
 	for _, c := range calls {
 		if drives(c) {
@@ -172,8 +172,8 @@ func namesOf(calls []tap.Call) []string {
 	return names
 }
 
-// fatten makes the tree large enough for several blocks of a release volume.
-func (s *site) fatten(size int) {
+// pad makes the tree large enough for several blocks of a release volume.
+func (s *site) pad(size int) {
 	s.t.Helper()
 	noise := make([]byte, size)
 	_, _ = rand.Read(noise) // never fails
@@ -192,14 +192,14 @@ func (s *site) fatten(size int) {
 func TestVolumeBakeKilledAtEachCall(t *testing.T) {
 	t.Parallel() // each has a cloud of its own, and mostly waits
 	s := start(t)
-	s.fatten(3 << 20)
+	s.pad(3 << 20)
 	s.publish()
-	v := s.victim(s.wpbake, "bake", "v1", "--as", "volume", "--store", store, "--bake-regions", otherRegion)
-	v.tap.Hold("CompleteSnapshot", s.settled)
+	v := s.subject(s.wpbake, "bake", "v1", "--as", "volume", "--store", store, "--bake-regions", otherRegion)
+	v.proxy.Hold("CompleteSnapshot", s.settled)
 	if whole := v.run(0, 0, nil); whole.exit != 0 {
 		t.Fatal(whole.said)
 	}
-	calls := namesOf(v.tap.Calls())
+	calls := namesOf(v.proxy.Calls())
 	t.Logf("a whole bake calls %s", strings.Join(calls, ", "))
 	for name, least := range map[string]int{"DescribeSnapshots": 2, "StartSnapshot": 1, "PutSnapshotBlock": 6, "CompleteSnapshot": 1, "CopySnapshot": 1} {
 		if n := count(calls, name); n < least {
@@ -211,7 +211,7 @@ func TestVolumeBakeKilledAtEachCall(t *testing.T) {
 		for _, n := range places(calls, signal) {
 			name := fmt.Sprintf("%s at call %d, %s", signal, n+1, calls[n])
 			e := v.run(signal, n+1, drives)
-			if !e.struck {
+			if !e.affected {
 				t.Errorf("%s: never got there:\n%s", name, e.said)
 			}
 			if signal == syscall.SIGINT {
@@ -237,10 +237,10 @@ func TestVolumeBakeKilledWhileACopyIsPending(t *testing.T) {
 	s.publish()
 	bake := []string{s.wpbake, "bake", "v1", "--as", "volume", "--store", store}
 	s.must(bake...)
-	v := s.victim(append(bake, "--bake-regions", otherRegion)...)
+	v := s.subject(append(bake, "--bake-regions", otherRegion)...)
 	s.must(s.wpbake, "local", "fault", "slow-snapshot", "--seconds", "600", "--dir", s.dir+"/cloud")
-	e := v.run(syscall.SIGKILL, 1, func(c tap.Call) bool { return c.Name == "CopySnapshot" })
-	if left := s.leftovers(); !e.struck || left["unfinished snapshots"] != 1 || len(left) != 1 {
+	e := v.run(syscall.SIGKILL, 1, func(c intercept.Call) bool { return c.Name == "CopySnapshot" })
+	if left := s.leftovers(); !e.affected || left["unfinished snapshots"] != 1 || len(left) != 1 {
 		t.Fatalf("left %v, want the copy alone:\n%s", left, e.said)
 	}
 	s.sweep()
@@ -251,7 +251,7 @@ func TestVolumeBakeKilledWhileACopyIsPending(t *testing.T) {
 	s.collect(2)
 }
 
-// places are the calls at which a bake is struck: all of them, but of many
+// places are the calls at which a bake is signalled: all of them, but of many
 // blocks the first, one in the middle and the last; and the first of each name
 // where the program ends by itself.
 func places(calls []string, signal syscall.Signal) (at []int) {
@@ -282,11 +282,11 @@ func count(names []string, name string) (n int) {
 // provisioning is the moment when the build instance fetches the artifact.
 const provisioning = "GET shop/releases/v1/wordpress.tar.zst"
 
-// tapped is wpbake as the build instance has it, calling through the tap.
-func (v *victim) tapped() string {
+// intercepted is wpbake as the build instance has it, calling through the proxy.
+func (v *subject) intercepted() string {
 	v.s.t.Helper()
-	file := filepath.Join(v.s.dir, "tapped-wpbake")
-	script := fmt.Sprintf("#!/bin/sh\nAWS_ENDPOINT_URL=%s exec %s \"$@\"\n", v.tap.URL(), v.s.wpbake)
+	file := filepath.Join(v.s.dir, "intercepted-wpbake")
+	script := fmt.Sprintf("#!/bin/sh\nAWS_ENDPOINT_URL=%s exec %s \"$@\"\n", v.proxy.URL(), v.s.wpbake)
 	if err := os.WriteFile(file, []byte(script), 0o755); err != nil {
 		v.s.t.Fatal(err)
 	}
@@ -329,16 +329,16 @@ func TestImageBakeKilledAtEachCall(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	s.publish()
-	v := s.victim()
+	v := s.subject()
 	v.args = s.bakeArgs("--bake-regions", otherRegion)
-	v.args[slices.Index(v.args, "--packer-wpbake")+1] = v.tapped()
-	v.tap.Hold("CreateImage", s.settled)
+	v.args[slices.Index(v.args, "--packer-wpbake")+1] = v.intercepted()
+	v.proxy.Hold("CreateImage", s.settled)
 	whole := v.runPastCrash(0, 0, nil)
 	if whole.exit != 0 {
 		t.Fatal(whole.said)
 	}
 	var calls []string
-	for _, c := range v.tap.Calls() {
+	for _, c := range v.proxy.Calls() {
 		if (drives(c) || c.Name == provisioning) && !slices.Contains(calls, c.Name) {
 			calls = append(calls, c.Name)
 		}
@@ -354,16 +354,16 @@ func TestImageBakeKilledAtEachCall(t *testing.T) {
 	}
 	s.collect(4)
 	for _, name := range calls {
-		v.strike(syscall.SIGKILL, name, false)
+		v.signalAt(syscall.SIGKILL, name, false)
 	}
 	for _, one := range interrupts {
-		v.strike(syscall.SIGINT, one.name, one.clean)
+		v.signalAt(syscall.SIGINT, one.name, one.clean)
 	}
 }
 
 // runPastCrash is run, once more where Packer crashed by itself: once in some
 // hundred builds it does, whoever drives it, and that is not what is tested.
-func (v *victim) runPastCrash(signal syscall.Signal, n int, matches func(tap.Call) bool) ended {
+func (v *subject) runPastCrash(signal syscall.Signal, n int, matches func(intercept.Call) bool) ended {
 	v.s.t.Helper()
 	e := v.run(signal, n, matches)
 	if !strings.Contains(e.said, "packer crashed") {
@@ -374,12 +374,12 @@ func (v *victim) runPastCrash(signal syscall.Signal, n int, matches func(tap.Cal
 	return v.run(signal, n, matches)
 }
 
-// strike runs a bake that is struck at the first call of a name, and sweeps.
+// stop runs a bake that is stopped at the first call of a name, and sweeps.
 // One that is clean leaves nothing to the sweep.
-func (v *victim) strike(signal syscall.Signal, name string, clean bool) {
+func (v *subject) signalAt(signal syscall.Signal, name string, clean bool) {
 	v.s.t.Helper()
-	e := v.runPastCrash(signal, 1, func(c tap.Call) bool { return c.Name == name })
-	if !e.struck {
+	e := v.runPastCrash(signal, 1, func(c intercept.Call) bool { return c.Name == name })
+	if !e.affected {
 		v.s.t.Errorf("%s at %s: never got there:\n%s", signal, name, e.said)
 	}
 	if strings.Contains(e.said, "nothing was changed") {

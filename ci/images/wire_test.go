@@ -95,7 +95,7 @@ func TestTheAWSCLIReadsAReleaseVolume(t *testing.T) {
 	_, err := exec.LookPath("aws")
 	need(t, "aws", err == nil)
 	s := start(t)
-	s.fatten(1 << 20)
+	s.pad(1 << 20)
 	digest := s.publish()
 	var made struct {
 		Volume rollout.Volume
@@ -179,7 +179,7 @@ func TestMotoTakesAReleaseVolume(t *testing.T) {
 	s := start(t)
 	endpoint := s.moto(program)
 	s.publish() // which makes the tree
-	s.fatten(1 << 20)
+	s.pad(1 << 20)
 	s.environ = slices.DeleteFunc(s.environ, func(one string) bool { return strings.HasPrefix(one, "AWS_ENDPOINT_URL=") })
 	s.environ = append(s.environ, "AWS_ENDPOINT_URL="+endpoint)
 	from := "dir://" + filepath.Join(s.dir, "store")

@@ -105,7 +105,7 @@ func (s *Service) addBucket(name string) error {
 	}
 	b := newBucket(name)
 	b.Settings["publicAccessBlock"], b.Settings["ownershipControls"] = newAccessBlock, newOwnership
-	if err := s.papers.saveBucket(b); err != nil {
+	if err := s.objectMetadata.saveBucket(b); err != nil {
 		return err
 	}
 	s.buckets[name] = b
@@ -154,7 +154,7 @@ func (s *Service) deleteBucket(w http.ResponseWriter, r *request) error {
 		}
 		return newError(http.StatusConflict, "BucketNotEmpty", message).with("BucketName", r.bucket)
 	}
-	if err := s.papers.removeBucket(b.Name); err != nil {
+	if err := s.objectMetadata.removeBucket(b.Name); err != nil {
 		return err
 	}
 	b.deleted = true

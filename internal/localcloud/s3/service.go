@@ -35,13 +35,13 @@ type Options struct {
 
 // Service is one account's S3 in one region.
 type Service struct {
-	region  string
-	account string
-	changed func()
-	routes  map[string]handler
-	blobs   *blobs
-	papers  papers
-	locks   keyLocks
+	region         string
+	account        string
+	changed        func()
+	routes         map[string]handler
+	blobs          *blobs
+	objectMetadata objectMetadata
+	locks          keyLocks
 
 	mu      sync.RWMutex // guards buckets and what each bucket holds
 	buckets map[string]*bucket
@@ -53,11 +53,11 @@ type Service struct {
 // New opens the service's directory, or an empty service in memory.
 func New(opts Options) (*Service, error) {
 	s := &Service{
-		region:  cmp.Or(opts.Region, "eu-central-1"),
-		account: cmp.Or(opts.Account, "123456789012"),
-		changed: opts.Changed,
-		papers:  papers{dir: opts.Dir},
-		buckets: map[string]*bucket{},
+		region:         cmp.Or(opts.Region, "eu-central-1"),
+		account:        cmp.Or(opts.Account, "123456789012"),
+		changed:        opts.Changed,
+		objectMetadata: objectMetadata{dir: opts.Dir},
+		buckets:        map[string]*bucket{},
 	}
 	if s.changed == nil {
 		s.changed = func() {}
@@ -161,7 +161,7 @@ func (s *Service) change(b *bucket, key string, change func(history) (history, e
 	if len(before) == 0 && len(after) == 0 {
 		return nil
 	}
-	if err := s.papers.saveKey(b.Name, key, after); err != nil {
+	if err := s.objectMetadata.saveKey(b.Name, key, after); err != nil {
 		return fmt.Errorf("saving key %q: %w", key, err)
 	}
 	s.mu.Lock()

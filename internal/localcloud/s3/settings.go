@@ -29,7 +29,7 @@ func (s *Service) set(b *bucket, name, document string) error {
 		if document == "" {
 			delete(changed.Settings, name)
 		}
-		if err := s.papers.saveBucket(&changed); err != nil {
+		if err := s.objectMetadata.saveBucket(&changed); err != nil {
 			return err
 		}
 		b.Settings = changed.Settings

@@ -101,7 +101,7 @@ func (s *Service) createUpload(w http.ResponseWriter, r *request) error {
 	sse.keep(u.Draft.Header)
 	u.Sequence, u.ID = s.sequence.Add(1), s.newID("upload")
 	err = s.inBucket(b, func() error {
-		if err := s.papers.saveUpload(b.Name, u); err != nil {
+		if err := s.objectMetadata.saveUpload(b.Name, u); err != nil {
 			return err
 		}
 		s.mu.Lock()
@@ -205,7 +205,7 @@ func (s *Service) addPart(b *bucket, u *upload, p part) error {
 		if u.closed {
 			return noSuchUpload(u.ID)
 		}
-		if err := s.papers.savePart(b.Name, u.ID, p); err != nil {
+		if err := s.objectMetadata.savePart(b.Name, u.ID, p); err != nil {
 			return err
 		}
 		if old, ok := u.parts[p.Number]; ok {
@@ -307,7 +307,7 @@ func (s *Service) abortUpload(w http.ResponseWriter, r *request) error {
 
 // endUpload takes the upload away; the caller holds it and minds its parts.
 func (s *Service) endUpload(b *bucket, u *upload) error {
-	if err := s.papers.removeUpload(b.Name, u.ID); err != nil {
+	if err := s.objectMetadata.removeUpload(b.Name, u.ID); err != nil {
 		return err
 	}
 	u.closed = true

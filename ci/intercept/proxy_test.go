@@ -1,4 +1,4 @@
-package tap
+package intercept
 
 import (
 	"fmt"
@@ -29,7 +29,7 @@ func call(t *testing.T, base, service, method, path, body string) (string, error
 	return string(text), err
 }
 
-func TestTap(t *testing.T) {
+func TestProxy(t *testing.T) {
 	arrived := 0
 	cloud := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		arrived++
@@ -63,10 +63,10 @@ func TestTap(t *testing.T) {
 	// The second call of a name has its effect, and its answer is lost.
 	one.Forget()
 	arrived = 0
-	struck, held := 0, 0
+	affected, held := 0, 0
 	one.Hold("StopInstances", func() { held = arrived })
 	one.At(2, func(c Call) bool { return c.Name == "StopInstances" }, func() bool {
-		struck = arrived
+		affected = arrived
 		return false
 	})
 	for n, lost := range []bool{false, true, false} {
@@ -75,10 +75,10 @@ func TestTap(t *testing.T) {
 		}
 	}
 	one.Wait()
-	if struck != 2 || held != 3 || arrived != 3 || len(one.Calls()) != 3 {
-		t.Errorf("struck after %d, held after %d, of %d arrived calls", struck, held, arrived)
+	if affected != 2 || held != 3 || arrived != 3 || len(one.Calls()) != 3 {
+		t.Errorf("affected after %d, held after %d, of %d arrived calls", affected, held, arrived)
 	}
 	if _, err := Start("http://192.0.2.1"); err == nil {
-		t.Error("tapped another machine")
+		t.Error("intercepted calls to another machine")
 	}
 }

@@ -1,8 +1,8 @@
-// Package tap stands between an AWS client and a cloud on this machine, both
+// Package intercept is a proxy that stands between an AWS client and a cloud on this machine, both
 // on loopback. It knows which call a request is, counts calls, and can let
 // something happen at the moment when a call has had its effect and its answer
 // has not arrived yet. It refuses to know what the calls mean.
-package tap
+package intercept
 
 import (
 	"bytes"
@@ -20,8 +20,8 @@ import (
 	"sync"
 )
 
-// Tap is a proxy that listens on loopback.
-type Tap struct {
+// Proxy listens on loopback.
+type Proxy struct {
 	listener net.Listener
 	server   *http.Server
 	pending  sync.WaitGroup
@@ -46,112 +46,112 @@ type aim struct {
 }
 
 // Start serves on a free port until Close. Target must be on loopback.
-func Start(target string) (*Tap, error) {
+func Start(target string) (*Proxy, error) {
 	to, err := url.Parse(target)
 	if err != nil {
 		return nil, err
 	}
 	if addr, err := netip.ParseAddr(to.Hostname()); err != nil || !addr.IsLoopback() {
-		return nil, fmt.Errorf("tapping %q: not loopback", target)
+		return nil, fmt.Errorf("intercepting calls to %q: not loopback", target)
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	t := &Tap{listener: listener}
-	proxy := &httputil.ReverseProxy{
+	p := &Proxy{listener: listener}
+	forward := &httputil.ReverseProxy{
 		// Path, query and Host stay as they are, for they are signed.
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = to.Scheme, to.Host, r.In.Host
 		},
-		ModifyResponse: t.answered,
+		ModifyResponse: p.answered,
 		ErrorHandler:   func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
 		ErrorLog:       log.New(io.Discard, "", 0), // of clients that were killed
 	}
-	t.server = &http.Server{ErrorLog: log.New(io.Discard, "", 0), Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		t.pending.Add(1)
-		defer t.pending.Done()
+	p.server = &http.Server{ErrorLog: log.New(io.Discard, "", 0), Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p.pending.Add(1)
+		defer p.pending.Done()
 		c, err := callOf(r)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
-		t.mu.Lock()
-		t.calls = append(t.calls, c)
-		t.mu.Unlock()
+		p.mu.Lock()
+		p.calls = append(p.calls, c)
+		p.mu.Unlock()
 		// The call goes on to its end when its client is killed.
-		proxy.ServeHTTP(w, r.WithContext(withCall(r.Context(), c)))
+		forward.ServeHTTP(w, r.WithContext(withCall(r.Context(), c)))
 	})}
-	go func() { _ = t.server.Serve(listener) }()
-	return t, nil
+	go func() { _ = p.server.Serve(listener) }()
+	return p, nil
 }
 
 // URL is where clients shall call.
-func (t *Tap) URL() string { return "http://" + t.listener.Addr().String() }
+func (p *Proxy) URL() string { return "http://" + p.listener.Addr().String() }
 
 // Close ends the proxy at once.
-func (t *Tap) Close() error { return t.server.Close() }
+func (p *Proxy) Close() error { return p.server.Close() }
 
 // Calls are those that arrived since the start or since Forget.
-func (t *Tap) Calls() []Call {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return slices.Clone(t.calls)
+func (p *Proxy) Calls() []Call {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.calls)
 }
 
 // Forget begins to count anew, and aims at nothing.
-func (t *Tap) Forget() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.calls, t.aim = nil, aim{}
+func (p *Proxy) Forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.calls, p.aim = nil, aim{}
 }
 
 // At lets something happen when the n-th call from now that matches has been
 // answered by the cloud, before the client hears of it; never, if the function
 // reports false.
-func (t *Tap) At(n int, matches func(Call) bool, then func() (deliver bool)) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.aim = aim{matches, n, then}
+func (p *Proxy) At(n int, matches func(Call) bool, then func() (deliver bool)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.aim = aim{matches, n, then}
 }
 
 // Hold lets every answer to calls of a name wait for a function's end, so that
 // a client that asks for the result at once finds it there.
-func (t *Tap) Hold(name string, wait func()) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.holds == nil {
-		t.holds = map[string]func(){}
+func (p *Proxy) Hold(name string, wait func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.holds == nil {
+		p.holds = map[string]func(){}
 	}
-	t.holds[name] = wait
+	p.holds[name] = wait
 }
 
 // Wait returns once no call is on its way. New ones must not begin: the client
 // has ended.
-func (t *Tap) Wait() { t.pending.Wait() }
+func (p *Proxy) Wait() { p.pending.Wait() }
 
 var errSwallowed = errors.New("the answer is lost")
 
-func (t *Tap) answered(r *http.Response) error {
+func (p *Proxy) answered(r *http.Response) error {
 	c := callIn(r.Request.Context())
-	t.mu.Lock()
-	if hold := t.holds[c.Name]; hold != nil {
-		t.mu.Unlock()
+	p.mu.Lock()
+	if hold := p.holds[c.Name]; hold != nil {
+		p.mu.Unlock()
 		hold()
-		t.mu.Lock()
+		p.mu.Lock()
 	}
-	if t.aim.then == nil || !t.aim.matches(c) {
-		t.mu.Unlock()
+	if p.aim.then == nil || !p.aim.matches(c) {
+		p.mu.Unlock()
 		return nil
 	}
-	t.aim.left--
-	then := t.aim.then
-	if t.aim.left > 0 {
+	p.aim.left--
+	then := p.aim.then
+	if p.aim.left > 0 {
 		then = nil
 	} else {
-		t.aim.then = nil
+		p.aim.then = nil
 	}
-	t.mu.Unlock()
+	p.mu.Unlock()
 	if then != nil && !then() {
 		return errSwallowed
 	}

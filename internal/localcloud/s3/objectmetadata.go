@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// papers are the documents about everything but content, as JSON files:
+// objectMetadata is the documents about everything but content, as JSON files:
 //
 //	buckets/NAME/bucket.json                  the bucket; without it the rest is rubble
 //	buckets/NAME/keys/12/1234…json            what one key holds, by the key's SHA-256
@@ -21,61 +21,61 @@ import (
 //
 // Each is replaced as a whole and is on disk when its method returns. Without
 // a directory nothing is kept.
-type papers struct{ dir string }
+type objectMetadata struct{ dir string }
 
-// keyPaper is what the documents of keys hold.
-type keyPaper struct {
+// keyMetadata is what the document of a key holds.
+type keyMetadata struct {
 	Key      string
 	Versions history
 }
 
-func (p papers) saveBucket(b *bucket) error {
-	return p.save(filepath.Join(b.Name, "bucket.json"), b)
+func (m objectMetadata) saveBucket(b *bucket) error {
+	return m.save(filepath.Join(b.Name, "bucket.json"), b)
 }
 
-func (p papers) removeBucket(name string) error {
-	return p.removeTree(name, "bucket.json")
+func (m objectMetadata) removeBucket(name string) error {
+	return m.removeTree(name, "bucket.json")
 }
 
-func (p papers) saveKey(bucket, key string, h history) error {
+func (m objectMetadata) saveKey(bucket, key string, h history) error {
 	sum := sha256.Sum256([]byte(key))
 	name := hex.EncodeToString(sum[:])
 	path := filepath.Join(bucket, "keys", name[:2], name+".json")
 	if len(h) > 0 {
-		return p.save(path, keyPaper{key, h})
+		return m.save(path, keyMetadata{key, h})
 	}
-	if p.dir == "" {
+	if m.dir == "" {
 		return nil
 	}
-	if err := os.Remove(p.path(path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(m.path(path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return syncDir(filepath.Dir(p.path(path)))
+	return syncDir(filepath.Dir(m.path(path)))
 }
 
-func (p papers) saveUpload(bucket string, u *upload) error {
-	return p.save(filepath.Join(bucket, "uploads", u.ID, "upload.json"), u)
+func (m objectMetadata) saveUpload(bucket string, u *upload) error {
+	return m.save(filepath.Join(bucket, "uploads", u.ID, "upload.json"), u)
 }
 
-func (p papers) savePart(bucket, upload string, part part) error {
-	return p.save(filepath.Join(bucket, "uploads", upload, fmt.Sprintf("%05d.json", part.Number)), part)
+func (m objectMetadata) savePart(bucket, upload string, part part) error {
+	return m.save(filepath.Join(bucket, "uploads", upload, fmt.Sprintf("%05d.json", part.Number)), part)
 }
 
-func (p papers) removeUpload(bucket, upload string) error {
-	return p.removeTree(filepath.Join(bucket, "uploads", upload), "upload.json")
+func (m objectMetadata) removeUpload(bucket, upload string) error {
+	return m.removeTree(filepath.Join(bucket, "uploads", upload), "upload.json")
 }
 
-func (p papers) path(name string) string { return filepath.Join(p.dir, "buckets", name) }
+func (m objectMetadata) path(name string) string { return filepath.Join(m.dir, "buckets", name) }
 
-func (p papers) save(name string, v any) error {
-	if p.dir == "" {
+func (m objectMetadata) save(name string, v any) error {
+	if m.dir == "" {
 		return nil
 	}
 	body, err := json.Marshal(v)
 	if err != nil {
 		return err
 	}
-	path := p.path(name)
+	path := m.path(name)
 	if err := makeDir(filepath.Dir(path)); err != nil {
 		return err
 	}
@@ -84,17 +84,17 @@ func (p papers) save(name string, v any) error {
 
 // removeTree removes a directory, first of all the document that gives the
 // rest its meaning.
-func (p papers) removeTree(name, head string) error {
-	if p.dir == "" {
+func (m objectMetadata) removeTree(name, head string) error {
+	if m.dir == "" {
 		return nil
 	}
-	if err := os.Remove(filepath.Join(p.path(name), head)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(filepath.Join(m.path(name), head)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := syncDir(p.path(name)); err != nil {
+	if err := syncDir(m.path(name)); err != nil {
 		return err
 	}
-	return os.RemoveAll(p.path(name))
+	return os.RemoveAll(m.path(name))
 }
 
 // replaceFile puts body at path, durably and in one step.
@@ -153,10 +153,10 @@ func makeDir(dir string) error {
 
 // load reads everything back, once, before the first request.
 func (s *Service) load() error {
-	if s.papers.dir == "" {
+	if s.objectMetadata.dir == "" {
 		return nil
 	}
-	buckets, err := os.ReadDir(filepath.Join(s.papers.dir, "buckets"))
+	buckets, err := os.ReadDir(filepath.Join(s.objectMetadata.dir, "buckets"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -172,7 +172,7 @@ func (s *Service) load() error {
 }
 
 func (s *Service) loadBucket(name string) error {
-	dir := s.papers.path(name)
+	dir := s.objectMetadata.path(name)
 	b := newBucket(name)
 	err := readFile(filepath.Join(dir, "bucket.json"), b)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -199,12 +199,12 @@ func (s *Service) loadBucket(name string) error {
 }
 
 func (s *Service) loadKey(b *bucket, path string) error {
-	var paper keyPaper
-	if err := readFile(path, &paper); err != nil {
+	var document keyMetadata
+	if err := readFile(path, &document); err != nil {
 		return err
 	}
-	b.set(paper.Key, paper.Versions)
-	for _, o := range paper.Versions {
+	b.set(document.Key, document.Versions)
+	for _, o := range document.Versions {
 		s.sequence.Store(max(s.sequence.Load(), o.Sequence))
 		s.blobs.hold(o.Parts...)
 	}
