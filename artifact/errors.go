@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// Errors of places that have owners and doors. Stores wrap them, so that a
+// Errors of places that have owners and locks. Stores wrap them, so that a
 // caller can tell a person what to mend.
 var (
 	ErrCredentials = errors.New("credentials are missing, wrong or expired")

@@ -37,9 +37,9 @@ type Options struct {
 	Detach    bool          // return once the refresh has started
 	Baked     Baked         // what a release's template versions carry
 
-	Site        Site                                                // reaches the database; nil: nobody asks it
-	AcceptDoors bool                                                // go through doors that block
-	Snapshot    func(ctx context.Context, r Record) (string, error) // saves the database before a schema step and names what it made; may be nil
+	Site               Site                                                // reaches the database; nil: nobody asks it
+	AcceptIncompatible bool                                                // go ahead although the database cannot go back with the code
+	Snapshot           func(ctx context.Context, r Record) (string, error) // saves the database before a schema step and names what it made; may be nil
 
 	Holder owner.Holder            // who takes the lock
 	Alive  func(owner.Holder) bool // false only when that holder is surely gone; nil: nobody is known to be gone
@@ -105,29 +105,29 @@ const (
 
 // Result is what a run has to say at its end.
 type Result struct {
-	Outcome   Outcome          `json:"outcome"`
-	Kind      Kind             `json:"kind"`
-	Group     string           `json:"group"`
-	Run       string           `json:"run,omitempty"`
-	Version   artifact.Version `json:"version"`
-	Manifest  artifact.Digest  `json:"manifest"`
-	Templates []TemplateRef    `json:"templates,omitempty"`
-	Refresh   string           `json:"refresh,omitempty"`
-	Serving   artifact.Version `json:"serving,omitempty"`  // what every node was proven on; empty when it was no release of wpbake
-	Nodes     int              `json:"nodes"`              // nodes proven
-	Cause     string           `json:"cause,omitempty"`    // why it was rolled back
-	BadNode   string           `json:"bad_node,omitempty"` // the node that gave the verdict
-	Evidence  string           `json:"evidence,omitempty"` // folder in the store
-	Doors     []wordpress.Door `json:"doors,omitempty"`    // between the database and what serves now
-	Schema    *SchemaChange    `json:"schema,omitempty"`   // how the database followed
-	Snapshot  string           `json:"snapshot,omitempty"` // of the database, made before it followed
-	Seconds   float64          `json:"seconds"`
+	Outcome           Outcome                     `json:"outcome"`
+	Kind              Kind                        `json:"kind"`
+	Group             string                      `json:"group"`
+	Run               string                      `json:"run,omitempty"`
+	Version           artifact.Version            `json:"version"`
+	Manifest          artifact.Digest             `json:"manifest"`
+	Templates         []TemplateRef               `json:"templates,omitempty"`
+	Refresh           string                      `json:"refresh,omitempty"`
+	Serving           artifact.Version            `json:"serving,omitempty"`           // what every node was proven on; empty when it was no release of wpbake
+	Nodes             int                         `json:"nodes"`                       // nodes proven
+	Cause             string                      `json:"cause,omitempty"`             // why it was rolled back
+	BadNode           string                      `json:"bad_node,omitempty"`          // the node that gave the verdict
+	Evidence          string                      `json:"evidence,omitempty"`          // folder in the store
+	Incompatibilities []wordpress.Incompatibility `json:"incompatibilities,omitempty"` // between the database and what serves now
+	Schema            *SchemaChange               `json:"schema,omitempty"`            // how the database followed
+	Snapshot          string                      `json:"snapshot,omitempty"`          // of the database, made before it followed
+	Seconds           float64                     `json:"seconds"`
 }
 
 // Event is one change worth telling.
 type Event struct {
 	Time    time.Time        `json:"time"`
-	Kind    string           `json:"event"` // step, refresh, node, verdict, wait, note, door
+	Kind    string           `json:"event"` // step, refresh, node, verdict, wait, note, incompatibility
 	Run     string           `json:"run,omitempty"`
 	Step    Step             `json:"step,omitempty"`
 	Text    string           `json:"text"` // one line for people

@@ -264,7 +264,7 @@ func (r *run) result(s State, a Action) Result {
 		Outcome: a.Outcome, Kind: r.rec.Kind, Group: r.rec.Group, Run: r.rec.Run,
 		Version: r.rec.Version, Manifest: r.rec.Manifest, Templates: s.Templates, Refresh: r.rec.Refresh,
 		Nodes: provenNodes(s.Group), Cause: r.rec.Cause, BadNode: r.rec.BadNode,
-		Doors: r.rec.Doors, Schema: r.rec.Schema, Snapshot: r.rec.Snapshot,
+		Incompatibilities: r.rec.Incompatibilities, Schema: r.rec.Schema, Snapshot: r.rec.Snapshot,
 		Seconds: ended.Sub(r.rec.Started).Seconds(),
 	}
 	switch a.Outcome {

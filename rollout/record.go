@@ -54,12 +54,12 @@ type Record struct {
 	BadNode   string           `json:"bad_node,omitempty"`
 	Undo      string           `json:"undo,omitempty"` // why a person wants the release turned back
 
-	Code     int                 `json:"code,omitempty"`     // schema that the release is for
-	Database *wordpress.Database `json:"database,omitempty"` // as it was when the run began
-	Doors    []wordpress.Door    `json:"doors,omitempty"`
-	Accepted bool                `json:"accepted,omitempty"` // a person went through doors that block
-	Snapshot string              `json:"snapshot,omitempty"` // of the database, before the schema step
-	Schema   *SchemaChange       `json:"schema,omitempty"`
+	Code              int                         `json:"code,omitempty"`     // schema that the release is for
+	Database          *wordpress.Database         `json:"database,omitempty"` // as it was when the run began
+	Incompatibilities []wordpress.Incompatibility `json:"incompatibilities,omitempty"`
+	Accepted          bool                        `json:"accepted,omitempty"` // a person accepted those that block
+	Snapshot          string                      `json:"snapshot,omitempty"` // of the database, before the schema step
+	Schema            *SchemaChange               `json:"schema,omitempty"`
 
 	Holder  owner.Holder `json:"holder"`
 	Started time.Time    `json:"started"`

@@ -43,26 +43,26 @@ func (b *Bake) Release(ctx context.Context, v artifact.Version, manifest artifac
 	})
 }
 
-// mayGo looks at the doors of a release that begins now. One that has begun
-// passed them then.
-func (b *Bake) mayGo(ctx context.Context, c claim) (passage, error) {
+// mayGo looks at the database for a release that begins now. One that has begun
+// was looked at then.
+func (b *Bake) mayGo(ctx context.Context, c claim) (acceptance, error) {
 	open, err := b.unfinished(ctx)
 	if err != nil {
-		return passage{}, err
+		return acceptance{}, err
 	}
 	if open != nil && c.same(*open) {
 		if rec, _, err := b.docs().record(ctx, open.Run); err != nil || rec.Run != "" {
-			return passage{}, err
+			return acceptance{}, err
 		}
 	}
 	if _, done, err := b.already(ctx, c); err != nil || done {
-		return passage{}, err
+		return acceptance{}, err
 	}
-	p, err := b.passage(ctx, Release, c.version, c.manifest)
+	p, err := b.acceptance(ctx, Release, c.version, c.manifest)
 	if err != nil {
-		return passage{}, err
+		return acceptance{}, err
 	}
-	return p, b.mayPass(Release, c.version, p)
+	return p, b.checkCompatibility(Release, c.version, p)
 }
 
 // MayRelease refuses what Release would refuse, and changes nothing: callers
@@ -292,12 +292,12 @@ func (b *Bake) resumedRecord(ctx context.Context, l Lock) (Record, error) {
 		if err != nil {
 			return Record{}, err
 		}
-		p, err := b.passage(ctx, Release, l.Version, l.Manifest)
+		p, err := b.acceptance(ctx, Release, l.Version, l.Manifest)
 		if err != nil {
 			return Record{}, err
 		}
 		p.into(&rec)
-		return rec, b.mayPass(Release, l.Version, p)
+		return rec, b.checkCompatibility(Release, l.Version, p)
 	}
 	p, err := b.docs().proven(ctx)
 	if err != nil {
@@ -311,12 +311,12 @@ func (b *Bake) resumedRecord(ctx context.Context, l Lock) (Record, error) {
 	if err != nil {
 		return Record{}, err
 	}
-	way, err := b.passage(ctx, Rollback, target.Version, target.Manifest)
+	way, err := b.acceptance(ctx, Rollback, target.Version, target.Manifest)
 	if err != nil {
 		return Record{}, err
 	}
 	way.into(&rec)
-	return rec, b.mayPass(Rollback, target.Version, way)
+	return rec, b.checkCompatibility(Rollback, target.Version, way)
 }
 
 // Watch follows the run that stands in the lock without changing anything,

@@ -54,11 +54,11 @@ func (b *Bake) rollbackTo(ctx context.Context, v artifact.Version) (Result, erro
 	} else if open == nil || !c.same(*open) {
 		c.takeover = "rollback"
 	}
-	p, err := b.passage(ctx, Rollback, target.Version, target.Manifest)
+	p, err := b.acceptance(ctx, Rollback, target.Version, target.Manifest)
 	if err != nil {
 		return Result{}, err
 	}
-	if err := b.mayPass(Rollback, target.Version, p); err != nil {
+	if err := b.checkCompatibility(Rollback, target.Version, p); err != nil {
 		return Result{}, err
 	}
 	b.tell(Event{Kind: "note", Version: target.Version, Text: fmt.Sprintf("going back from %s to %s", current, target.Version)})

@@ -42,20 +42,20 @@ func (r *run) firstSchema(ctx context.Context, s State) error {
 	if d == nil {
 		return r.step(ctx, StepSchema, func(*Record) {})
 	}
-	p := passage{database: d, code: r.rec.Code}
+	p := acceptance{database: d, code: r.rec.Code}
 	if d.Schema > r.rec.Code {
 		m := wordpress.Move{Now: d}
 		var err error
 		if m.To, err = r.b.wordpress(ctx, r.rec.Version, r.rec.Manifest); err != nil {
 			return err
 		}
-		p.doors = wordpress.Doors(m)
+		p.incompatible = wordpress.Incompatibilities(m)
 	}
 	if d.Schema >= r.rec.Code && d.Behind == 0 {
-		for _, door := range p.doors {
-			r.b.tell(Event{Kind: "door", Run: r.rec.Run, Text: fmt.Sprintf("%s %s: %s", door.ID, door.Name, door.Text)})
+		for _, d := range p.incompatible {
+			r.b.tell(Event{Kind: "incompatibility", Run: r.rec.Run, Text: fmt.Sprintf("%s %s: %s", d.ID, d.Name, d.Text)})
 		}
-		return r.step(ctx, StepSchema, func(rec *Record) { rec.Database, rec.Doors = d, p.doors })
+		return r.step(ctx, StepSchema, func(rec *Record) { rec.Database, rec.Incompatibilities = d, p.incompatible })
 	}
 	r.rec.Database = d // written with the next step
 	return nil

@@ -31,7 +31,7 @@ func changeRules() []Rule {
 		{"X02", "Another version of the database", warns(), InChange,
 			"wp-admin leads to upgrade.php until the database fits, on old and new nodes alike.",
 			"Let wpbake run the schema step after the rollout, once."},
-		{"X03", "A one-way door", blocks(), InChange,
+		{"X03", "A one-way change of the database", blocks(), InChange,
 			"Code of before does not work with what the code of now makes of the database.",
 			"A snapshot of the database first; then waive it by name: this is the acknowledgement."},
 		{"X04", "A plugin that is gone while it is active", blocksOrWarns(), InChange,

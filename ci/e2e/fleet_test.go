@@ -262,7 +262,7 @@ func (f *fleet) testTheme(t *testing.T) {
 	_, stderr := s.run(4, "release", "v3")
 	s.wants(stderr, "X05 theme")
 	// The gate objects to an empty body only after the status was right.
-	s.turnedBack("empty body", "release", "v3", "--accept-doors")
+	s.turnedBack("empty body", "release", "v3", "--accept-incompatible")
 }
 
 // testBroken releases an active plugin that PHP cannot parse. The shop's

@@ -20,12 +20,12 @@ type planned struct {
 	Manifest artifact.Digest  `json:"manifest"`
 	Steps    []string         `json:"steps"`
 
-	WordPress []wordpress.Change  `json:"wordpress,omitempty"` // against what the group runs
-	Changes   []artifact.Change   `json:"changes,omitempty"`   // files, likewise
-	Carried   *carriedView        `json:"carried,omitempty"`   // assets of the release before
-	Doors     []wordpress.Door    `json:"doors,omitempty"`
-	Database  *wordpress.Database `json:"database,omitempty"`
-	Findings  []rollout.Finding   `json:"findings"`
+	WordPress         []wordpress.Change          `json:"wordpress,omitempty"` // against what the group runs
+	Changes           []artifact.Change           `json:"changes,omitempty"`   // files, likewise
+	Carried           *carriedView                `json:"carried,omitempty"`   // assets of the release before
+	Incompatibilities []wordpress.Incompatibility `json:"incompatibilities,omitempty"`
+	Database          *wordpress.Database         `json:"database,omitempty"`
+	Findings          []rollout.Finding           `json:"findings"`
 }
 
 // dryRelease looks as release does, and stops where release would change
@@ -78,12 +78,12 @@ func (c *cli) dryRelease(ctx context.Context, cfg Config, o releaseOptions) erro
 	if o.files {
 		c.sayChanges(p.Changes, true)
 	}
-	c.sayDoors(p.Doors)
+	c.sayIncompatibilities(p.Incompatibilities)
 	if err := c.object(p); err != nil {
 		return err
 	}
-	if len(wordpress.Blocking(p.Doors)) > 0 && !o.accept {
-		return &rollout.DoorsPassed{Group: cfg.Group, Kind: rollout.Release, Version: o.version, Doors: p.Doors}
+	if len(wordpress.Blocking(p.Incompatibilities)) > 0 && !o.accept {
+		return &rollout.Incompatible{Group: cfg.Group, Kind: rollout.Release, Version: o.version, Incompatibilities: p.Incompatibilities}
 	}
 	return nil
 }
@@ -95,7 +95,7 @@ func (c *cli) wouldMove(ctx context.Context, r openGroup, st rollout.Status, bui
 		return err
 	}
 	p.Carried = c.lookCarried(ctx, built.store, to)
-	if p.Doors, p.Database, err = r.Doors(ctx, to.WordPress); err != nil {
+	if p.Incompatibilities, p.Database, err = r.Incompatibilities(ctx, to.WordPress); err != nil {
 		return err
 	}
 	if p.Database != nil && to.WordPress.DBVersion > p.Database.Schema {

@@ -35,7 +35,7 @@ func exitCode(err error) int {
 		lost        *rollout.LeaseLost
 		adrift      *rollout.Adrift
 		interrupted *rollout.Interrupted
-		doors       *rollout.DoorsPassed
+		database    *rollout.Incompatible
 	)
 	switch {
 	case err == nil:
@@ -44,7 +44,7 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.As(err, &ended):
 		return ended.exit()
-	case errors.As(err, &person), errors.As(err, &doors), errors.As(err, &lost), errors.As(err, &adrift):
+	case errors.As(err, &person), errors.As(err, &database), errors.As(err, &lost), errors.As(err, &adrift):
 		return exitPerson
 	case errors.As(err, &interrupted) && interrupted.Touched:
 		return exitPerson

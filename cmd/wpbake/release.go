@@ -17,7 +17,7 @@ type releaseOptions struct {
 	detach  bool
 	onBusy  rollout.OnBusy
 	dryRun  bool
-	accept  bool // doors
+	accept  bool // incompatibilities of the database
 	files   bool // a dry run lists each that changed
 }
 
@@ -67,7 +67,7 @@ up a run that was stopped.`,
 	c.settingFlags(cmd, "bake.parent")
 	f := cmd.Flags()
 	f.BoolVar(&o.detach, "detach", false, "return once the refresh has started")
-	acceptDoorsFlag(cmd, &o.accept)
+	acceptIncompatibleFlag(cmd, &o.accept)
 	f.BoolVar(&o.dryRun, "dry-run", false, "say what would be done, and do nothing")
 	f.BoolVar(&o.files, "files", false, "with --dry-run, list every file that changed")
 	f.StringVar(&busy, "on-busy", busy, "when another run holds the group: `fail|wait|supersede`")
@@ -85,7 +85,7 @@ func parseOnBusy(cmd *cobra.Command, s string) (rollout.OnBusy, error) {
 func (c *cli) release(ctx context.Context, cfg Config, o releaseOptions) error {
 	show := c.shower(fmt.Sprintf("%s → %s", o.version, cfg.Group))
 	defer show.close()
-	r, err := c.connect(ctx, cfg, rollout.Options{OnBusy: o.onBusy, Detach: o.detach, AcceptDoors: o.accept, Events: show.tell})
+	r, err := c.connect(ctx, cfg, rollout.Options{OnBusy: o.onBusy, Detach: o.detach, AcceptIncompatible: o.accept, Events: show.tell})
 	if err != nil {
 		return err
 	}

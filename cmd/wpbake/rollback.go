@@ -21,7 +21,7 @@ alarms and takes the lock over; the record says so.
 
 The database does not go back. What has changed in it since, so that older code
 cannot live with it, is listed; the rollback is then refused, with exit code 4,
-unless --accept-doors is given.`,
+unless --accept-incompatible is given.`,
 		Example: `  eval "$(wpbake local env)"
   wpbake rollback --store s3://releases/shop --group shop`,
 		GroupID:           groupRelease,
@@ -42,12 +42,12 @@ unless --accept-doors is given.`,
 		},
 	}
 	c.settingFlags(cmd, rolloutKeys...)
-	acceptDoorsFlag(cmd, &accept)
+	acceptIncompatibleFlag(cmd, &accept)
 	return cmd
 }
 
 func (c *cli) rollback(ctx context.Context, cfg Config, v artifact.Version, accept bool) error {
-	err := c.follow(ctx, cfg, rollout.Options{AcceptDoors: accept}, func(r openGroup, ctx context.Context) (rollout.Result, error) {
+	err := c.follow(ctx, cfg, rollout.Options{AcceptIncompatible: accept}, func(r openGroup, ctx context.Context) (rollout.Result, error) {
 		return r.Rollback(ctx, v)
 	})
 	ended := (*endedError)(nil)

@@ -65,8 +65,8 @@ func (c *cli) site(cfg Config, clients *aws.Clients) rollout.Site {
 	}}
 }
 
-func acceptDoorsFlag(cmd *cobra.Command, accept *bool) {
-	cmd.Flags().BoolVar(accept, "accept-doors", false, "go ahead although the database cannot go back with the code")
+func acceptIncompatibleFlag(cmd *cobra.Command, accept *bool) {
+	cmd.Flags().BoolVar(accept, "accept-incompatible", false, "go ahead although the database cannot go back with the code")
 }
 
 // onNode runs wpbake's node commands on a node and reads their answers.
@@ -173,14 +173,14 @@ func (c *cli) sayDatabase(r rollout.Result) {
 	if r.Snapshot != "" {
 		c.say("snapshot: %s", r.Snapshot)
 	}
-	c.sayDoors(r.Doors)
+	c.sayIncompatibilities(r.Incompatibilities)
 }
 
-func (c *cli) sayDoors(doors []wordpress.Door) {
-	for _, d := range doors {
-		c.say("door     %s %s: %s", d.ID, d.Name, d.Text)
+func (c *cli) sayIncompatibilities(list []wordpress.Incompatibility) {
+	for _, d := range list {
+		c.say("incompatible: %s %s: %s", d.ID, d.Name, d.Text)
 		if d.Fix != "" {
-			c.say("         fix: %s", d.Fix)
+			c.say("  fix: %s", d.Fix)
 		}
 	}
 }

@@ -21,56 +21,56 @@ type Site interface {
 	UpgradeSchema(ctx context.Context, instance string, manifest artifact.Digest) (node.Schema, error)
 }
 
-// DoorsPassed says that the database has gone where the code to come cannot
+// Incompatible says that the database has gone where the code to come cannot
 // follow. Nothing was changed.
-type DoorsPassed struct {
-	Group   string
-	Kind    Kind
-	Version artifact.Version
-	Doors   []wordpress.Door // all of them; at least one blocks
+type Incompatible struct {
+	Group             string
+	Kind              Kind
+	Version           artifact.Version
+	Incompatibilities []wordpress.Incompatibility // all of them; at least one blocks
 }
 
-func (e *DoorsPassed) Error() string {
+func (e *Incompatible) Error() string {
 	var texts []string
-	for _, d := range wordpress.Blocking(e.Doors) {
+	for _, d := range wordpress.Blocking(e.Incompatibilities) {
 		texts = append(texts, fmt.Sprintf("%s %s: %s", d.ID, d.Name, d.Text))
 	}
 	return fmt.Sprintf("%s of %s to group %q is refused, the database does not go back with the code: %s", e.Kind, e.Version, e.Group, strings.Join(texts, "; "))
 }
 
 // Hint says how to go through all the same.
-func (e *DoorsPassed) Hint() string {
-	fix := wordpress.Blocking(e.Doors)[0].Fix
-	return fix + "; --accept-doors goes through all the same"
+func (e *Incompatible) Hint() string {
+	fix := wordpress.Blocking(e.Incompatibilities)[0].Fix
+	return fix + "; --accept-incompatible goes ahead all the same"
 }
 
-// passage is what stands between the database and a release.
-type passage struct {
-	doors    []wordpress.Door
-	database *wordpress.Database // nil when it was not asked
-	code     int                 // the schema that the release is for; 0 when that is not known
+// acceptance is what stands between the database and a release.
+type acceptance struct {
+	incompatible []wordpress.Incompatibility
+	database     *wordpress.Database // nil when it was not asked
+	code         int                 // the schema that the release is for; 0 when that is not known
 }
 
-// passage looks at what the group runs, at the release to come and at the
+// acceptance looks at what the group runs, at the release to come and at the
 // database. Without a Site it knows nothing and finds nothing.
-func (b *Bake) passage(ctx context.Context, kind Kind, v artifact.Version, manifest artifact.Digest) (passage, error) {
+func (b *Bake) acceptance(ctx context.Context, kind Kind, v artifact.Version, manifest artifact.Digest) (acceptance, error) {
 	if b.o.Site == nil {
-		return passage{}, nil
+		return acceptance{}, nil
 	}
 	to, err := b.wordpress(ctx, v, manifest)
 	if err != nil {
-		return passage{}, err
+		return acceptance{}, err
 	}
-	return b.passageTo(ctx, kind, to)
+	return b.acceptanceTo(ctx, kind, to)
 }
 
-func (b *Bake) passageTo(ctx context.Context, kind Kind, to *artifact.WordPress) (passage, error) {
+func (b *Bake) acceptanceTo(ctx context.Context, kind Kind, to *artifact.WordPress) (acceptance, error) {
 	if to == nil {
-		return passage{}, nil
+		return acceptance{}, nil
 	}
 	s, err := b.observer().look(ctx, Record{})
 	if err != nil {
-		return passage{}, err
+		return acceptance{}, err
 	}
 	m := wordpress.Move{To: to, Back: kind == Rollback}
 	if pin, ok := s.served(); ok {
@@ -78,11 +78,11 @@ func (b *Bake) passageTo(ctx context.Context, kind Kind, to *artifact.WordPress)
 			b.tell(Event{Kind: "note", Text: fmt.Sprintf("what runs now cannot be compared: %v", err)})
 		}
 		if m.Then, err = b.before(ctx, pin.Run); err != nil {
-			return passage{}, err
+			return acceptance{}, err
 		}
 		m.Now = b.askDatabase(ctx, s)
 	}
-	return passage{doors: wordpress.Doors(m), database: m.Now, code: to.DBVersion}, nil
+	return acceptance{incompatible: wordpress.Incompatibilities(m), database: m.Now, code: to.DBVersion}, nil
 }
 
 // wordpress is what a published version is as WordPress, nil when nobody
@@ -146,31 +146,31 @@ func (s State) reachable(manifest artifact.Digest) []string {
 	return ids[:min(len(ids), tries)]
 }
 
-// mayPass refuses doors that nobody has accepted, and tells of the others.
-func (b *Bake) mayPass(kind Kind, v artifact.Version, p passage) error {
-	if len(wordpress.Blocking(p.doors)) > 0 && !b.o.AcceptDoors {
-		return &DoorsPassed{Group: b.o.Group, Kind: kind, Version: v, Doors: p.doors}
+// checkCompatibility refuses incompatibilities that nobody has accepted, and tells of the others.
+func (b *Bake) checkCompatibility(kind Kind, v artifact.Version, p acceptance) error {
+	if len(wordpress.Blocking(p.incompatible)) > 0 && !b.o.AcceptIncompatible {
+		return &Incompatible{Group: b.o.Group, Kind: kind, Version: v, Incompatibilities: p.incompatible}
 	}
-	for _, d := range p.doors {
-		b.tell(Event{Kind: "door", Version: v, Text: fmt.Sprintf("%s %s: %s", d.ID, d.Name, d.Text)})
+	for _, d := range p.incompatible {
+		b.tell(Event{Kind: "incompatibility", Version: v, Text: fmt.Sprintf("%s %s: %s", d.ID, d.Name, d.Text)})
 	}
 	return nil
 }
 
-// into writes a passage into the record of the run that goes through it.
-func (p passage) into(rec *Record) {
-	rec.Database, rec.Doors, rec.Code = p.database, p.doors, p.code
-	rec.Accepted = len(wordpress.Blocking(p.doors)) > 0
+// into writes a acceptance into the record of the run that goes through it.
+func (p acceptance) into(rec *Record) {
+	rec.Database, rec.Incompatibilities, rec.Code = p.database, p.incompatible, p.code
+	rec.Accepted = len(wordpress.Blocking(p.incompatible)) > 0
 }
 
-// Doors lists what stands between the database and a tree that may not be
+// Incompatibilities lists what stands between the database and a tree that may not be
 // published yet, and changes nothing. Without a Site there is nothing to tell.
-func (b *Bake) Doors(ctx context.Context, to *artifact.WordPress) ([]wordpress.Door, *wordpress.Database, error) {
+func (b *Bake) Incompatibilities(ctx context.Context, to *artifact.WordPress) ([]wordpress.Incompatibility, *wordpress.Database, error) {
 	if b.o.Site == nil {
 		return nil, nil, nil
 	}
-	p, err := b.passageTo(ctx, Release, to)
-	return p.doors, p.database, err
+	p, err := b.acceptanceTo(ctx, Release, to)
+	return p.incompatible, p.database, err
 }
 
 // leftBehind adds to the record of a release that was turned back what the
@@ -196,9 +196,9 @@ func (r *run) leftBehind(ctx context.Context, s State) {
 	if m.Now = r.b.askDatabase(ctx, s); m.Now == nil {
 		return
 	}
-	r.rec.Doors = wordpress.Doors(m)
-	for _, d := range r.rec.Doors {
-		r.b.tell(Event{Kind: "door", Run: r.rec.Run, Text: fmt.Sprintf("%s %s: %s", d.ID, d.Name, d.Text)})
+	r.rec.Incompatibilities = wordpress.Incompatibilities(m)
+	for _, d := range r.rec.Incompatibilities {
+		r.b.tell(Event{Kind: "incompatibility", Run: r.rec.Run, Text: fmt.Sprintf("%s %s: %s", d.ID, d.Name, d.Text)})
 	}
 }
 

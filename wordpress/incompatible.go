@@ -10,9 +10,9 @@ import (
 	"github.com/wpbake/wpbake/artifact"
 )
 
-// Door is a change of the database that code alone cannot take back, or a
+// Incompatibility is a change of the database that code alone cannot take back, or a
 // state of it that the code to come does not fit.
-type Door struct {
+type Incompatibility struct {
 	ID     string `json:"id"`   // of the rule in docs/database.md, such as S02
 	Name   string `json:"name"` // one word: passwords, schema, woocommerce, orders, plugin, theme, keys
 	Blocks bool   `json:"blocks"`
@@ -34,18 +34,18 @@ type Move struct {
 // them. Older code rejects the right password then.
 const newHashes = "6.8"
 
-// Doors lists what stands between the database and the code to come, those
+// Incompatibilities lists what stands between the database and the code to come, those
 // that block first. Without Now it goes by the two trees: what may have been
 // passed and cannot be counted blocks.
-func Doors(m Move) []Door {
+func Incompatibilities(m Move) []Incompatibility {
 	if m.To == nil {
 		return nil
 	}
-	var doors []Door
-	for _, look := range []func(Move) []Door{passwordDoor, schemaDoor, wooDoors, pluginDoors, themeDoor, keysDoor} {
-		doors = append(doors, look(m)...)
+	var found []Incompatibility
+	for _, look := range []func(Move) []Incompatibility{incompatiblePasswords, incompatibleSchema, incompatibleWooCommerce, incompatiblePlugins, incompatibleTheme, incompatibleKeys} {
+		found = append(found, look(m)...)
 	}
-	slices.SortStableFunc(doors, func(a, b Door) int {
+	slices.SortStableFunc(found, func(a, b Incompatibility) int {
 		switch {
 		case a.Blocks == b.Blocks:
 			return 0
@@ -54,28 +54,28 @@ func Doors(m Move) []Door {
 		}
 		return 1
 	})
-	return doors
+	return found
 }
 
-func passwordDoor(m Move) []Door {
+func incompatiblePasswords(m Move) []Incompatibility {
 	if !Older(m.To.Core, newHashes) || m.From != nil && Older(m.From.Core, newHashes) {
 		return nil
 	}
-	d := Door{ID: "X03", Name: "passwords", Blocks: true,
+	d := Incompatibility{ID: "X03", Name: "passwords", Blocks: true,
 		Fix: "these users ask for a new password once the older WordPress runs; a release of 6.8 or later takes both kinds"}
 	if m.Now == nil {
 		if m.From == nil {
 			return nil
 		}
 		d.Text = fmt.Sprintf("how many users have logged in since WordPress %s could not be counted: WordPress %s rejects the password of each", m.From.Core, m.To.Core)
-		return []Door{d}
+		return []Incompatibility{d}
 	}
 	if m.Now.NewHashes == 0 {
 		return nil
 	}
 	d.Count = m.Now.NewHashes
 	d.Text = fmt.Sprintf("the password hash of %s changed to the form of WordPress 6.8: WordPress %s rejects it", ofUsers(m.Now.NewHashes, m.Now.Users), m.To.Core)
-	return []Door{d}
+	return []Incompatibility{d}
 }
 
 func ofUsers(n, all int64) string {
@@ -85,7 +85,7 @@ func ofUsers(n, all int64) string {
 	return fmt.Sprintf("%d of %d users", n, all)
 }
 
-func schemaDoor(m Move) []Door {
+func incompatibleSchema(m Move) []Incompatibility {
 	have := 0
 	switch {
 	case m.Now != nil:
@@ -100,98 +100,98 @@ func schemaDoor(m Move) []Door {
 	if m.Now == nil {
 		text = fmt.Sprintf("the database could not be asked and may have schema %d, WordPress %s is for %d", have, m.To.Core, m.To.DBVersion)
 	}
-	return []Door{{ID: "S02", Name: "schema", Blocks: true, Text: text,
+	return []Incompatibility{{ID: "S02", Name: "schema", Blocks: true, Text: text,
 		Fix: "keep upgrade.php denied (docs/database.md), and release a WordPress of the newer schema soon"}}
 }
 
 // Since this version WooCommerce can keep orders in tables of their own.
 const wooOrderTables = "7.1"
 
-func wooDoors(m Move) []Door {
+func incompatibleWooCommerce(m Move) []Incompatibility {
 	to := versionOf(m.To.Plugins, "woocommerce")
 	if m.Now == nil {
 		if m.From == nil || !Older(to, versionOf(m.From.Plugins, "woocommerce")) {
 			return nil
 		}
-		return []Door{{ID: "X03", Name: "woocommerce", Blocks: true, Fix: "release the newer WooCommerce again",
+		return []Incompatibility{{ID: "X03", Name: "woocommerce", Blocks: true, Fix: "release the newer WooCommerce again",
 			Text: fmt.Sprintf("the database could not be asked; WooCommerce %s has run on it, %s would come", versionOf(m.From.Plugins, "woocommerce"), orNone(to))}}
 	}
-	var doors []Door
+	var found []Incompatibility
 	have := m.Now.Versions[wooSchema]
 	if v := m.Now.Versions[wooVersion]; Older(have, v) {
 		have = v
 	}
 	if to != "" && Older(to, have) {
-		doors = append(doors, Door{ID: "X03", Name: "woocommerce", Blocks: true, Fix: "release the newer WooCommerce again",
+		found = append(found, Incompatibility{ID: "X03", Name: "woocommerce", Blocks: true, Fix: "release the newer WooCommerce again",
 			Text: fmt.Sprintf("WooCommerce has brought the database to %s and never takes it back: %s would run on it", have, to)})
 	}
 	if to != "" && m.Now.Versions[wooOrders] == "yes" && Older(to, wooOrderTables) {
-		doors = append(doors, Door{ID: "X03", Name: "orders", Blocks: true, Fix: "release a WooCommerce of " + wooOrderTables + " or later",
+		found = append(found, Incompatibility{ID: "X03", Name: "orders", Blocks: true, Fix: "release a WooCommerce of " + wooOrderTables + " or later",
 			Text: fmt.Sprintf("orders are in tables of their own, which WooCommerce %s does not see", to)})
 	}
-	return doors
+	return found
 }
 
 func orNone(v string) string { return cmp.Or(v, "none") }
 
-// pluginDoors are about activation, which is a state of the database that all
+// incompatiblePlugins are about activation, which is a state of the database that all
 // nodes share: an administrator who looks at the plugins on a node without the
 // files of one that is active switches it off for the whole fleet.
-func pluginDoors(m Move) []Door {
-	var doors []Door
+func incompatiblePlugins(m Move) []Incompatibility {
+	var found []Incompatibility
 	if m.From != nil {
 		for _, p := range m.From.Plugins {
 			if has(m.To.Plugins, p.Slug) {
 				continue
 			}
 			if m.Now.active(p.Slug) {
-				doors = append(doors, Door{ID: "X04", Name: "plugin", Blocks: !m.Back,
+				found = append(found, Incompatibility{ID: "X04", Name: "plugin", Blocks: !m.Back,
 					Text: fmt.Sprintf("plugin %s is active in the database and not in the tree: a visit to the plugins page switches it off for every node", p.Slug),
 					Fix:  "deactivate it first, and remove it with a later release"})
 			}
 		}
 		for _, p := range m.To.Plugins {
 			if v := versionOf(m.From.Plugins, p.Slug); Older(p.Version, v) && p.Slug != "woocommerce" {
-				doors = append(doors, Door{ID: "X07", Name: "plugin",
+				found = append(found, Incompatibility{ID: "X07", Name: "plugin",
 					Text: fmt.Sprintf("plugin %s goes back from %s to %s: what it keeps in the database may be newer", p.Slug, v, p.Version)})
 			}
 		}
 	}
 	if m.Then == nil || m.Now == nil {
-		return doors
+		return found
 	}
 	for _, file := range m.Then.Active {
 		if slug := PluginSlug(file); has(m.To.Plugins, slug) && !m.Now.active(slug) {
-			doors = append(doors, Door{ID: "X04", Name: "plugin",
+			found = append(found, Incompatibility{ID: "X04", Name: "plugin",
 				Text: fmt.Sprintf("plugin %s was active when this release ran and is not any more", slug),
 				Fix:  "activate it again if it should run"})
 		}
 	}
-	return doors
+	return found
 }
 
-// themeDoor is about a theme that the database names and the tree lacks:
+// incompatibleTheme is about a theme that the database names and the tree lacks:
 // WordPress then answers every page with status 200 and nothing in it.
-func themeDoor(m Move) []Door {
+func incompatibleTheme(m Move) []Incompatibility {
 	if m.Now == nil {
 		return nil
 	}
-	var doors []Door
+	var found []Incompatibility
 	for _, dir := range slices.Compact([]string{m.Now.Stylesheet, m.Now.Template}) {
 		if dir != "" && !has(m.To.Themes, dir) {
-			doors = append(doors, Door{ID: "X05", Name: "theme", Blocks: true,
+			found = append(found, Incompatibility{ID: "X05", Name: "theme", Blocks: true,
 				Text: fmt.Sprintf("theme %s is active in the database and not in the tree: every page would be empty", dir),
 				Fix:  "switch to a theme that the tree has, then the same command again"})
 		}
 	}
-	return doors
+	return found
 }
 
-func keysDoor(m Move) []Door {
+func incompatibleKeys(m Move) []Incompatibility {
 	if m.Then == nil || m.Now == nil || !m.Then.KeysInTree && !m.Now.KeysInTree || m.Then.Keys == m.Now.Keys {
 		return nil
 	}
-	return []Door{{ID: "X09", Name: "keys",
+	return []Incompatibility{{ID: "X09", Name: "keys",
 		Text: "keys and salts are in the tree and differ: everybody is logged out",
 		Fix:  "take them from the environment, the same for all releases"}}
 }
@@ -208,9 +208,9 @@ func versionOf(list []artifact.Component, slug string) string {
 	return list[i].Version
 }
 
-// Blocking are the doors that ask for a person's word.
-func Blocking(doors []Door) []Door {
-	return slices.DeleteFunc(slices.Clone(doors), func(d Door) bool { return !d.Blocks })
+// Blocking are the incompatibilities that ask for a person's word.
+func Blocking(list []Incompatibility) []Incompatibility {
+	return slices.DeleteFunc(slices.Clone(list), func(d Incompatibility) bool { return !d.Blocks })
 }
 
 // Older reports whether version a comes before b, as PHP's version_compare

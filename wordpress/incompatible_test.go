@@ -18,7 +18,7 @@ func wp(core string, schema int, plugins ...string) *artifact.WordPress {
 	return w
 }
 
-func TestDoors(t *testing.T) {
+func TestIncompatibilities(t *testing.T) {
 	old, now := wp("6.1.9", 53496, "cart@2.1"), wp("6.8.12", 60421, "cart@2.1")
 	ask := func(change func(*wordpress.Database)) *wordpress.Database {
 		d := &wordpress.Database{Schema: 60421, Users: 12, Stylesheet: "shop", Template: "shop", Active: []string{"cart/cart.php"}}
@@ -29,18 +29,18 @@ func TestDoors(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		move wordpress.Move
-		want string // of each door: id, name, count, ! when it blocks
+		want string // of each incompatibility: id, name, count, ! when it blocks
 	}{
 		{"nothing changed", wordpress.Move{From: now, To: now, Now: same}, ""},
 		{"nobody looked at the tree", wordpress.Move{From: now, Now: same}, ""},
-		{"forwards over the core's door", wordpress.Move{From: old, To: now, Now: ask(func(d *wordpress.Database) { d.Schema = 53496 })}, ""},
+		{"forwards over the core's change of hashes", wordpress.Move{From: old, To: now, Now: ask(func(d *wordpress.Database) { d.Schema = 53496 })}, ""},
 		{"back before anybody logged in", wordpress.Move{From: now, To: old, Back: true, Now: ask(func(d *wordpress.Database) { d.Schema = 53496 })}, ""},
 		{"back, 3 have logged in", wordpress.Move{From: now, To: old, Back: true, Now: ask(func(d *wordpress.Database) { d.Schema, d.NewHashes = 53496, 3 })}, "X03 passwords 3!"},
 		{"back over both", wordpress.Move{From: now, To: old, Back: true, Now: ask(func(d *wordpress.Database) { d.NewHashes = 3 })}, "X03 passwords 3!, S02 schema 0!"},
 		{"back, from what nobody knows", wordpress.Move{To: old, Back: true, Now: ask(func(d *wordpress.Database) { d.NewHashes = 3 })}, "X03 passwords 3!, S02 schema 0!"},
 		{"back without asking", wordpress.Move{From: now, To: old, Back: true}, "X03 passwords 0!, S02 schema 0!"},
 		{"back between two old ones", wordpress.Move{From: wp("6.7", 53496, "cart@2.1"), To: old, Back: true, Now: ask(func(d *wordpress.Database) { d.Schema, d.NewHashes = 53496, 3 })}, ""},
-		{"a beta of the door has the door behind it", wordpress.Move{From: now, To: wp("6.8-beta1", 60421, "cart@2.1"), Now: ask(func(d *wordpress.Database) { d.NewHashes = 1 })}, "X03 passwords 1!"},
+		{"a beta of 6.8 has the change behind it", wordpress.Move{From: now, To: wp("6.8-beta1", 60421, "cart@2.1"), Now: ask(func(d *wordpress.Database) { d.NewHashes = 1 })}, "X03 passwords 1!"},
 		{"WooCommerce goes back", wordpress.Move{From: wp("6.8.12", 60421, "woocommerce@9.9.0"), To: wp("6.8.12", 60421, "woocommerce@9.10.0"), Now: ask(func(d *wordpress.Database) {
 			d.Active, d.Versions = nil, map[string]string{"woocommerce_db_version": "10.0.1", "woocommerce_version": "10.0.2"}
 		})}, "X03 woocommerce 0!"},
@@ -61,7 +61,7 @@ func TestDoors(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var got []string
-			for _, d := range wordpress.Doors(tt.move) {
+			for _, d := range wordpress.Incompatibilities(tt.move) {
 				mark := ""
 				if d.Blocks {
 					mark = "!"

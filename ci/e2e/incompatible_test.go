@@ -31,15 +31,15 @@ func needNext(t *testing.T) string {
 	return "../../.cache/wordpress/next"
 }
 
-// TestDoors goes from WordPress 6.1 to 6.8 and back on a real group.
-func TestDoors(t *testing.T) {
+// TestIncompatibilities goes from WordPress 6.1 to 6.8 and back on a real group.
+func TestIncompatibilities(t *testing.T) {
 	need(t, "php", "mariadb")
 	next := needNext(t)
 	stack := start(t, 2, "")
 	if err := stack.Adopt(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	d := &doors{newShop(t, stack)}
+	d := &databaseMove{newShop(t, stack)}
 	d.query("INSERT INTO wp_users (user_login, user_pass, user_email) VALUES ('ada', MD5('let me in'), 'ada@example.com'), ('bob', MD5('let me in'), 'bob@example.com'), ('eve', MD5('let me in'), 'eve@example.com')")
 	d.run(0, "release", "v41")
 
@@ -65,10 +65,10 @@ func TestDoors(t *testing.T) {
 		}
 	}
 	_, stderr = d.run(4, "rollback")
-	d.wants(stderr, "X03 passwords: the password hash of 2 of 4 users changed", "S02 schema: the database has schema 60421", "--accept-doors")
+	d.wants(stderr, "X03 passwords: the password hash of 2 of 4 users changed", "S02 schema: the database has schema 60421", "--accept-incompatible")
 	d.serves("v43")
 
-	stdout, _ = d.run(0, "rollback", "--accept-doors")
+	stdout, _ = d.run(0, "rollback", "--accept-incompatible")
 	d.wants(stdout, "rollback of v41 to shop is done", "2 of 4 users")
 	d.serves("v41")
 	if got := d.schema(); got != "60421" {
@@ -81,15 +81,15 @@ func TestDoors(t *testing.T) {
 	d.recorded()
 }
 
-// doors asks what stands between the releases of a shop.
-type doors struct{ *shop }
+// databaseMove asks what stands between the releases of a shop.
+type databaseMove struct{ *shop }
 
-func (d *doors) schema() string {
+func (d *databaseMove) schema() string {
 	return d.value("SELECT option_value FROM wp_options WHERE option_name = 'db_version'")
 }
 
 // logsIn tries a user's right password at the login form.
-func (d *doors) logsIn(name string) bool {
+func (d *databaseMove) logsIn(name string) bool {
 	d.t.Helper()
 	jar, err := cookiejar.New(nil)
 	if err != nil {
@@ -109,8 +109,8 @@ func (d *doors) logsIn(name string) bool {
 	return resp.StatusCode == http.StatusFound
 }
 
-// recorded wants the doors and a person's word in the rollback's record.
-func (d *doors) recorded() {
+// recorded wants the incompatibilities and a person's word in the rollback's record.
+func (d *databaseMove) recorded() {
 	d.t.Helper()
 	stdout, _ := d.run(0, "history", "--json")
 	var history struct{ Runs []rollout.Record }
@@ -118,8 +118,8 @@ func (d *doors) recorded() {
 		d.t.Fatal(err)
 	}
 	rec := history.Runs[0]
-	at := slices.IndexFunc(rec.Doors, func(door wordpress.Door) bool { return door.Name == "passwords" })
-	if rec.Kind != rollout.Rollback || !rec.Accepted || at < 0 || rec.Doors[at].Count != 2 || rec.Schema != nil {
+	at := slices.IndexFunc(rec.Incompatibilities, func(i wordpress.Incompatibility) bool { return i.Name == "passwords" })
+	if rec.Kind != rollout.Rollback || !rec.Accepted || at < 0 || rec.Incompatibilities[at].Count != 2 || rec.Schema != nil {
 		d.t.Errorf("the record says %+v", rec)
 	}
 }

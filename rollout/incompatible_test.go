@@ -101,7 +101,7 @@ func (s *siteDatabase) release(v artifact.Version, digest artifact.Digest, o rol
 }
 
 func (s *siteDatabase) rollback(v artifact.Version, accept bool) (rollout.Result, error) {
-	return s.w.bake(rollout.Options{Site: s, AcceptDoors: accept}).Rollback(s.w.ctx, v)
+	return s.w.bake(rollout.Options{Site: s, AcceptIncompatible: accept}).Rollback(s.w.ctx, v)
 }
 
 // twoCores is a world that went from WordPress 6.1 to 6.8.
@@ -132,23 +132,23 @@ func TestSchemaFollowsTheRoll(t *testing.T) {
 	})
 }
 
-// A rollback over the door of 6.8 is refused with the number of users, and
+// A rollback over the change of password hashes in 6.8 is refused with the number of users, and
 // changes nothing; with the word of a person it goes through.
-func TestRollbackOverDoors(t *testing.T) {
+func TestRollbackOverIncompatibility(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, s := twoCores(t)
 		s.change(func(s *siteDatabase) { s.state.NewHashes = 3 })
 		refreshes, saved := w.refreshes(), w.saved()
 		_, err := s.rollback("", false)
-		var refused *rollout.DoorsPassed
-		if !errors.As(err, &refused) || refused.Version != "v41" || len(refused.Doors) != 2 || refused.Doors[0].Count != 3 {
+		var refused *rollout.Incompatible
+		if !errors.As(err, &refused) || refused.Version != "v41" || len(refused.Incompatibilities) != 2 || refused.Incompatibilities[0].Count != 3 {
 			t.Fatalf("got %v", err)
 		}
 		if !strings.Contains(err.Error(), "3 of 12 users") || w.refreshes() != refreshes || w.saved() != saved {
 			t.Errorf("%v; %d refreshes, saved %s", err, w.refreshes(), w.saved())
 		}
 		res, err := s.rollback("", true)
-		if err != nil || res.Outcome != rollout.Released || len(res.Doors) != 2 {
+		if err != nil || res.Outcome != rollout.Released || len(res.Incompatibilities) != 2 {
 			t.Fatalf("%+v, %v", res, err)
 		}
 		w.provenOn("v41")
@@ -159,7 +159,7 @@ func TestRollbackOverDoors(t *testing.T) {
 		})
 		runs, err := w.bake(rollout.Options{}).History(w.ctx)
 		w.must(nil, err)
-		if !runs[0].Accepted || len(runs[0].Doors) != 2 {
+		if !runs[0].Accepted || len(runs[0].Incompatibilities) != 2 {
 			t.Errorf("the record says %+v", runs[0])
 		}
 	})
@@ -177,9 +177,9 @@ func TestRollbackWithoutDatabase(t *testing.T) {
 		if res, err := s.rollback("v42", false); err != nil || res.Outcome != rollout.Released {
 			t.Errorf("between equal schemas: %+v, %v", res, err)
 		}
-		var refused *rollout.DoorsPassed
+		var refused *rollout.Incompatible
 		if _, err := s.rollback("v41", false); !errors.As(err, &refused) || !strings.Contains(err.Error(), "could not be counted") {
-			t.Errorf("over the door: %v", err)
+			t.Errorf("over the change: %v", err)
 		}
 		w.provenOn("v42")
 	})
@@ -199,7 +199,7 @@ func TestBadReleaseGoesBackByItself(t *testing.T) {
 			s.change(func(s *siteDatabase) { s.state.NewHashes = 1 })
 		}()
 		res, err := s.release("v42", s.publish("v42", "6.8.12", 60421), rollout.Options{})
-		if err != nil || res.Outcome != rollout.RolledBack || len(res.Doors) != 1 || res.Doors[0].Count != 1 {
+		if err != nil || res.Outcome != rollout.RolledBack || len(res.Incompatibilities) != 1 || res.Incompatibilities[0].Count != 1 {
 			t.Errorf("%+v, %v", res, err)
 		}
 		w.provenOn("v41")
@@ -216,11 +216,11 @@ func TestReleaseOfOlderCore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, s := twoCores(t)
 		old := s.publish("v43", "6.1.9", 53496)
-		var refused *rollout.DoorsPassed
+		var refused *rollout.Incompatible
 		if _, err := s.release("v43", old, rollout.Options{}); !errors.As(err, &refused) {
 			t.Errorf("got %v", err)
 		}
-		if res, err := s.release("v43", old, rollout.Options{AcceptDoors: true}); err != nil || res.Schema != nil {
+		if res, err := s.release("v43", old, rollout.Options{AcceptIncompatible: true}); err != nil || res.Schema != nil {
 			t.Errorf("%+v, %v", res, err)
 		}
 		w.provenOn("v43")
