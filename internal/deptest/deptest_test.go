@@ -27,7 +27,7 @@ var (
 	oci       = []string{"github.com/google/go-containerregistry/...", "github.com/opencontainers/...", module + "/artifact/ocistore/..."}
 	packer    = []string{"github.com/hashicorp/...", module + "/packer/...", module + "/internal/packerexec/..."}
 	foreign   = []string{"github.com/mholt/archives/...", "github.com/go-git/...", module + "/artifact/source/..."}
-	testCode  = []string{"testing/...", "net/http/httptest", module + "/internal/aws/awstest"}
+	testCode  = []string{"testing/...", "net/http/httptest", "github.com/xeipuuv/...", module + "/internal/aws/awstest"}
 )
 
 // ours are folders of this module.
