@@ -5,14 +5,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/wpbake/wpbake/internal/cli"
 	"github.com/wpbake/wpbake/rollout"
 )
 
-func (c *cli) adoptCommand() *cobra.Command {
+func newAdoptCommand(e *env) *cobra.Command {
 	var yes bool
 	cmd := &cobra.Command{
 		Use:   "adopt",
@@ -23,64 +25,125 @@ a node's boot completes. No node is replaced.`,
 		Example: `  eval "$(wpbake local env)"
   wpbake adopt --store s3://releases/shop --group shop`,
 		GroupID: groupRelease,
-		Args:    words(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := c.config()
+		Args:    exactArgs,
+		RunE: e.prepared(func(ctx context.Context, in invocation) error {
+			r, err := e.open.group(ctx, in.cfg, rollout.Options{})
 			if err != nil {
 				return err
 			}
-			return c.adopt(cmd.Context(), cfg, yes)
-		},
+			ask := confirmation{question: fmt.Sprintf("change group %s?", in.cfg.Group), yes: yes, answers: e.Stdin, out: e.out}
+			return runAdopt(ctx, e.out, r, ask)
+		}),
 	}
-	c.settingFlags(cmd, groupKeys...)
+	e.settings.AddFlags(cmd, groupKeys()...)
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	return cmd
 }
 
-func (c *cli) adopt(ctx context.Context, cfg Config, yes bool) error {
-	r, err := c.connect(ctx, cfg, rollout.Options{})
-	if err != nil {
-		return err
-	}
+func runAdopt(ctx context.Context, out *cli.Output, r openGroup, ask confirmation) error {
 	changes, err := r.PlanAdopt(ctx)
 	if err != nil {
 		return err
 	}
 	for _, ch := range changes {
-		c.say("%s: %s", cfg.Group, ch.Text)
+		out.Say("%s: %s", r.name, ch.Text)
 	}
-	done := false
 	if len(changes) > 0 {
-		if !yes {
-			if err := c.confirm(fmt.Sprintf("change group %s?", cfg.Group)); err != nil {
-				return err
-			}
+		if err := ask.confirm(); err != nil {
+			return err
 		}
 		if err := r.Adopt(ctx, changes); err != nil {
 			return err
 		}
-		done = true
-		c.say("%s is adopted; wpbake doctor shows what else there is", cfg.Group)
+		out.Say("%s is adopted; wpbake doctor shows what else there is", r.name)
 	} else {
-		c.say("nothing to do: %s is ready", cfg.Group)
+		out.Say("nothing to do: %s is ready", r.name)
 	}
-	return c.object(struct {
+	return out.Object(struct {
 		Group   string           `json:"group"`
 		Changes []rollout.Change `json:"changes"`
 		Done    bool             `json:"done"`
-	}{cfg.Group, append([]rollout.Change{}, changes...), done})
+	}{r.name, append([]rollout.Change{}, changes...), len(changes) > 0})
 }
 
-// confirm asks for yes on stderr and reads the answer.
-func (c *cli) confirm(question string) error {
-	fmt.Fprintf(c.Stderr, "%s [y/N] ", printable(question))
-	answer, _ := bufio.NewReader(c.Stdin).ReadString('\n')
-	if !isTerminal(c.Stdin) { // nobody's Enter has ended the line
-		fmt.Fprintln(c.Stderr)
+// confirmation is a question that comes before a change.
+type confirmation struct {
+	question string
+	yes      bool // answered beforehand
+	answers  io.Reader
+	out      *cli.Output
+}
+
+// confirm asks on stderr and reads the answer.
+func (q confirmation) confirm() error {
+	if q.yes {
+		return nil
+	}
+	fmt.Fprintf(q.out.Stderr, "%s [y/N] ", cli.Printable(q.question))
+	answer, _ := bufio.NewReader(q.answers).ReadString('\n')
+	if !cli.IsTerminal(q.answers) { // nobody's Enter has ended the line
+		fmt.Fprintln(q.out.Stderr)
 	}
 	switch strings.ToLower(strings.TrimSpace(answer)) {
 	case "y", "yes":
 		return nil
 	}
-	return &usageError{err: errors.New("not confirmed; nothing was changed"), hint: "--yes does it without asking"}
+	return cli.Misuse(errors.New("not confirmed; nothing was changed"), "--yes does it without asking")
+}
+
+func newDoctorCommand(e *env) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "What stands in the way of a safe release of the group",
+		Example: `  eval "$(wpbake local env)"
+  wpbake doctor --store s3://releases/shop --group shop`,
+		GroupID: groupLook,
+		Args:    exactArgs,
+		RunE: e.prepared(func(ctx context.Context, in invocation) error {
+			r, err := e.open.group(ctx, in.cfg, rollout.Options{})
+			if err != nil {
+				return err
+			}
+			return runDoctor(ctx, e.out, r)
+		}),
+	}
+	e.settings.AddFlags(cmd, append([]string{"refresh.alarms"}, groupKeys()...)...)
+	return cmd
+}
+
+func runDoctor(ctx context.Context, out *cli.Output, r openGroup) error {
+	findings, err := r.Doctor(ctx)
+	if err != nil {
+		return err
+	}
+	blocking := sayFindings(out, findings)
+	if err := out.Object(struct {
+		Group    string            `json:"group"`
+		Findings []rollout.Finding `json:"findings"`
+	}{r.name, append([]rollout.Finding{}, findings...)}); err != nil {
+		return err
+	}
+	if blocking > 0 {
+		return cli.Hinted(fmt.Errorf("a release to %q is blocked by %d of what was found", r.name, blocking), findings[0].Fix)
+	}
+	if len(findings) == 0 {
+		out.Say("%s is ready for a release", r.name)
+	}
+	return nil
+}
+
+// sayFindings prints each finding with its fix and returns how many block.
+func sayFindings(out *cli.Output, findings []rollout.Finding) (blocking int) {
+	for _, f := range findings {
+		word := "note"
+		if f.Blocks {
+			word = "blocks"
+			blocking++
+		}
+		out.Say("%-6s %s: %s", word, f.ID, f.Text)
+		if f.Fix != "" {
+			out.Say("       fix: %s", f.Fix)
+		}
+	}
+	return blocking
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,12 +11,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/bake/volume"
 	"github.com/wpbake/wpbake/internal/aws"
+	"github.com/wpbake/wpbake/internal/cli"
 	"github.com/wpbake/wpbake/internal/owner"
 	"github.com/wpbake/wpbake/rollout"
 )
 
-func (c *cli) bakeCommand() *cobra.Command {
+func newBakeCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bake VERSION",
 		Short: "Make a release volume or an AMI of a published version",
@@ -35,49 +36,53 @@ sweep what a bake that was killed left behind.`,
   wpbake bake v1 --as volume --store s3://releases/shop
   wpbake bake v2 --as volume --parent v1 --store s3://releases/shop`,
 		GroupID:           groupArtifact,
-		Args:              words("VERSION"),
-		ValidArgsFunction: c.completeVersions,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			cfg, err := c.config()
+		Args:              exactArgs,
+		ValidArgsFunction: e.completeVersions,
+		RunE: e.prepared(func(ctx context.Context, in invocation) error {
+			if in.cfg.Bake.As == "" {
+				return in.usage(errors.New("missing --as: what to bake, volume or ami"))
+			}
+			clients, store, err := openWithAWS(ctx, in.cfg)
 			if err != nil {
 				return err
 			}
-			v, err := parseVersion(cmd, args[0])
-			if err != nil {
-				return err
-			}
-			if err := cfg.need("store"); err != nil {
-				return err
-			}
-			if cfg.Bake.As == "" {
-				return usage(cmd, errors.New("missing --as: what to bake, volume or ami"))
-			}
-			return c.bakeOnly(cmd.Context(), cfg, v)
-		},
+			b := baker{out: e.out, open: e.open, cfg: in.cfg, clients: clients, store: store}
+			return runBake(ctx, b, in.version())
+		}, "store"),
 	}
-	c.settingFlags(cmd, slices.Concat(bakeKeys, groupKeys)...)
-	c.formFlag(cmd, "as")
-	c.settingFlagAs(cmd, "bake.parent", "parent")
+	e.settings.AddFlags(cmd, slices.Concat(bakeKeys(), groupKeys())...)
+	bakeFormFlag(e.settings, cmd, "as")
+	e.settings.AddFlagAs(cmd, "bake.parent", "parent")
 	return cmd
 }
 
-// formFlag adds the flag that says what to bake.
-func (c *cli) formFlag(cmd *cobra.Command, name string) {
-	c.settingFlagAs(cmd, "bake.as", name)
-	forms := []cobra.Completion{asVolume, asAMI, asNothing}
+// bakeFormFlag adds the flag that says what to bake.
+func bakeFormFlag(settings *cli.Sources, cmd *cobra.Command, name string) {
+	settings.AddFlagAs(cmd, "bake.as", name)
+	forms := []cobra.Completion{cli.AsVolume, cli.AsAMI, cli.Off}
 	if err := cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(forms, cobra.ShellCompDirectiveNoFileComp)); err != nil {
 		panic(err) // the flag is there, and nobody else completes it
 	}
 }
 
+// baker makes what nodes boot of published versions.
+type baker struct {
+	out     *cli.Output
+	open    opener
+	cfg     cli.Config
+	clients *aws.Clients
+	store   artifact.ReleaseStore
+}
+
+func (b builder) baker(clients *aws.Clients, store artifact.ReleaseStore) baker {
+	return baker{out: b.out, open: b.open, cfg: b.cfg, clients: clients, store: store}
+}
+
 // baking is one bake of one published version.
 type baking struct {
-	cfg      Config
-	clients  *aws.Clients
-	store    artifact.ReleaseStore
+	baker
 	version  artifact.Version
 	manifest artifact.Manifest
-	digest   artifact.Digest
 	owner    owner.Tags
 }
 
@@ -109,20 +114,16 @@ func (b baked) text(v artifact.Version) string {
 	return fmt.Sprintf("%s of %s: %s", what, v, b.id())
 }
 
-func (c *cli) bakeOnly(ctx context.Context, cfg Config, v artifact.Version) error {
-	clients, store, err := openWithAWS(ctx, cfg)
+func runBake(ctx context.Context, b baker, v artifact.Version) error {
+	made, err := b.bake(ctx, v)
 	if err != nil {
 		return err
 	}
-	made, err := c.bake(ctx, cfg, clients, store, v)
-	if err != nil {
-		return err
-	}
-	c.say("%s", made.text(v))
+	b.out.Say("%s", made.text(v))
 	for _, region := range slices.Sorted(maps.Keys(made.copies)) {
-		c.say("copy in %s: %s", region, made.copies[region])
+		b.out.Say("copy in %s: %s", region, made.copies[region])
 	}
-	return c.object(struct {
+	return b.out.Object(struct {
 		Version artifact.Version  `json:"version"`
 		Volume  *rollout.Volume   `json:"volume,omitempty"`
 		Image   string            `json:"image,omitempty"`
@@ -133,45 +134,109 @@ func (c *cli) bakeOnly(ctx context.Context, cfg Config, v artifact.Version) erro
 }
 
 // bake makes what the configuration asks for, or finds it.
-func (c *cli) bake(ctx context.Context, cfg Config, clients *aws.Clients, store artifact.ReleaseStore, v artifact.Version) (baked, error) {
-	m, digest, err := artifact.Find(ctx, store, v)
+func (b baker) bake(ctx context.Context, v artifact.Version) (baked, error) {
+	one, err := b.prepare(ctx, v)
 	if errors.Is(err, artifact.ErrNotFound) {
-		return baked{}, &hintedError{err: err, hint: fmt.Sprintf("wpbake publish %s --tree DIR --store %s, then the same command again", v, cfg.Store)}
+		return baked{}, cli.Hinted(err, fmt.Sprintf("wpbake publish %s --tree DIR --store %s, then the same command again", v, b.cfg.Store))
 	}
 	if err != nil {
 		return baked{}, err
 	}
-	now := c.Now()
-	b := baking{
-		cfg: cfg, clients: clients, store: store, version: v, manifest: m, digest: digest,
-		owner: owner.Tags{
-			Version: string(v), Manifest: string(digest), Store: cfg.Store, Run: rollout.NewRun(now), Holder: c.holder(),
-			Expires: now.Add(cfg.Bake.budget() + 10*time.Minute),
-		},
+	if b.cfg.Bake.As == cli.AsAMI {
+		return one.ami(ctx)
 	}
-	if cfg.Bake.As == asAMI {
-		return c.bakeAMI(ctx, b)
-	}
-	return c.bakeVolume(ctx, b)
+	return one.volume(ctx)
 }
 
-// budget is how long a bake may take.
-func (b BakeConfig) budget() time.Duration {
-	return cmp.Or(b.Timeout, map[string]time.Duration{asVolume: 30 * time.Minute, asAMI: time.Hour}[b.As])
+// prepare finds the version that is to be baked.
+func (b baker) prepare(ctx context.Context, v artifact.Version) (baking, error) {
+	m, digest, err := artifact.Find(ctx, b.store, v)
+	if err != nil {
+		return baking{}, err
+	}
+	now := b.out.Now()
+	return baking{baker: b, version: v, manifest: m, owner: owner.Tags{
+		Version: string(v), Manifest: string(digest), Store: b.cfg.Store, Run: rollout.NewRun(now), Holder: b.open.holder(),
+		Expires: now.Add(b.cfg.Bake.Budget() + 10*time.Minute),
+	}}, nil
 }
 
 // wouldBake says what a release would bake; empty is nothing.
-func (c *cli) wouldBake(ctx context.Context, cfg Config, r openGroup, built draft, v artifact.Version) (string, error) {
-	if cfg.Bake.As == "" {
+func (b baker) wouldBake(ctx context.Context, v artifact.Version) (string, error) {
+	if b.cfg.Bake.As == "" {
 		return "", nil
 	}
-	m, digest, err := artifact.Find(ctx, built.store, v)
+	one, err := b.prepare(ctx, v)
 	if err != nil {
 		return "", err
 	}
-	b := baking{cfg: cfg, clients: r.clients, version: v, manifest: m, digest: digest, owner: owner.Tags{Manifest: string(digest), Store: cfg.Store}}
-	if cfg.Bake.As == asAMI {
-		return b.wouldBakeAMI(ctx)
+	if b.cfg.Bake.As == cli.AsAMI {
+		return one.wouldBakeAMI(ctx)
 	}
-	return b.wouldBakeVolume(ctx)
+	return one.wouldBakeVolume(ctx)
+}
+
+// volume makes a release volume, or finds it.
+func (b baking) volume(ctx context.Context) (baked, error) {
+	parent, err := b.parent(ctx)
+	if err != nil {
+		return baked{}, err
+	}
+	defer fetchLimits().apply()()
+	m := cli.NewMeter(b.out)
+	defer m.Close()
+	o := volume.Options{
+		Store: b.store, Snapshots: b.clients.Snapshots(), Writer: b.clients.SnapshotWriter(), Reader: b.clients.SnapshotReader(),
+		Version: b.version, Digest: artifact.Digest(b.owner.Manifest), Owner: b.owner, Parent: parent,
+		Encrypted: b.cfg.Bake.Encrypted(), Key: b.cfg.Bake.Key(), Regions: b.cfg.Bake.Regions, Accounts: b.cfg.Bake.Accounts,
+		Budget: b.cfg.Bake.Budget(), Alive: owner.Alive, Progress: m.Update, Note: b.out.NoteText,
+	}
+	got, err := volume.Bake(ctx, o)
+	if err != nil {
+		return baked{}, err
+	}
+	return baked{
+		Baked:  rollout.Baked{Volume: &rollout.Volume{Snapshot: got.Snapshot, Image: got.Image, Rate: b.cfg.Bake.InitializeRate}},
+		reused: got.Reused, blocks: got.Blocks, copies: got.Copies,
+	}, nil
+}
+
+// parent is the version whose release volume the new one inherits from.
+func (b baking) parent(ctx context.Context) (artifact.Version, error) {
+	v := artifact.Version(b.cfg.Bake.Parent)
+	if v == cli.Current {
+		r, err := b.open.group(ctx, b.cfg, rollout.Options{})
+		if err != nil {
+			return "", err
+		}
+		st, err := r.Status(ctx)
+		if err != nil {
+			return "", err
+		}
+		v = st.Version
+	}
+	if v == b.version {
+		return "", nil
+	}
+	return v, nil
+}
+
+// putPrice is what EBS takes for writing a thousand blocks, in dollars, as its
+// guide's examples have it; regions differ.
+const putPrice = 0.006
+
+func (b baking) wouldBakeVolume(ctx context.Context) (string, error) {
+	found, err := volume.Find(ctx, volume.Options{
+		Snapshots: b.clients.Snapshots(), Digest: artifact.Digest(b.owner.Manifest), Owner: b.owner,
+		Encrypted: b.cfg.Bake.Encrypted(), Key: b.cfg.Bake.Key(),
+	})
+	if err != nil {
+		return "", err
+	}
+	if found != "" {
+		return fmt.Sprintf("bake: the release volume of %s is there, snapshot %s", b.version, found), nil
+	}
+	blocks := (b.manifest.Image.Size + volume.BlockSize - 1) / volume.BlockSize
+	return fmt.Sprintf("bake: a release volume of %s would be written, at most %d blocks of 512 KiB for about $%.4f",
+		b.version, blocks, float64(blocks)*putPrice/1000), nil
 }

@@ -16,6 +16,8 @@ import (
 
 	"github.com/wpbake/wpbake/artifact/scratch"
 	"github.com/wpbake/wpbake/bake/ami"
+	"github.com/wpbake/wpbake/internal/cli"
+	"github.com/wpbake/wpbake/internal/owner"
 	"github.com/wpbake/wpbake/internal/packerexec"
 	"github.com/wpbake/wpbake/packer"
 	"github.com/wpbake/wpbake/rollout"
@@ -24,21 +26,20 @@ import (
 // outlives is how long the build instance may outlive the bake, which ends it.
 const outlives = 5 * time.Minute
 
-// bakeAMI makes an AMI, or finds the one that is there; Packer is looked for
+// ami makes an AMI, or finds the one that is there; Packer is looked for
 // when it is needed.
-func (c *cli) bakeAMI(ctx context.Context, b baking) (baked, error) {
-	budget := b.cfg.Bake.budget()
-	within, cancel := context.WithTimeoutCause(ctx, budget, &hintedError{
-		err:  fmt.Errorf("baking an AMI: it took longer than %s", brief(budget)),
-		hint: "bake.timeout gives it more; the same command again goes on with what is there",
-	})
+func (b baking) ami(ctx context.Context) (baked, error) {
+	budget := b.cfg.Bake.Budget()
+	within, cancel := context.WithTimeoutCause(ctx, budget, cli.Hinted(
+		fmt.Errorf("baking an AMI: it took longer than %s", cli.Brief(budget)),
+		"bake.timeout gives it more; the same command again goes on with what is there"))
 	defer cancel()
 	got, err := ami.Bake(within, ami.Options{
 		Images: b.clients.Images(), Store: b.store, Owner: b.owner,
-		Build:     func(ctx context.Context) (map[string]string, error) { return c.packerBuild(ctx, b) },
-		Encrypted: b.cfg.Bake.KMSKey != "", Regions: b.cfg.Bake.Regions, Accounts: b.cfg.Bake.Accounts,
-		Deprecate: b.cfg.Bake.DeprecateAfter, Alive: alive, Poll: b.cfg.Poll,
-		Note: func(text string) { c.note("%s", text) },
+		Build:     b.packer,
+		Encrypted: b.cfg.Bake.Encrypted(), Regions: b.cfg.Bake.Regions, Accounts: b.cfg.Bake.Accounts,
+		Deprecate: b.cfg.Bake.DeprecateAfter, Alive: owner.Alive, Poll: b.cfg.Poll,
+		Note: b.out.NoteText,
 	})
 	if err != nil {
 		return baked{}, err
@@ -47,7 +48,7 @@ func (c *cli) bakeAMI(ctx context.Context, b baking) (baked, error) {
 }
 
 func (b baking) wouldBakeAMI(ctx context.Context) (string, error) {
-	found, err := ami.Ready(ctx, ami.Options{Images: b.clients.Images(), Owner: b.owner, Encrypted: b.cfg.Bake.KMSKey != ""})
+	found, err := ami.Ready(ctx, ami.Options{Images: b.clients.Images(), Owner: b.owner, Encrypted: b.cfg.Bake.Encrypted()})
 	if err != nil {
 		return "", err
 	}
@@ -57,8 +58,8 @@ func (b baking) wouldBakeAMI(ctx context.Context) (string, error) {
 	return fmt.Sprintf("bake: Packer would make an AMI of %s, in a build instance that runs for some minutes", b.version), nil
 }
 
-// packerBuild runs Packer on the template and returns the images by region.
-func (c *cli) packerBuild(ctx context.Context, b baking) (map[string]string, error) {
+// packer runs Packer on the template and returns the images by region.
+func (b baking) packer(ctx context.Context) (map[string]string, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -67,10 +68,10 @@ func (c *cli) packerBuild(ctx context.Context, b baking) (map[string]string, err
 	if err != nil {
 		return nil, err
 	}
-	force, done := c.secondInterrupt(ctx)
+	force, done := secondInterrupt(ctx, b.out)
 	defer done()
 	job := packerexec.Job{
-		Command: "build", Template: b.cfg.Packer.Template, Variables: b.variables(self), Force: force, Progress: c.tellPacker,
+		Command: "build", Template: b.cfg.Packer.Template, Variables: b.variables(self), Force: force, Progress: func(e packerexec.Event) { emitPacker(b.out, e) },
 		Environ: []string{"AWS_REGION=" + b.clients.Region(), "WPBAKE_BUCKET_OWNER=" + b.cfg.BucketOwner},
 	}
 	if job.Template == "" {
@@ -91,10 +92,10 @@ func (c *cli) packerBuild(ctx context.Context, b baking) (map[string]string, err
 	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
 		// Not the cause, whose words say that nothing was changed: Packer gives
 		// up the call that is under way, and does not know what it has made.
-		return nil, &hintedError{
-			err:  errors.New("interrupted while Packer was building"),
-			hint: "wpbake sweep removes what Packer did not; the same command again starts over",
-		}
+		return nil, cli.Hinted(
+			errors.New("interrupted while Packer was building"),
+			"wpbake sweep removes what Packer did not; the same command again starts over")
+
 	}
 	if err != nil {
 		return nil, err
@@ -118,7 +119,7 @@ func (b baking) variables(self string) map[string]string {
 	values := map[string]string{
 		"version": string(b.version), "store": b.cfg.Store, "region": b.clients.Region(),
 		"run": b.owner.Run, "holder": b.owner.Holder.Tag(), "expires": b.owner.Expires.UTC().Format(time.RFC3339),
-		"lifetime": strconv.Itoa(int((b.cfg.Bake.budget() + outlives).Seconds())), "local_wpbake": self,
+		"lifetime": strconv.Itoa(int((b.cfg.Bake.Budget() + outlives).Seconds())), "local_wpbake": self,
 		"kms_key": b.cfg.Bake.KMSKey, "base_image": p.BaseImage, "base_name": p.BaseName,
 		"instance_type": p.InstanceType, "instance_profile": p.InstanceProfile, "subnet_id": p.Subnet,
 		"ssh_username": p.SSHUser, "wpbake": p.Wpbake,
@@ -130,8 +131,8 @@ func (b baking) variables(self string) map[string]string {
 	return values
 }
 
-// tellPacker writes what Packer says as progress.
-func (c *cli) tellPacker(e packerexec.Event) {
+// emitPacker writes what Packer says as progress.
+func emitPacker(out *cli.Output, e packerexec.Event) {
 	text, _, ok := e.Said()
 	if !ok {
 		return
@@ -144,19 +145,19 @@ func (c *cli) tellPacker(e packerexec.Event) {
 		if build, rest, ok := strings.Cut(line, ": "); ok && strings.Contains(build, ".") && !strings.Contains(build, " ") {
 			line = strings.TrimSpace(rest)
 		}
-		c.note("packer: %s", cmp.Or(line, "-"))
+		out.Note("packer: %s", cmp.Or(line, "-"))
 	}
 }
 
 // secondInterrupt is closed by a signal that comes after ctx has ended. The
 // first one is handed to Packer, which then removes what it has made.
-func (c *cli) secondInterrupt(ctx context.Context) (force <-chan struct{}, done func()) {
+func secondInterrupt(ctx context.Context, out *cli.Output) (force <-chan struct{}, done func()) {
 	again, forced, over := make(chan os.Signal, 1), make(chan struct{}), make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		signal.Notify(again, os.Interrupt, syscall.SIGTERM)
 		defer signal.Stop(again)
 		if errors.Is(ctx.Err(), context.Canceled) {
-			c.note("interrupted: Packer removes what it has made, which takes minutes; a second interrupt ends it at once, and leaves the rest to wpbake sweep")
+			out.Note("interrupted: Packer removes what it has made, which takes minutes; a second interrupt ends it at once, and leaves the rest to wpbake sweep")
 		}
 		select {
 		case <-again:

@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/wpbake/wpbake/artifact"
 	"github.com/wpbake/wpbake/artifact/source"
+	"github.com/wpbake/wpbake/internal/cli"
 	"github.com/wpbake/wpbake/wordpress"
 )
 
@@ -20,17 +23,26 @@ type buildOptions struct {
 	tree    string
 	exclude []string
 	cache   string
-	check   CheckConfig
+	check   cli.CheckConfig
 	waivers []wordpress.Waiver
 	out     string
 	carry   *carrySource      // nil carries nothing over
 	carried wordpress.Carried // of it, into this tree
 }
 
-// toBuild is what the configuration says of a build.
-func (c *cli) toBuild(cfg Config, v artifact.Version) buildOptions {
+// builder makes artifacts of the configured tree.
+type builder struct {
+	out  *cli.Output
+	open opener
+	cfg  cli.Config
+}
+
+func (e *env) builder(cfg cli.Config) builder { return builder{out: e.out, open: e.open, cfg: cfg} }
+
+// options are what the configuration says of a build.
+func (b builder) options(v artifact.Version) buildOptions {
 	return buildOptions{
-		version: v, tree: cfg.Tree, exclude: cfg.Exclude, cache: c.cacheDir(cfg), check: cfg.Check, waivers: cfg.Waivers,
+		version: v, tree: b.cfg.Tree, exclude: b.cfg.Exclude, cache: b.cfg.Cache, check: b.cfg.Check, waivers: b.cfg.Waivers,
 	}
 }
 
@@ -38,7 +50,7 @@ func (o buildOptions) checked() checkedTree {
 	return checkedTree{spec: o.tree, exclude: o.exclude, check: o.check, waivers: o.waivers}
 }
 
-func (c *cli) buildCommand() *cobra.Command {
+func newBuildCommand(e *env) *cobra.Command {
 	var out string
 	cmd := &cobra.Command{
 		Use:   "build VERSION",
@@ -60,54 +72,40 @@ a revision of a local git repository, as it was committed.`,
   wpbake build v3 --tree git:.@HEAD --out ./dist
   tar --zstd -tf ./dist/releases/v1/wordpress.tar.zst`,
 		GroupID: groupArtifact,
-		Args:    words("VERSION"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			v, err := parseVersion(cmd, args[0])
-			if err != nil {
-				return err
-			}
-			cfg, err := c.config()
-			if err != nil {
-				return err
-			}
-			if err := cfg.need("tree"); err != nil {
-				return err
-			}
-			o := c.toBuild(cfg, v)
-			o.out = out
-			if o.carry, err = c.carryIntoBuild(cmd.Context(), cfg, v); err != nil {
-				return err
-			}
-			return c.build(cmd.Context(), o)
-		},
+		Args:    exactArgs,
+		RunE: e.prepared(func(ctx context.Context, in invocation) error {
+			return runBuild(ctx, e.builder(in.cfg), in.version(), out)
+		}, "tree"),
 	}
-	c.settingFlags(cmd, slices.Concat(treeKeys, storeKeys)...)
+	e.settings.AddFlags(cmd, slices.Concat(treeKeys(), storeKeys())...)
 	cmd.Flags().StringVar(&out, "out", "dist", "the `DIR` to write into")
 	return cmd
 }
 
 // carryIntoBuild needs a store only where something is carried over.
-func (c *cli) carryIntoBuild(ctx context.Context, cfg Config, v artifact.Version) (*carrySource, error) {
-	if cfg.CarryAssets == "" || cfg.CarryAssets == carryOff {
+func (b builder) carryIntoBuild(ctx context.Context, v artifact.Version) (*carrySource, error) {
+	if b.cfg.CarryAssets == "" {
 		return nil, nil
 	}
-	if err := cfg.need("store"); err != nil {
-		return nil, err
-	}
-	store, err := openReleases(ctx, cfg)
+	store, err := openReleases(ctx, b.cfg)
 	if err != nil {
 		return nil, err
 	}
-	return c.carryFrom(ctx, cfg, store, v)
+	return b.carryFrom(ctx, store, v)
 }
 
-func (c *cli) build(ctx context.Context, o buildOptions) error {
-	built, err := c.makeArtifact(ctx, o)
+func runBuild(ctx context.Context, b builder, v artifact.Version, dir string) (err error) {
+	o := b.options(v)
+	o.out = dir
+	if o.carry, err = b.carryIntoBuild(ctx, v); err != nil {
+		return err
+	}
+	built, err := b.makeArtifact(ctx, o)
 	if err != nil {
 		return err
 	}
-	c.say("built %s %s in %s", o.version, built.Digest, built.Dir)
-	return c.object(struct {
+	b.out.Say("built %s %s in %s", o.version, built.Digest, built.Dir)
+	return b.out.Object(struct {
 		Version  artifact.Version `json:"version"`
 		Manifest artifact.Digest  `json:"manifest"`
 		Size     int64            `json:"size"`
@@ -121,9 +119,9 @@ func checkTree(tree string) error {
 	var refused *source.Refused
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return &usageError{err: fmt.Errorf("no tree %q", tree), hint: "--tree DIR names the directory that holds wp-includes"}
+		return cli.Misuse(fmt.Errorf("no tree %q", tree), "--tree DIR names the directory that holds wp-includes")
 	case errors.As(err, &refused):
-		return &usageError{err: err, hint: refused.Hint()}
+		return cli.Misuse(err, refused.Hint())
 	case err != nil:
 		return fmt.Errorf("reading tree %q: %w", tree, err)
 	}
@@ -133,8 +131,8 @@ func checkTree(tree string) error {
 // fromTree opens what is to be built and has it built. A tree that no node
 // could hold as it is, or that the check repairs, is checked; with repairs, or
 // with assets of another release, a copy of it is built instead.
-func (c *cli) fromTree(ctx context.Context, o buildOptions, build func(artifact.BuildOptions) error) (err error) {
-	defer buildMemory.bound()()
+func (b builder) fromTree(ctx context.Context, o buildOptions, build func(artifact.BuildOptions) error) (err error) {
+	defer buildLimits().apply()()
 	if err := checkTree(o.tree); err != nil {
 		return err
 	}
@@ -143,57 +141,57 @@ func (c *cli) fromTree(ctx context.Context, o buildOptions, build func(artifact.
 		return err
 	}
 	defer func() { err = errors.Join(err, done()) }()
-	if o.carried, err = o.carry.into(ctx, dir, o.leaves()); err != nil {
+	if o.carried, err = o.carry.apply(ctx, dir, o.excludes()); err != nil {
 		return fmt.Errorf("carrying over assets: %w", err)
 	}
 	if v := viewCarried(o.carried); v != nil {
-		c.note("%s", v)
+		b.out.Note("%s", v)
 	}
-	err = build(c.building(o, dir))
+	err = build(b.building(o, dir))
 	var refused *artifact.TreeError
 	var repair *copyNeeded
 	switch {
 	case errors.As(err, &repair):
-		return c.fromRepaired(ctx, o, dir, repair.report, build)
+		return b.fromRepaired(ctx, o, dir, repair.report, build)
 	case errors.As(err, &refused):
-		report, failed := c.examine(ctx, dir, os.DirFS(dir), o.checked())
+		report, failed := examine(ctx, dir, os.DirFS(dir), o.checked())
 		if failed != nil {
 			return err
 		}
-		if blocked := c.admit(o.tree, report); blocked != nil {
+		if blocked := admit(b.out, o.tree, report); blocked != nil {
 			return blocked
 		}
 		if report.repairs() {
-			return c.fromRepaired(ctx, o, dir, report, build)
+			return b.fromRepaired(ctx, o, dir, report, build)
 		}
 	}
 	return err
 }
 
 // building says how the tree in dir is built.
-func (c *cli) building(o buildOptions, dir string) artifact.BuildOptions {
+func (b builder) building(o buildOptions, dir string) artifact.BuildOptions {
 	return artifact.BuildOptions{
-		Tree: dir, Out: o.out, Version: o.version, Describe: c.describer(o, dir),
-		Exclude: o.leaves(),
+		Tree: dir, Out: o.out, Version: o.version, Describe: b.describer(o, dir),
+		Exclude: o.excludes(),
 		Cache:   o.cache, CacheName: cacheName(o.tree, dir),
 	}
 }
 
-// leaves are the patterns of what a release leaves out.
-func (o buildOptions) leaves() []string {
+// excludes are the patterns of what a release leaves out.
+func (o buildOptions) excludes() []string {
 	return slices.Concat(artifact.DefaultExclude(), wordpress.NeverShipped(), o.exclude)
 }
 
 // describer checks a tree and looks at it as WordPress. A tree that is the one
-// remembered passed before, by the same grounds; of another, only files that have
+// remembered passed before, by the same key; of another, only files that have
 // changed are read and parsed for the check.
-func (c *cli) describer(o buildOptions, dir string) *artifact.Describer {
+func (b builder) describer(o buildOptions, dir string) *artifact.Describer {
 	return &artifact.Describer{
-		Name: grounds(o, programStamp()),
+		Name: cacheKey(o, programStamp()),
 		Describe: func(ctx context.Context, tree fs.FS, then artifact.Remembered) (artifact.Description, error) {
 			checked := o.checked()
 			checked.earlier = &wordpress.Earlier{Notes: then.Notes, Unchanged: then.Unchanged}
-			report, err := c.examine(ctx, dir, tree, checked)
+			report, err := examine(ctx, dir, tree, checked)
 			if err != nil {
 				return artifact.Description{}, err
 			}
@@ -201,7 +199,7 @@ func (c *cli) describer(o buildOptions, dir string) *artifact.Describer {
 			if err != nil {
 				return artifact.Description{}, fmt.Errorf("reading tree %q: %w", o.tree, err)
 			}
-			if err := c.admit(o.tree, report); err != nil {
+			if err := admit(b.out, o.tree, report); err != nil {
 				return artifact.Description{}, err
 			}
 			if report.repairs() || len(o.carried.Files) > 0 {
@@ -250,20 +248,39 @@ func programStamp() string {
 }
 
 // makeArtifact builds the tree on disk.
-func (c *cli) makeArtifact(ctx context.Context, o buildOptions) (built artifact.Built, err error) {
-	m := c.meter()
-	defer m.close()
-	err = c.fromTree(ctx, o, func(build artifact.BuildOptions) error {
-		build.Progress = m.update
+func (b builder) makeArtifact(ctx context.Context, o buildOptions) (built artifact.Built, err error) {
+	m := cli.NewMeter(b.out)
+	defer m.Close()
+	err = b.fromTree(ctx, o, func(build artifact.BuildOptions) error {
+		build.Progress = m.Update
 		built, err = artifact.Build(ctx, build)
 		return err
 	})
-	c.forgot(built.Forgot)
+	b.forgot(built.Forgot)
 	return built, err
 }
 
-func (c *cli) forgot(why error) {
+func (b builder) forgot(why error) {
 	if why != nil {
-		c.note("the next build will be slow: %v", why)
+		b.out.Note("the next build will be slow: %v", why)
 	}
+}
+
+// cacheName names a tree that was unpacked into a scratch directory dir after
+// where it comes from: the next archive of a folder and the next revision of a
+// repository share most files with this one. A tree that is a directory goes
+// by its path.
+func cacheName(tree, dir string) string {
+	if tree == dir {
+		return ""
+	}
+	where := filepath.Dir(tree)
+	if repository, ok := strings.CutPrefix(tree, "git:"); ok {
+		where = repository[:max(0, strings.LastIndex(repository, "@"))]
+	}
+	abs, err := filepath.Abs(where)
+	if err != nil {
+		return ""
+	}
+	return "unpacked from " + abs
 }

@@ -8,14 +8,9 @@ import (
 	"os"
 
 	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/internal/cli"
 	"github.com/wpbake/wpbake/rollout"
 	"github.com/wpbake/wpbake/wordpress"
-)
-
-// Values of carry_assets that are no versions.
-const (
-	carryCurrent = "current" // what the group runs
-	carryOff     = "off"
 )
 
 // carrySource is a published release whose assets a new one may keep.
@@ -24,35 +19,23 @@ type carrySource struct {
 	manifest artifact.Manifest
 }
 
-// parseCarry reads the setting carry_assets.
-func parseCarry(c *Config, v []string) error {
-	c.CarryAssets = v[0]
-	if v[0] == carryCurrent || v[0] == carryOff {
-		return nil
-	}
-	if _, err := artifact.ParseVersion(v[0]); err != nil {
-		return errors.New("want a published version, current or off")
-	}
-	return nil
-}
-
 // carryFrom finds the release that v keeps assets of; nil when there is none.
-func (c *cli) carryFrom(ctx context.Context, cfg Config, store artifact.ReleaseStore, v artifact.Version) (*carrySource, error) {
-	from := artifact.Version(cfg.CarryAssets)
-	switch cfg.CarryAssets {
-	case "", carryOff:
+func (b builder) carryFrom(ctx context.Context, store artifact.ReleaseStore, v artifact.Version) (*carrySource, error) {
+	from := artifact.Version(b.cfg.CarryAssets)
+	switch b.cfg.CarryAssets {
+	case "":
 		return nil, nil
-	case carryCurrent:
+	case cli.Current:
 		var err error
-		if from, err = c.currentFor(ctx, cfg, store, v); err != nil || from == "" {
+		if from, err = b.currentFor(ctx, store, v); err != nil || from == "" {
 			return nil, err
 		}
 	case string(v):
-		return nil, &usageError{err: fmt.Errorf("%s cannot carry over its own assets", v), hint: "--carry-assets names the version before, or current"}
+		return nil, cli.Misuse(fmt.Errorf("%s cannot carry over its own assets", v), "--carry-assets names the version before, or current")
 	}
 	m, _, err := artifact.Find(ctx, store, from)
 	if errors.Is(err, artifact.ErrNotFound) {
-		return nil, &hintedError{err: fmt.Errorf("carrying over assets: %w", err), hint: "wpbake show lists what is published; --carry-assets off carries nothing"}
+		return nil, cli.Hinted(fmt.Errorf("carrying over assets: %w", err), "wpbake show lists what is published; --carry-assets off carries nothing")
 	}
 	return &carrySource{store, m}, err
 }
@@ -60,7 +43,7 @@ func (c *cli) carryFrom(ctx context.Context, cfg Config, store artifact.ReleaseS
 // currentFor is the version that the group runs; for a version that is
 // published already the one that it was built with, so that building it again
 // gives the same bytes also once the group runs it.
-func (c *cli) currentFor(ctx context.Context, cfg Config, store artifact.ReleaseStore, v artifact.Version) (artifact.Version, error) {
+func (b builder) currentFor(ctx context.Context, store artifact.ReleaseStore, v artifact.Version) (artifact.Version, error) {
 	m, _, err := artifact.Find(ctx, store, v)
 	if err == nil {
 		carried, err := carriedBy(ctx, store, m)
@@ -69,7 +52,7 @@ func (c *cli) currentFor(ctx context.Context, cfg Config, store artifact.Release
 	if !errors.Is(err, artifact.ErrNotFound) {
 		return "", err
 	}
-	r, err := c.connect(ctx, cfg, rollout.Options{})
+	r, err := b.open.group(ctx, b.cfg, rollout.Options{})
 	if err != nil {
 		return "", err
 	}
@@ -86,8 +69,8 @@ func carriedBy(ctx context.Context, store artifact.ReleaseStore, m artifact.Mani
 	return wordpress.ReadCarried(sbom)
 }
 
-// into chooses what the tree in dir is to get.
-func (s *carrySource) into(ctx context.Context, dir string, patterns []string) (wordpress.Carried, error) {
+// apply chooses what the tree in dir is to get.
+func (s *carrySource) apply(ctx context.Context, dir string, patterns []string) (wordpress.Carried, error) {
 	if s == nil {
 		return wordpress.Carried{}, nil
 	}
@@ -135,14 +118,14 @@ func viewCarried(c wordpress.Carried) *carriedView {
 
 // lookCarried tells of a published version what it carries. A bill of
 // materials that did not come along when a release was copied is no fault here.
-func (c *cli) lookCarried(ctx context.Context, store artifact.ReleaseStore, m artifact.Manifest) *carriedView {
+func lookCarried(ctx context.Context, out *cli.Output, store artifact.ReleaseStore, m artifact.Manifest) *carriedView {
 	carried, err := carriedBy(ctx, store, m)
 	if err != nil {
-		c.note("whether %s carries assets of another version is not known: %v", m.Version, err)
+		out.Note("whether %s carries assets of another version is not known: %v", m.Version, err)
 	}
 	return viewCarried(carried)
 }
 
 func (v carriedView) String() string {
-	return fmt.Sprintf("carried over: %s, %s, from %s", files(v.Files), size(v.Bytes), v.From)
+	return fmt.Sprintf("carried over: %s, %s, from %s", cli.Count(v.Files, "file"), cli.Size(v.Bytes), v.From)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/wpbake/wpbake/artifact/source"
+	"github.com/wpbake/wpbake/internal/cli"
 	"github.com/wpbake/wpbake/wordpress"
 )
 
@@ -25,7 +26,7 @@ type checkOptions struct {
 	runtime  runtimeOptions
 }
 
-func (c *cli) checkCommand() *cobra.Command {
+func newCheckCommand(e *env) *cobra.Command {
 	o := checkOptions{format: formatText}
 	cmd := &cobra.Command{
 		Use:   "check [TREE]",
@@ -55,43 +56,43 @@ Exit code 1 when anything blocks.`,
   wpbake check --runtime                           # on a node
   wpbake check ./site --runtime --log php-error.log   # a log of a node`,
 		GroupID: groupArtifact,
-		Args:    words("[TREE]"),
+		Args:    exactArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !slices.Contains(formats(), o.format) {
-				return usage(cmd, fmt.Errorf("--format %q: want text, json, sarif or github", o.format))
+				return cli.Usage(cmd, fmt.Errorf("--format %q: want text, json, sarif or github", o.format))
 			}
 			if len(args) > 0 {
-				c.overrides["tree"] = args[0]
+				e.settings.Set("tree", "tree", args[0])
 			}
-			cfg, err := c.config()
+			cfg, err := e.settings.Load()
 			if err != nil {
 				return err
 			}
 			if len(o.runtime.logs) > 0 && !o.runtime.wanted {
-				return usage(cmd, errors.New("--log names a log of PHP for --runtime"))
+				return cli.Usage(cmd, errors.New("--log names a log of PHP for --runtime"))
 			}
 			if o.runtime.wanted {
-				return c.checkRuntime(cmd.Context(), cfg, o)
+				return runCheckRuntime(cmd.Context(), e.out, cfg, o)
 			}
-			if err := cfg.need("tree"); err != nil {
+			if err := cfg.Need("tree"); err != nil {
 				return err
 			}
 			o.tree = checkedTree{spec: cfg.Tree, exclude: cfg.Exclude, check: cfg.Check, waivers: cfg.Waivers}
-			return c.check(cmd.Context(), o)
+			return runCheck(cmd.Context(), e.out, o)
 		},
 	}
-	c.settingFlags(cmd, checkKeys...)
+	e.settings.AddFlags(cmd, checkKeys()...)
 	f := cmd.Flags()
 	f.StringVar(&o.format, "format", o.format, "how to answer: `text|json|sarif|github`")
 	f.StringVar(&o.against, "against", "", "the `TREE` in service: a directory, an archive or git:PATH@REV")
 	f.StringVar(&o.database, "database", "", "facts of the live database, a JSON `FILE`; docs/checks.md says which")
 	f.BoolVar(&o.runtime.wanted, "runtime", false, "what PHP wanted to write into this node's release and could not")
 	f.StringArrayVar(&o.runtime.logs, "log", nil, "with --runtime, the log `FILE` of PHP to read; may be repeated (default those of node.yaml)")
-	f.StringVar(&o.runtime.place.prefix, "prefix", c.instanceRoot(), "with --runtime, `DIR` before every path of the node (default $INSTANCE_ROOT)")
+	f.StringVar(&o.runtime.place.prefix, "prefix", instanceRoot(e.Process), "with --runtime, `DIR` before every path of the node (default $INSTANCE_ROOT)")
 	return cmd
 }
 
-func (c *cli) check(ctx context.Context, o checkOptions) (err error) {
+func runCheck(ctx context.Context, out *cli.Output, o checkOptions) (err error) {
 	for _, tree := range []string{o.tree.spec, o.against} {
 		if tree != "" {
 			if err := checkTree(tree); err != nil {
@@ -115,13 +116,13 @@ func (c *cli) check(ctx context.Context, o checkOptions) (err error) {
 	if o.tree.database, err = readFacts(o.database); err != nil {
 		return err
 	}
-	watch := newStopwatch(c.Now)
-	report, err := c.examine(ctx, dir, os.DirFS(dir), o.tree)
+	watch := cli.NewStopwatch(out.Now)
+	report, err := examine(ctx, dir, os.DirFS(dir), o.tree)
 	if err != nil {
 		return err
 	}
-	watch.lap("check")
-	if err := c.showReport(o, report, watch.laps); err != nil {
+	watch.Lap("check")
+	if err := emitReport(out, o, report, watch.Timings); err != nil {
 		return err
 	}
 	return blockedBy(o.tree.spec, report.Report)
@@ -134,14 +135,14 @@ func readFacts(name string) (*wordpress.Facts, error) {
 	}
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, &usageError{err: fmt.Errorf("reading facts of the database: %w", err), hint: "--database FILE names a JSON file"}
+		return nil, cli.Misuse(fmt.Errorf("reading facts of the database: %w", err), "--database FILE names a JSON file")
 	}
 	defer f.Close()
 	var d wordpress.Facts
 	dec := json.NewDecoder(f)
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&d); err != nil {
-		return nil, &usageError{err: fmt.Errorf("reading facts of the database %q: %w", name, err), hint: "docs/checks.md says what is in it"}
+		return nil, cli.Misuse(fmt.Errorf("reading facts of the database %q: %w", name, err), "docs/checks.md says what is in it")
 	}
 	return &d, nil
 }
@@ -159,7 +160,7 @@ type examined struct {
 type checkedTree struct {
 	spec     string // as a person named it
 	exclude  []string
-	check    CheckConfig
+	check    cli.CheckConfig
 	waivers  []wordpress.Waiver
 	before   fs.FS
 	database *wordpress.Facts
@@ -167,18 +168,18 @@ type checkedTree struct {
 }
 
 // examine checks a tree that lies in dir.
-func (c *cli) examine(ctx context.Context, dir string, tree fs.FS, t checkedTree) (examined, error) {
+func examine(ctx context.Context, dir string, tree fs.FS, t checkedTree) (examined, error) {
 	o, err := checkOn(t, dir)
 	if err != nil {
 		return examined{}, err
 	}
 	var e examined
-	php, why, err := c.findPHP(ctx, dir, t.check, o.Node)
+	php, why, err := findPHP(ctx, dir, t.check, o.Node)
 	if err != nil {
 		return examined{}, err
 	}
 	e.unread = why
-	timed := &timedParser{now: c.Now}
+	timed := &timedParser{}
 	if php != nil {
 		timed.Parser, e.php = php, php.Version()
 		o.Parser = timed
@@ -208,7 +209,7 @@ func checkOn(t checkedTree, dir string) (wordpress.CheckOptions, error) {
 	}
 	if t.check.Node != "" {
 		if o.Node, err = wordpress.ReadNodeConfig(os.DirFS(t.check.Node), filepath.ToSlash(filepath.Clean(t.check.Node))); err != nil {
-			return o, &usageError{err: fmt.Errorf("reading the nodes' configuration: %w", err), hint: "check.node names a directory as /etc of a node"}
+			return o, cli.Misuse(fmt.Errorf("reading the nodes' configuration: %w", err), "check.node names a directory as /etc of a node")
 		}
 	}
 	if t.check.NodePHP != "" {
@@ -220,7 +221,7 @@ func checkOn(t checkedTree, dir string) (wordpress.CheckOptions, error) {
 	if t.check.Checksums != "" {
 		o.Checksums = os.DirFS(t.check.Checksums)
 		if _, err := fs.ReadDir(o.Checksums, "."); err != nil {
-			return o, &usageError{err: fmt.Errorf("reading checksums: %w", err), hint: "check.checksums names a directory"}
+			return o, cli.Misuse(fmt.Errorf("reading checksums: %w", err), "check.checksums names a directory")
 		}
 	}
 	return o, nil
@@ -229,13 +230,12 @@ func checkOn(t checkedTree, dir string) (wordpress.CheckOptions, error) {
 // timedParser takes the time that parsing costs.
 type timedParser struct {
 	wordpress.Parser
-	now  func() time.Time
 	took time.Duration
 }
 
 func (p *timedParser) Parse(ctx context.Context, files []string) ([]wordpress.SyntaxError, error) {
-	start := p.now()
+	start := time.Now()
 	bad, err := p.Parser.Parse(ctx, files)
-	p.took = p.now().Sub(start)
+	p.took = time.Since(start)
 	return bad, err
 }

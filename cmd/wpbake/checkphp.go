@@ -9,17 +9,15 @@ import (
 	"strings"
 
 	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/internal/cli"
 	"github.com/wpbake/wpbake/wordpress"
 )
-
-// noPHP is the value of check.php that parses nothing.
-const noPHP = "off"
 
 // findPHP returns the PHP that parses the tree: the one that is named, else
 // one of the nodes' version. Another version's opinion would be worth little,
 // so without one nothing is parsed, and why says so.
-func (c *cli) findPHP(ctx context.Context, dir string, check CheckConfig, node *wordpress.NodeConfig) (php *wordpress.PHP, why string, err error) {
-	if check.PHP == noPHP {
+func findPHP(ctx context.Context, dir string, check cli.CheckConfig, node *wordpress.NodeConfig) (php *wordpress.PHP, why string, err error) {
+	if check.PHP == cli.Off {
 		return nil, "check.php is off", nil
 	}
 	want := ""
@@ -32,7 +30,7 @@ func (c *cli) findPHP(ctx context.Context, dir string, check CheckConfig, node *
 			continue
 		}
 		if err != nil {
-			return nil, "", &usageError{err: fmt.Errorf("check.php: %w", err), hint: "name a program, or off"}
+			return nil, "", cli.Misuse(fmt.Errorf("check.php: %w", err), "name a program, or off")
 		}
 		php, err := wordpress.OpenPHP(ctx, program, dir)
 		if err != nil {
@@ -50,7 +48,7 @@ func (c *cli) findPHP(ctx context.Context, dir string, check CheckConfig, node *
 }
 
 // phpNames are the programs that may parse the tree for nodes of a version.
-func phpNames(check CheckConfig, want string) []string {
+func phpNames(check cli.CheckConfig, want string) []string {
 	if check.PHP != "" {
 		return []string{check.PHP}
 	}
@@ -59,8 +57,8 @@ func phpNames(check CheckConfig, want string) []string {
 
 // phpStamps tells the programs that may parse a tree from others by the same
 // names, without running them: another PHP may parse otherwise.
-func phpStamps(check CheckConfig) []string {
-	if check.PHP == noPHP {
+func phpStamps(check cli.CheckConfig) []string {
+	if check.PHP == cli.Off {
 		return nil
 	}
 	want := check.NodePHP
@@ -92,7 +90,7 @@ func majorMinor(v string) string {
 func excluded(patterns []string) (func(string) bool, error) {
 	match, err := artifact.Excluded(patterns)
 	if err != nil {
-		return nil, &usageError{err: err, hint: "exclude is a list of such paths"}
+		return nil, cli.Misuse(err, "exclude is a list of such paths")
 	}
 	return match, nil
 }

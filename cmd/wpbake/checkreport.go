@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/wpbake/wpbake/internal/cli"
 	"github.com/wpbake/wpbake/wordpress"
 )
 
@@ -57,10 +58,10 @@ func blockedBy(tree string, r wordpress.Report) error {
 }
 
 // admit lets a tree pass into a build, or says what blocks it.
-func (c *cli) admit(tree string, e examined) error {
+func admit(out *cli.Output, tree string, e examined) error {
 	for _, f := range e.Findings {
 		if f.Severity == wordpress.Block {
-			c.note("blocked: %s %s: %s", f.ID, location(f), f.Message)
+			out.Note("blocked: %s %s: %s", f.ID, location(f), f.Message)
 		}
 	}
 	if err := blockedBy(tree, e.Report); err != nil {
@@ -76,15 +77,15 @@ func (c *cli) admit(tree string, e examined) error {
 		}
 	}
 	if len(parts) > 0 {
-		c.note("check: %s; wpbake check %s shows them", strings.Join(parts, ", "), tree)
+		out.Note("check: %s; wpbake check %s shows them", strings.Join(parts, ", "), tree)
 	}
-	c.unusedWaivers(e.Report)
+	noteUnusedWaivers(out, e.Report)
 	return nil
 }
 
-func (c *cli) unusedWaivers(r wordpress.Report) {
+func noteUnusedWaivers(out *cli.Output, r wordpress.Report) {
 	for _, w := range r.Unused {
-		c.note("the waiver of %s at %s meets no finding: remove it", w.ID, w.Path)
+		out.Note("the waiver of %s at %s meets no finding: remove it", w.ID, w.Path)
 	}
 }
 
@@ -95,28 +96,28 @@ func location(f wordpress.Finding) string {
 	return f.Path
 }
 
-// showReport answers a check in the format that was asked for.
-func (c *cli) showReport(o checkOptions, e examined, laps []lap) error {
+// emitReport answers a check in the format that was asked for.
+func emitReport(out *cli.Output, o checkOptions, e examined, timings cli.Timings) error {
 	format := o.format
-	if c.flags.json && format == formatText {
+	if out.JSON && format == formatText {
 		format = formatJSON
 	}
 	switch format {
 	case formatJSON:
-		return c.showJSON(o.tree.spec, e, laps)
+		return emitJSON(out, o.tree.spec, e, timings)
 	case formatSARIF:
-		return c.showSARIF(o.tree.spec, e)
+		return emitSARIF(out.Stdout, o.tree.spec, e)
 	case formatGitHub:
-		c.showGitHub(o.tree.spec, e)
+		emitGitHub(out, o.tree.spec, e)
 	default:
-		c.showText(e, laps)
+		emitText(out, e, timings)
 	}
 	return nil
 }
 
-// showText lists findings by severity, then by rule: the rule's reason and
+// emitText lists findings by severity, then by rule: the rule's reason and
 // remedy once for all its places.
-func (c *cli) showText(e examined, laps []lap) {
+func emitText(out *cli.Output, e examined, timings cli.Timings) {
 	titles := map[string]string{}
 	for _, r := range wordpress.Catalogue() {
 		titles[r.ID] = r.Title
@@ -126,22 +127,22 @@ func (c *cli) showText(e examined, laps []lap) {
 	}
 	for group := range slices.Values(byRule(e.Findings)) {
 		first := group[0]
-		c.say("%s %s %s", heads[first.Severity], first.ID, titles[first.ID])
+		out.Say("%s %s %s", heads[first.Severity], first.ID, titles[first.ID])
 		for i, f := range group {
 			if i == shownPlaces {
-				c.say("  and %d more; --format json lists all", len(group)-i)
+				out.Say("  and %d more; --format json lists all", len(group)-i)
 				break
 			}
-			c.say("  %s: %s", location(f), f.Message)
+			out.Say("  %s: %s", location(f), f.Message)
 		}
-		c.say("  why: %s", first.Why)
-		c.say("  fix: %s", first.Fix)
+		out.Say("  why: %s", first.Why)
+		out.Say("  fix: %s", first.Fix)
 	}
 	for _, f := range e.Waived {
-		c.say("waived %s %s: %s (%s)", f.ID, location(f), f.Message, f.Waived)
+		out.Say("waived %s %s: %s (%s)", f.ID, location(f), f.Message, f.Waived)
 	}
-	c.unusedWaivers(e.Report)
-	c.say("%s", summary(e, laps))
+	noteUnusedWaivers(out, e.Report)
+	out.Say("%s", summary(e, timings))
 }
 
 const shownPlaces = 10
@@ -158,22 +159,22 @@ func byRule(list []wordpress.Finding) [][]wordpress.Finding {
 	return groups
 }
 
-func summary(e examined, laps []lap) string {
+func summary(e examined, timings cli.Timings) string {
 	if e.summary != "" {
 		return e.summary
 	}
-	total := laps[len(laps)-1].Seconds
+	total := timings[len(timings)-1].Seconds
 	s := fmt.Sprintf("%d block, %d repaired, %d to look at, %d to know, %d waived: %d files, %s, in %.2fs",
 		e.Count(wordpress.Block), e.Count(wordpress.Fix), e.Count(wordpress.Warn), e.Count(wordpress.Info), len(e.Waived),
-		e.Files, size(e.Bytes), total-e.parsing.Seconds())
+		e.Files, cli.Size(e.Bytes), total-e.parsing.Seconds())
 	if e.php == "" {
 		return s + "; no PHP was parsed: " + e.unread
 	}
 	return s + fmt.Sprintf("; PHP %s parsed %d files in %.2fs", e.php, e.Parsed.Files, e.parsing.Seconds())
 }
 
-// showJSON writes one object.
-func (c *cli) showJSON(tree string, e examined, laps []lap) error {
+// emitJSON writes one object.
+func emitJSON(out *cli.Output, tree string, e examined, timings cli.Timings) error {
 	type wordpressSite struct {
 		Core   string `json:"core"`
 		Layout string `json:"layout"`
@@ -192,12 +193,12 @@ func (c *cli) showJSON(tree string, e examined, laps []lap) error {
 		Parsing  float64             `json:"parsing_seconds"`
 	}{
 		Tree: tree, Blocked: e.Blocked(), Findings: orNone(e.Findings), Waived: orNone(e.Waived), Files: e.Files, Bytes: e.Bytes,
-		Seconds: laps[len(laps)-1].Seconds - e.parsing.Seconds(), PHP: e.php, Parsed: e.Parsed.Files, Parsing: e.parsing.Seconds(),
+		Seconds: timings[len(timings)-1].Seconds - e.parsing.Seconds(), PHP: e.php, Parsed: e.Parsed.Files, Parsing: e.parsing.Seconds(),
 	}
 	if e.Site != nil {
 		answer.Site = &wordpressSite{e.Site.WordPress.Core, e.Site.WordPress.Layout}
 	}
-	enc := json.NewEncoder(c.Stdout)
+	enc := json.NewEncoder(out.Stdout)
 	enc.SetEscapeHTML(false)
 	return enc.Encode(answer)
 }
@@ -207,8 +208,8 @@ func orNone(list []wordpress.Finding) []wordpress.Finding {
 	return append([]wordpress.Finding{}, list...)
 }
 
-// showGitHub writes workflow commands, which GitHub shows beside the lines.
-func (c *cli) showGitHub(tree string, e examined) {
+// emitGitHub writes workflow commands, which GitHub shows beside the lines.
+func emitGitHub(out *cli.Output, tree string, e examined) {
 	words := map[wordpress.Severity]string{
 		wordpress.Block: "error", wordpress.Fix: "notice", wordpress.Warn: "warning", wordpress.Info: "notice",
 	}
@@ -217,7 +218,7 @@ func (c *cli) showGitHub(tree string, e examined) {
 		if f.Line > 0 {
 			where += fmt.Sprintf(",line=%d", f.Line)
 		}
-		c.say("::%s %s,title=%s::%s", words[f.Severity], where, property("wpbake "+f.ID), message(f.Message+". "+f.Why+" "+f.Fix))
+		out.Say("::%s %s,title=%s::%s", words[f.Severity], where, property("wpbake "+f.ID), message(f.Message+". "+f.Why+" "+f.Fix))
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/wpbake/wpbake/internal/cli"
 	"github.com/wpbake/wpbake/node"
 	"github.com/wpbake/wpbake/wordpress"
 )
@@ -32,51 +33,51 @@ type ran struct {
 	logs  []string
 }
 
-func (c *cli) checkRuntime(ctx context.Context, cfg Config, o checkOptions) error {
-	r, err := c.whatRan(ctx, cfg, o.runtime)
+func runCheckRuntime(ctx context.Context, out *cli.Output, cfg cli.Config, o checkOptions) error {
+	r, err := whatRan(ctx, cfg, o.runtime)
 	if err != nil {
 		return err
 	}
-	watch := newStopwatch(c.Now)
-	denied, read, err := c.readLogs(r)
+	watch := cli.NewStopwatch(out.Now)
+	denied, read, err := readLogs(out, r)
 	if err != nil {
 		return err
 	}
 	report := wordpress.CheckRuntime(os.DirFS(r.tree), wordpress.CheckOptions{
 		Waivers: runtimeWaivers(cfg.Waivers), Strict: cfg.Check.Strict, Runtime: &wordpress.Runtime{Denied: denied},
 	})
-	watch.lap("check")
+	watch.Lap("check")
 	o.tree.spec = r.tree
 	e := examined{Report: report, summary: fmt.Sprintf("%d to look at, %d waived: %s read; what is silenced with @ is not in them",
 		len(report.Findings), len(report.Waived), read)}
-	c.mindWritable(r.tree)
-	if err := c.showReport(o, e, watch.laps); err != nil {
+	noteWritable(out, r.tree)
+	if err := emitReport(out, o, e, watch.Timings); err != nil {
 		return err
 	}
 	return blockedBy(r.tree, report)
 }
 
 // whatRan finds this node's release and logs, or takes what it is told.
-func (c *cli) whatRan(ctx context.Context, cfg Config, o runtimeOptions) (ran, error) {
+func whatRan(ctx context.Context, cfg cli.Config, o runtimeOptions) (ran, error) {
 	if len(o.logs) > 0 {
-		if err := cfg.need("tree"); err != nil {
+		if err := cfg.Need("tree"); err != nil {
 			return ran{}, err
 		}
 		return ran{tree: cfg.Tree, below: anyRelease(cfg.Tree), logs: o.logs}, nil
 	}
 	nc, err := readNodeConfig(o.place)
 	if err != nil {
-		return ran{}, &usageError{err: err, hint: "run it on a node; elsewhere --log FILE names a log of one, and TREE its tree"}
+		return ran{}, cli.Misuse(err, "run it on a node; elsewhere --log FILE names a log of one, and TREE its tree")
 	}
 	if len(nc.Logs) == 0 {
-		return ran{}, &usageError{err: fmt.Errorf("%s names no logs", o.place.file()), hint: "logs: [/var/log/php-error.log], the error_log of PHP-FPM's pool"}
+		return ran{}, cli.Misuse(fmt.Errorf("%s names no logs", o.place.file()), "logs: [/var/log/php-error.log], the error_log of PHP-FPM's pool")
 	}
 	st, err := node.Status(ctx, node.StatusOptions{Root: nc.Root})
 	if err != nil {
 		return ran{}, err
 	}
 	if st.Current == "" {
-		return ran{}, &hintedError{err: errors.New("no release serves here"), hint: "wpbake node status says what does"}
+		return ran{}, cli.Hinted(errors.New("no release serves here"), "wpbake node status says what does")
 	}
 	tree := filepath.Join(nc.Root, "releases", st.Current, "wordpress")
 	return ran{tree: tree, below: belowAny(tree, filepath.Join(nc.Root, "current", "wordpress")), logs: nc.Logs}, nil
@@ -124,20 +125,20 @@ func anyRelease(tree string) func(string) (string, bool) {
 }
 
 // readLogs reads those logs that are there, of which there must be one.
-func (c *cli) readLogs(r ran) (all []wordpress.Denied, read string, err error) {
+func readLogs(out *cli.Output, r ran) (all []wordpress.Denied, read string, err error) {
 	lines, logs := 0, 0
 	for _, name := range r.logs {
 		denied, n, err := readDenied(name, r.below)
 		if err != nil {
-			c.note("%v", err)
+			out.Note("%v", err)
 			continue
 		}
 		all, lines, logs = append(all, denied...), lines+n, logs+1
 	}
 	if logs == 0 {
-		return nil, "", &hintedError{err: errors.New("none of the logs can be read"), hint: "php_admin_value[error_log] of PHP-FPM's pool says where PHP writes; read it as root"}
+		return nil, "", cli.Hinted(errors.New("none of the logs can be read"), "php_admin_value[error_log] of PHP-FPM's pool says where PHP writes; read it as root")
 	}
-	return all, fmt.Sprintf("%s of %d lines", counts(logs, "log"), lines), nil
+	return all, fmt.Sprintf("%s of %d lines", cli.Count(logs, "log"), lines), nil
 }
 
 func readDenied(name string, below func(string) (string, bool)) ([]wordpress.Denied, int, error) {
@@ -160,22 +161,15 @@ func readDenied(name string, below func(string) (string, bool)) ([]wordpress.Den
 	return denied, lines, err
 }
 
-func counts(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}
-
-// mindWritable warns of a tree in which PHP may write: what worked is in no
+// noteWritable warns of a tree in which PHP may write: what worked is in no
 // log.
-func (c *cli) mindWritable(tree string) {
+func noteWritable(out *cli.Output, tree string) {
 	info, err := os.Stat(tree)
 	if err != nil || unix.Access(tree, unix.W_OK) != nil {
 		return
 	}
 	if st, ok := info.Sys().(*syscall.Stat_t); ok && (st.Uid != 0 || info.Mode().Perm()&0o022 != 0) {
-		c.note("the tree %q can be written: what was written is in no log, wpbake node status --deep finds it on a node", tree)
+		out.Note("the tree %q can be written: what was written is in no log, wpbake node status --deep finds it on a node", tree)
 	}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"io"
 	"net/url"
 	"os"
 	"strings"
@@ -70,9 +71,9 @@ type (
 	}
 )
 
-// showSARIF writes the report for code scanning.
-func (c *cli) showSARIF(tree string, e examined) error {
-	enc := json.NewEncoder(c.Stdout)
+// emitSARIF writes the report for code scanning.
+func emitSARIF(w io.Writer, tree string, e examined) error {
+	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
 	return enc.Encode(sarifOf(tree, e.Report))
 }

@@ -2,21 +2,27 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"path"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/internal/cli"
+	"github.com/wpbake/wpbake/rollout"
 	"github.com/wpbake/wpbake/wordpress"
 )
 
 // A group of more changes than this is only counted, unless all are asked for.
 const listedChanges = 20
 
-func (c *cli) diffCommand() *cobra.Command {
-	o := diffOptions{}
+func newDiffCommand(e *env) *cobra.Command {
+	var o diffOptions
+	var live bool
 	cmd := &cobra.Command{
 		Use:   "diff VERSION VERSION",
 		Short: "What changed from one published version to another",
@@ -28,35 +34,36 @@ directory with more than 20 changes is only counted.`,
   wpbake diff v1 v2 --store s3://releases/shop
   wpbake diff v1 v2 --live --group shop`,
 		GroupID:           groupLook,
-		Args:              words("VERSION", "VERSION"),
-		ValidArgsFunction: c.completeVersions,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			cfg, err := c.config()
+		Args:              exactArgs,
+		ValidArgsFunction: e.completeVersions,
+		RunE: e.prepared(func(ctx context.Context, in invocation) error {
+			store, err := readReleases(ctx, in.cfg)
 			if err != nil {
 				return err
 			}
-			before, err := parseVersion(cmd, args[0])
-			if err != nil {
-				return err
+			o.before, o.after = in.versions[0], in.versions[1]
+			if live {
+				group, err := e.open.group(ctx, in.cfg, rollout.Options{})
+				if err != nil {
+					return err
+				}
+				o.database = group.Database
 			}
-			after, err := parseVersion(cmd, args[1])
-			if err != nil {
-				return err
-			}
-			return c.diff(cmd.Context(), cfg, [2]artifact.Version{before, after}, o)
-		},
+			return runDiff(ctx, e.out, store, o)
+		}),
 	}
-	c.settingFlags(cmd, append([]string{"database.command"}, groupKeys...)...)
+	e.settings.AddFlags(cmd, append([]string{"database.command"}, groupKeys()...)...)
 	cmd.Flags().BoolVar(&o.all, "all", false, "list every changed file")
-	cmd.Flags().BoolVar(&o.live, "live", false, "ask the group's database which plugins and themes are active")
+	cmd.Flags().BoolVar(&live, "live", false, "ask the group's database which plugins and themes are active")
 	cmd.Flags().StringVar(&o.checksums, "checksums", "", "compare WordPress itself in the second version with this `FILE`, JSON as api.wordpress.org/core/checksums/1.0/ gives it")
 	return cmd
 }
 
 type diffOptions struct {
-	all       bool
-	live      bool   // ask the database
-	checksums string // file
+	before, after artifact.Version
+	all           bool
+	checksums     string                                             // file
+	database      func(context.Context) (*wordpress.Database, error) // asks the group's; nil asks nothing
 }
 
 // difference is what diff answers to programs.
@@ -67,6 +74,8 @@ type difference struct {
 	Changes   []artifact.Change   `json:"changes"`
 	Carried   *carriedView        `json:"carried,omitempty"`  // assets of the release before that the newer one has
 	Upstream  *wordpress.Upstream `json:"upstream,omitempty"` // the newer one against its checksums
+
+	newer artifact.Manifest
 }
 
 type side struct {
@@ -74,49 +83,52 @@ type side struct {
 	Manifest artifact.Digest  `json:"manifest"`
 }
 
-func (c *cli) diff(ctx context.Context, cfg Config, versions [2]artifact.Version, o diffOptions) error {
-	store, err := lookInto(ctx, cfg)
+func runDiff(ctx context.Context, out *cli.Output, store artifact.ReleaseStore, o diffOptions) error {
+	d, err := compareVersions(ctx, store, o)
 	if err != nil {
 		return err
 	}
-	var m [2]artifact.Manifest
-	var sides [2]side
-	for i, v := range versions {
-		found, digest, err := artifact.Find(ctx, store, v)
-		if err != nil {
-			return err
+	d.Carried = lookCarried(ctx, out, store, d.newer)
+	sayWordPress(out, o.before, d.WordPress)
+	sayCarried(out, d.Carried)
+	sayChanges(out, d.Changes, o.all)
+	sayUpstream(out, d.Upstream)
+	if len(d.WordPress)+len(d.Changes) == 0 {
+		out.Say("%s and %s hold the same tree", o.before, o.after)
+	}
+	return out.Object(d)
+}
+
+// compareVersions finds both and what changed.
+func compareVersions(ctx context.Context, store artifact.ReleaseStore, o diffOptions) (d difference, err error) {
+	older, digest, err := artifact.Find(ctx, store, o.before)
+	if err != nil {
+		return d, err
+	}
+	d.Before = side{o.before, digest}
+	if d.newer, digest, err = artifact.Find(ctx, store, o.after); err != nil {
+		return d, err
+	}
+	d.After = side{o.after, digest}
+	changes, err := artifact.Diff(ctx, store, older, d.newer)
+	if err != nil {
+		return d, err
+	}
+	d.Changes = append([]artifact.Change{}, changes...) // an empty list in JSON, never null
+	var db *wordpress.Database
+	if o.database != nil {
+		if db, err = o.database(ctx); err != nil {
+			return d, err
 		}
-		m[i], sides[i] = found, side{v, digest}
 	}
-	changes, err := artifact.Diff(ctx, store, m[0], m[1])
-	if err != nil {
-		return err
-	}
-	db, err := c.liveDatabase(ctx, cfg, o)
-	if err != nil {
-		return err
-	}
-	d := difference{Before: sides[0], After: sides[1], WordPress: wordpress.Changes(m[0].WordPress, m[1].WordPress, changes, db), Changes: changes}
-	if d.Upstream, err = upstream(ctx, store, m[1], o.checksums); err != nil {
-		return err
-	}
-	d.Carried = c.lookCarried(ctx, store, m[1])
-	c.sayWordPress(versions[0], d.WordPress)
-	c.sayCarried(d.Carried)
-	c.sayChanges(changes, o.all)
-	c.sayUpstream(d.Upstream)
-	if len(d.WordPress)+len(changes) == 0 {
-		c.say("%s and %s hold the same tree", versions[0], versions[1])
-	}
-	if d.Changes == nil {
-		d.Changes = []artifact.Change{}
-	}
-	return c.object(d)
+	d.WordPress = wordpress.Changes(older.WordPress, d.newer.WordPress, changes, db)
+	d.Upstream, err = upstream(ctx, store, d.newer, o.checksums)
+	return d, err
 }
 
 // sayChanges lists changes by directory, the lines of a directory after its
 // count.
-func (c *cli) sayChanges(changes []artifact.Change, all bool) {
+func sayChanges(out *cli.Output, changes []artifact.Change, all bool) {
 	groups := make(map[string][]artifact.Change)
 	var order []string
 	for i, x := range changes {
@@ -131,13 +143,13 @@ func (c *cli) sayChanges(changes []artifact.Change, all bool) {
 	}
 	for _, g := range order {
 		list := groups[g]
-		c.say("%s: %s", g, counted(list))
+		out.Say("%s: %s", g, counted(list))
 		if len(list) > listedChanges && !all {
-			c.say("  --all lists them")
+			out.Say("  --all lists them")
 			continue
 		}
 		for _, x := range list {
-			c.say("  %s", changeLine(x))
+			out.Say("  %s", changeLine(x))
 		}
 	}
 }
@@ -194,7 +206,7 @@ func counted(list []artifact.Change) string {
 			words = append(words, fmt.Sprintf("%d %s", n[i], word))
 		}
 	}
-	return fmt.Sprintf("%s, %s → %s", strings.Join(words, ", "), size(before), size(after))
+	return fmt.Sprintf("%s, %s → %s", strings.Join(words, ", "), cli.Size(before), cli.Size(after))
 }
 
 func changeLine(x artifact.Change) string {
@@ -213,8 +225,97 @@ func described(e *artifact.Entry) string {
 	case e.Target != "":
 		return fmt.Sprintf("link to %q", e.Target)
 	case e.Digest != "":
-		return size(e.Size)
+		return cli.Size(e.Size)
 	default:
 		return e.Kind
+	}
+}
+
+// upstream compares WordPress in a version with a file of checksums. The
+// version is fetched for that: its own lists are SHA-256.
+func upstream(ctx context.Context, store artifact.ReleaseStore, m artifact.Manifest, file string) (u *wordpress.Upstream, err error) {
+	if file == "" {
+		return nil, nil
+	}
+	if m.WordPress == nil {
+		return nil, fmt.Errorf("version %q is not known as WordPress", m.Version)
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	sums, err := wordpress.ParseChecksums(f, m.WordPress.Core)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "wpbake-")
+	if err != nil {
+		return nil, fmt.Errorf("making a scratch directory: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	dest := filepath.Join(dir, "release")
+	if _, err := artifact.Fetch(ctx, store, artifact.FetchOptions{Version: m.Version, Digest: m.Digest(), Dest: dest}); err != nil {
+		return nil, err
+	}
+	got, err := wordpress.CompareUpstream(os.DirFS(filepath.Join(dest, m.Tree.Prefix)), sums)
+	return &got, err
+}
+
+// sayWordPress tells what changed in WordPress's terms.
+func sayWordPress(out *cli.Output, before artifact.Version, changes []wordpress.Change) {
+	for _, x := range changes {
+		if line := wordPressLine(x); x.Kind == "assets" {
+			out.Say("%s; --carry-assets %s keeps those of plugins and themes that stay", line, before)
+		} else {
+			out.Say("%s", line)
+		}
+	}
+}
+
+// sayCarried tells what is there only for pages of the release before.
+func sayCarried(out *cli.Output, v *carriedView) {
+	if v != nil {
+		out.Say("%s", v)
+	}
+}
+
+func wordPressLine(x wordpress.Change) string {
+	name := x.Kind
+	if x.Slug != "" {
+		name += " " + x.Slug
+	}
+	line := ""
+	switch {
+	case x.Kind == "assets":
+		return fmt.Sprintf("assets removed: %s; while both versions serve, pages of one ask nodes of the other for them", cli.Count(x.Files, "file"))
+	case x.Change != "changed":
+		line = strings.Join(strings.Fields(name+" "+x.Before+x.After+" "+x.Change), " ")
+	case x.Before != x.After:
+		line = fmt.Sprintf("%s %s → %s", name, cli.OrDash(x.Before), cli.OrDash(x.After))
+	default:
+		line = fmt.Sprintf("%s changed: %s", name, cli.Count(x.Files, "file"))
+	}
+	if x.Active {
+		line += " (active in the database)"
+	}
+	return line
+}
+
+func sayUpstream(out *cli.Output, u *wordpress.Upstream) {
+	if u == nil {
+		return
+	}
+	if len(u.Differ)+len(u.Missing)+len(u.Extra) == 0 {
+		out.Say("upstream: WordPress is as its checksums say")
+		return
+	}
+	for _, x := range []struct {
+		word  string
+		names []string
+	}{{"differs from", u.Differ}, {"missing, is in", u.Missing}, {"not in", u.Extra}} {
+		for _, name := range x.names {
+			out.Say("%s: %s upstream", name, x.word)
+		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/wpbake/wpbake/artifact"
 	"github.com/wpbake/wpbake/artifact/dirstore"
 	"github.com/wpbake/wpbake/artifact/scratch"
+	"github.com/wpbake/wpbake/internal/cli"
 	"github.com/wpbake/wpbake/rollout"
 	"github.com/wpbake/wpbake/wordpress"
 )
@@ -30,23 +31,23 @@ type planned struct {
 
 // dryRelease looks as release does, and stops where release would change
 // something.
-func (c *cli) dryRelease(ctx context.Context, cfg Config, o releaseOptions) error {
-	r, err := c.connect(ctx, cfg, rollout.Options{OnBusy: o.onBusy})
+func runDryRelease(ctx context.Context, b builder, o releaseOptions) error {
+	r, err := b.open.group(ctx, b.cfg, rollout.Options{OnBusy: o.onBusy})
 	if err != nil {
 		return err
 	}
-	p := planned{Group: cfg.Group, Version: o.version}
+	p := planned{Group: r.name, Version: o.version}
 	if p.Findings, err = r.Doctor(ctx); err != nil {
 		return err
 	}
 	p.Findings = append([]rollout.Finding{}, p.Findings...) // an empty list in JSON, never null
-	if c.findings(p.Findings) > 0 {
+	if sayFindings(b.out, p.Findings) > 0 {
 		return r.Preflight(ctx)
 	}
 	if err := r.MayRelease(ctx, o.version); err != nil {
 		return err
 	}
-	step, built, err := c.wouldPublish(ctx, cfg, r.store, o.version)
+	step, built, err := b.wouldPublish(ctx, r.store, o.version)
 	if built.remove != nil {
 		defer built.remove()
 	}
@@ -56,7 +57,7 @@ func (c *cli) dryRelease(ctx context.Context, cfg Config, o releaseOptions) erro
 	digest := built.digest
 	p.Manifest = digest
 	p.Steps = append(p.Steps, step)
-	if step, err = c.wouldBake(ctx, cfg, r, built, o.version); err != nil {
+	if step, err = b.baker(r.clients, built.store).wouldBake(ctx, o.version); err != nil {
 		return err
 	}
 	if step != "" {
@@ -67,34 +68,42 @@ func (c *cli) dryRelease(ctx context.Context, cfg Config, o releaseOptions) erro
 		return err
 	}
 	p.Steps = append(p.Steps, wouldRelease(st, digest)...)
-	if err := c.wouldMove(ctx, r, st, built, &p); err != nil {
+	if p.Carried, err = b.wouldCarry(ctx, built.store, o.version); err != nil {
 		return err
 	}
-	for _, s := range p.Steps {
-		c.say("%s", s)
+	if err := p.compare(ctx, r, st, built); err != nil {
+		return err
 	}
-	c.sayWordPress(st.Version, p.WordPress)
-	c.sayCarried(p.Carried)
-	if o.files {
-		c.sayChanges(p.Changes, true)
-	}
-	c.sayIncompatibilities(p.Incompatibilities)
-	if err := c.object(p); err != nil {
+	p.say(b.out, st.Version, o.files)
+	if err := b.out.Object(p); err != nil {
 		return err
 	}
 	if len(wordpress.Blocking(p.Incompatibilities)) > 0 && !o.accept {
-		return &rollout.Incompatible{Group: cfg.Group, Kind: rollout.Release, Version: o.version, Incompatibilities: p.Incompatibilities}
+		return &rollout.Incompatible{Group: r.name, Kind: rollout.Release, Version: o.version, Incompatibilities: p.Incompatibilities}
 	}
 	return nil
 }
 
-// wouldMove compares the tree with what the group runs, and with the database.
-func (c *cli) wouldMove(ctx context.Context, r openGroup, st rollout.Status, built draft, p *planned) error {
+// say prints the plan; before is the version that the group runs.
+func (p planned) say(out *cli.Output, before artifact.Version, files bool) {
+	for _, s := range p.Steps {
+		out.Say("%s", s)
+	}
+	sayWordPress(out, before, p.WordPress)
+	sayCarried(out, p.Carried)
+	if files {
+		sayChanges(out, p.Changes, true)
+	}
+	sayIncompatibilities(out, p.Incompatibilities)
+}
+
+// compare takes in what would change against what the group runs, and against
+// the database.
+func (p *planned) compare(ctx context.Context, r openGroup, st rollout.Status, built unpublished) error {
 	to, _, err := artifact.Find(ctx, built.store, p.Version)
 	if err != nil {
 		return err
 	}
-	p.Carried = c.lookCarried(ctx, built.store, to)
 	if p.Incompatibilities, p.Database, err = r.Incompatibilities(ctx, to.WordPress); err != nil {
 		return err
 	}
@@ -122,22 +131,22 @@ func (c *cli) wouldMove(ctx context.Context, r openGroup, st rollout.Status, bui
 	return nil
 }
 
-// draft is a version that may not be published.
-type draft struct {
+// unpublished is a version that may not be published.
+type unpublished struct {
 	digest artifact.Digest
 	store  artifact.Store // that has it, beside all that are published
 	remove func()         // may be nil
 }
 
-// beside shows one version of another store in a store.
-type beside struct {
+// overlayStore shows one version of another store in a store.
+type overlayStore struct {
 	artifact.Store
 	version artifact.Version
 	other   artifact.Store
 }
 
 // Get opens an object of the version, or of all others.
-func (b beside) Get(ctx context.Context, name string, off, n int64) (*artifact.Object, error) {
+func (b overlayStore) Get(ctx context.Context, name string, off, n int64) (*artifact.Object, error) {
 	if strings.HasPrefix(name, artifact.ReleasePrefix(b.version)) {
 		return b.other.Get(ctx, name, off, n)
 	}
@@ -145,28 +154,28 @@ func (b beside) Get(ctx context.Context, name string, off, n int64) (*artifact.O
 }
 
 // wouldPublish builds into a scratch directory to learn what would be published.
-func (c *cli) wouldPublish(ctx context.Context, cfg Config, store artifact.Store, v artifact.Version) (step string, s draft, err error) {
+func (b builder) wouldPublish(ctx context.Context, store artifact.Store, v artifact.Version) (step string, s unpublished, err error) {
 	_, there, err := artifact.Find(ctx, store, v)
 	absent := errors.Is(err, artifact.ErrNotFound)
 	if err != nil && !absent {
-		return "", draft{}, err
+		return "", unpublished{}, err
 	}
-	if cfg.Tree == "" {
-		digest, err := c.published(ctx, cfg, store, v)
-		return fmt.Sprintf("publish: %s stays as it is published", v), draft{digest: digest, store: store}, err
+	if b.cfg.Tree == "" {
+		digest, err := b.published(ctx, store, v)
+		return fmt.Sprintf("publish: %s stays as it is published", v), unpublished{digest: digest, store: store}, err
 	}
 	own, err := scratch.New("", "wpbake-scratch-")
 	if err != nil {
-		return "", draft{}, err
+		return "", unpublished{}, err
 	}
 	dir := own.Path
 	s.remove = func() { own.Remove() }
-	build := c.toBuild(cfg, v)
+	build := b.options(v)
 	build.out = dir
-	if build.carry, err = c.carryFrom(ctx, cfg, store, v); err != nil {
+	if build.carry, err = b.carryFrom(ctx, store, v); err != nil {
 		return "", s, err
 	}
-	built, err := c.makeArtifact(ctx, build)
+	built, err := b.makeArtifact(ctx, build)
 	if err != nil {
 		return "", s, err
 	}
@@ -174,22 +183,30 @@ func (c *cli) wouldPublish(ctx context.Context, cfg Config, store artifact.Store
 	if err != nil {
 		return "", s, err
 	}
-	s.digest, s.store = built.Digest, beside{store, v, other}
+	s.digest, s.store = built.Digest, overlayStore{store, v, other}
 	switch {
 	case absent:
-		return fmt.Sprintf("publish: %s would be put into %s as %s", v, cfg.Store, built.Digest), s, nil
+		return fmt.Sprintf("publish: %s would be put into %s as %s", v, b.cfg.Store, built.Digest), s, nil
 	case there == built.Digest:
 		return fmt.Sprintf("publish: %s stays as it is published, with the same bytes", v), s, nil
 	}
-	return "", s, &hintedError{
-		err:  fmt.Errorf("version %q is published with other bytes, %s; the tree makes %s", v, there.Short(), built.Digest.Short()),
-		hint: "a published version never changes: choose a new one",
+	return "", s, cli.Hinted(
+		fmt.Errorf("version %q is published with other bytes, %s; the tree makes %s", v, there.Short(), built.Digest.Short()),
+		"a published version never changes: choose a new one")
+}
+
+// wouldCarry says what the version has of the one before.
+func (b builder) wouldCarry(ctx context.Context, store artifact.Store, v artifact.Version) (*carriedView, error) {
+	m, _, err := artifact.Find(ctx, store, v)
+	if err != nil {
+		return nil, err
 	}
+	return lookCarried(ctx, b.out, store, m), nil
 }
 
 func wouldRelease(st rollout.Status, digest artifact.Digest) []string {
 	if st.Proven && st.Manifest == digest && st.Refresh == nil {
-		return []string{fmt.Sprintf("release: nothing, %s of %s proven on it", nodes(len(st.Nodes)), st.Group)}
+		return []string{fmt.Sprintf("release: nothing, %s of %s proven on it", cli.Count(len(st.Nodes), "node"), st.Group)}
 	}
 	var steps []string
 	for _, t := range st.Saved {
@@ -199,5 +216,5 @@ func wouldRelease(st rollout.Status, digest artifact.Digest) []string {
 	if st.Version != "" {
 		before = string(st.Version)
 	}
-	return append(steps, fmt.Sprintf("refresh: %s of %s would be replaced; a bad first node goes back to %s", nodes(st.Desired), st.Group, before))
+	return append(steps, fmt.Sprintf("refresh: %s of %s would be replaced; a bad first node goes back to %s", cli.Count(st.Desired, "node"), st.Group, before))
 }

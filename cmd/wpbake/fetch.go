@@ -3,10 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
 	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/artifact/scratch"
+	"github.com/wpbake/wpbake/internal/cli"
 )
 
 type fetchOptions struct {
@@ -18,7 +21,7 @@ type fetchOptions struct {
 	keep    string
 }
 
-func (c *cli) fetchCommand() *cobra.Command {
+func newFetchCommand(e *env) *cobra.Command {
 	var o fetchOptions
 	var digest, as string
 	cmd := &cobra.Command{
@@ -36,27 +39,24 @@ With an older artifact at hand only what differs is downloaded.`,
   wpbake fetch v1 ./v1.erofs --as erofs --keep v1.tar.zst
   wpbake fetch v2 ./v2.erofs --as erofs --base v1.tar.zst`,
 		GroupID:           groupArtifact,
-		Args:              words("VERSION", "DEST"),
-		ValidArgsFunction: c.completeVersions,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			cfg, err := c.config()
+		Args:              exactArgs,
+		ValidArgsFunction: e.completeVersions,
+		RunE: e.prepared(func(ctx context.Context, in invocation) (err error) {
+			o.version, o.dest = in.version(), in.args[1]
+			if o.digest, err = optionalDigest(digest); err != nil {
+				return in.usage(err)
+			}
+			if o.as, err = parseForm(as); err != nil {
+				return in.usage(err)
+			}
+			store, err := readReleases(ctx, in.cfg)
 			if err != nil {
 				return err
 			}
-			if o.version, err = parseVersion(cmd, args[0]); err != nil {
-				return err
-			}
-			if o.digest, err = optionalDigest(cmd, digest); err != nil {
-				return err
-			}
-			if o.as, err = parseForm(cmd, as); err != nil {
-				return err
-			}
-			o.dest = args[1]
-			return c.fetch(cmd.Context(), cfg, o)
-		},
+			return runFetch(ctx, e.out, store, o)
+		}),
 	}
-	c.settingFlags(cmd, storeKeys...)
+	e.settings.AddFlags(cmd, storeKeys()...)
 	f := cmd.Flags()
 	f.StringVar(&digest, "digest", "", "accept only the manifest with this `DIGEST`")
 	f.StringVar(&as, "as", string(artifact.AsDirectory), "what DEST becomes: `dir|erofs`")
@@ -65,35 +65,31 @@ With an older artifact at hand only what differs is downloaded.`,
 	return cmd
 }
 
-func parseForm(cmd *cobra.Command, s string) (artifact.Form, error) {
+func parseForm(s string) (artifact.Form, error) {
 	switch f := artifact.Form(s); f {
 	case artifact.AsDirectory, artifact.AsImage:
 		return f, nil
 	}
-	return "", usage(cmd, fmt.Errorf("--as %q: want %s or %s", s, artifact.AsDirectory, artifact.AsImage))
+	return "", fmt.Errorf("--as %q: want %s or %s", s, artifact.AsDirectory, artifact.AsImage)
 }
 
-func (c *cli) fetch(ctx context.Context, cfg Config, o fetchOptions) error {
-	store, err := lookInto(ctx, cfg)
-	if err != nil {
-		return err
-	}
-	defer fetchMemory.bound()()
-	m := c.meter()
+func runFetch(ctx context.Context, out *cli.Output, store artifact.ReleaseStore, o fetchOptions) error {
+	defer fetchLimits().apply()()
+	m := cli.NewMeter(out)
 	got, err := artifact.Fetch(ctx, store, artifact.FetchOptions{
-		Version: o.version, Digest: o.digest, Dest: o.dest, As: o.as, Base: o.base, Keep: o.keep, Progress: m.update,
+		Version: o.version, Digest: o.digest, Dest: o.dest, As: o.as, Base: o.base, Keep: o.keep, Progress: m.Update,
 	})
-	m.close()
+	m.Close()
 	if err != nil {
 		return err
 	}
 	digest := got.Manifest.Digest()
-	c.say("fetched %s %s into %s", o.version, digest, o.dest)
+	out.Say("fetched %s %s into %s", o.version, digest, o.dest)
 	if o.base != "" {
-		c.say("%s of %s were downloaded, %s came from %s",
-			size(got.Downloaded), size(got.Manifest.Artifact.Size), size(got.Reused), o.base)
+		out.Say("%s of %s were downloaded, %s came from %s",
+			cli.Size(got.Downloaded), cli.Size(got.Manifest.Artifact.Size), cli.Size(got.Reused), o.base)
 	}
-	return c.object(struct {
+	return out.Object(struct {
 		Version    artifact.Version `json:"version"`
 		Manifest   artifact.Digest  `json:"manifest"`
 		Dest       string           `json:"dest"`
@@ -101,4 +97,79 @@ func (c *cli) fetch(ctx context.Context, cfg Config, o fetchOptions) error {
 		Downloaded int64            `json:"downloaded"` // bytes; 0 when DEST stood there
 		Reused     int64            `json:"reused"`     // bytes, from the base
 	}{o.version, digest, o.dest, o.as, got.Downloaded, got.Reused})
+}
+
+type verifyOptions struct {
+	version artifact.Version
+	digest  artifact.Digest
+	deep    bool
+}
+
+func newVerifyCommand(e *env) *cobra.Command {
+	var o verifyOptions
+	var digest string
+	cmd := &cobra.Command{
+		Use:   "verify VERSION",
+		Short: "Read a published version whole and check every byte",
+		Long: `Reads a version from the store and compares manifest, artifact, index, each
+frame and each file with their digests. It writes nothing. --deep unpacks the
+version as a node does as well, and compares the directory file by file.`,
+		Example: `  eval "$(wpbake local env)"
+  wpbake verify v1 --store s3://releases/shop
+  wpbake verify v1 --store s3://releases/shop --deep
+  wpbake verify v1 --store oci://localhost:5000/shop --digest sha256:…`,
+		GroupID:           groupLook,
+		Args:              exactArgs,
+		ValidArgsFunction: e.completeVersions,
+		RunE: e.prepared(func(ctx context.Context, in invocation) (err error) {
+			o.version = in.version()
+			if o.digest, err = optionalDigest(digest); err != nil {
+				return in.usage(err)
+			}
+			store, err := readReleases(ctx, in.cfg)
+			if err != nil {
+				return err
+			}
+			return runVerify(ctx, e.out, store, o)
+		}),
+	}
+	e.settings.AddFlags(cmd, storeKeys()...)
+	cmd.Flags().BoolVar(&o.deep, "deep", false, "also unpack it as a node does, and compare the directory")
+	cmd.Flags().StringVar(&digest, "digest", "", "accept only the manifest with this `DIGEST`")
+	return cmd
+}
+
+func runVerify(ctx context.Context, out *cli.Output, store artifact.ReleaseStore, o verifyOptions) error {
+	m, err := artifact.Verify(ctx, store, o.version, o.digest)
+	if err != nil {
+		return err
+	}
+	if o.deep {
+		if err := unpackAndCheck(ctx, store, m); err != nil {
+			return err
+		}
+	}
+	out.Say("verified %s %s: every byte is as it was built", o.version, m.Digest())
+	return out.Object(struct {
+		Version  artifact.Version `json:"version"`
+		Manifest artifact.Digest  `json:"manifest"`
+		Deep     bool             `json:"deep"`
+		Verified bool             `json:"verified"`
+	}{o.version, m.Digest(), o.deep, true})
+}
+
+// unpackAndCheck does on this machine what a node does.
+func unpackAndCheck(ctx context.Context, store artifact.ReleaseStore, m artifact.Manifest) error {
+	own, err := scratch.New("", "wpbake-scratch-")
+	if err != nil {
+		return err
+	}
+	defer own.Remove()
+	// The scratch directory itself is locked by us, and Fetch locks the one
+	// that it unpacks in.
+	dest := filepath.Join(own.Path, "unpacked", string(m.Version))
+	if _, err := artifact.Fetch(ctx, store, artifact.FetchOptions{Version: m.Version, Digest: m.Digest(), Dest: dest}); err != nil {
+		return err
+	}
+	return artifact.Check(dest, m)
 }

@@ -8,16 +8,30 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/wpbake/wpbake/artifact"
 	"github.com/wpbake/wpbake/bake/inventory"
 	"github.com/wpbake/wpbake/internal/aws"
+	"github.com/wpbake/wpbake/internal/cli"
+	"github.com/wpbake/wpbake/internal/owner"
 	"github.com/wpbake/wpbake/rollout"
 )
 
 type gcOptions struct {
+	url     string // of the store
 	dryRun  bool
 	keep    int
 	younger time.Duration
 	shared  bool
+}
+
+func (o gcOptions) validate() error {
+	switch {
+	case o.keep < 1:
+		return fmt.Errorf("--keep %d: want at least 1, so that there is a way back", o.keep)
+	case o.younger < 0:
+		return fmt.Errorf("--younger-than %s: want a duration such as 168h", o.younger)
+	}
+	return nil
 }
 
 const (
@@ -25,7 +39,7 @@ const (
 	defaultYoung = 7 * 24 * time.Hour
 )
 
-func (c *cli) gcCommand() *cobra.Command {
+func newGcCommand(e *env) *cobra.Command {
 	o := gcOptions{}
 	cmd := &cobra.Command{
 		Use:   "gc",
@@ -45,29 +59,37 @@ The configured region is looked at, and those that bakes are copied to.`,
   wpbake gc --dry-run --store s3://releases/shop
   wpbake gc --store s3://releases/shop --keep 3 --younger-than 48h`,
 		GroupID:           groupArtifact,
-		Args:              words(),
+		Args:              exactArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			switch {
-			case o.keep < 1:
-				return usage(cmd, fmt.Errorf("--keep %d: want at least 1, so that there is a way back", o.keep))
-			case o.younger < 0:
-				return usage(cmd, fmt.Errorf("--younger-than %s: want a duration such as 168h", o.younger))
+		RunE: e.prepared(func(ctx context.Context, in invocation) error {
+			if err := o.validate(); err != nil {
+				return in.usage(err)
 			}
-			cfg, err := c.config()
+			store, err := readRollouts(ctx, in.cfg)
 			if err != nil {
 				return err
 			}
-			return c.gc(cmd.Context(), cfg, o)
-		},
+			regions, err := openRegions(ctx, in.cfg)
+			if err != nil {
+				return err
+			}
+			o.url = in.cfg.Store
+			return runGC(ctx, e.out, collector{store, regions}, o)
+		}, "store"),
 	}
 	f := cmd.Flags()
 	f.BoolVar(&o.dryRun, "dry-run", false, "name what would be removed or kept and why, and remove nothing")
 	f.IntVar(&o.keep, "keep", defaultKeep, "how many proven `RELEASES` a group can go back to, besides the one it runs")
 	f.DurationVar(&o.younger, "younger-than", defaultYoung, "keep what was made less long ago")
 	f.BoolVar(&o.shared, "shared", false, "remove also what other accounts may use")
-	c.settingFlags(cmd, append([]string{"bake.regions"}, storeKeys...)...)
+	e.settings.AddFlags(cmd, append([]string{"bake.regions"}, storeKeys()...)...)
 	return cmd
+}
+
+// collector is where a collection looks.
+type collector struct {
+	store   artifact.Store // with the rollouts, which say what is still needed
+	regions []*aws.Clients
 }
 
 // collected is what became of one region's images and snapshots.
@@ -76,47 +98,36 @@ type collected struct {
 	found []inventory.Verdict
 }
 
-func (c *cli) gc(ctx context.Context, cfg Config, o gcOptions) error {
-	if err := cfg.need("store"); err != nil {
-		return err
-	}
-	store, err := lookIntoRollouts(ctx, cfg)
-	if err != nil {
-		return err
-	}
-	regions, err := c.clientsIn(ctx, cfg)
-	if err != nil {
-		return err
-	}
+func runGC(ctx context.Context, out *cli.Output, c collector, o gcOptions) error {
 	var all []collected
-	for _, clients := range regions {
+	for _, clients := range c.regions {
 		// Anew for each region: a release may have gone on in the meantime.
-		roots, err := rollout.Roots(ctx, store, o.keep)
+		roots, err := rollout.Roots(ctx, c.store, o.keep)
 		if err != nil {
 			return notCollected(err)
 		}
 		found, err := inventory.Collect{
-			Baked: clients.Baked(), Store: cfg.Store, Roots: gcRoots(roots), Young: o.younger, Shared: o.shared,
-			Judge: inventory.Judge{Now: c.Now(), Alive: alive}, DryRun: o.dryRun,
-			Told: func(v inventory.Verdict) { c.sayVerdict(clients.Region(), v, o.dryRun) },
+			Baked: clients.Baked(), Store: o.url, Roots: gcRoots(roots), Young: o.younger, Shared: o.shared,
+			Judge: inventory.Judge{Now: out.Now(), Alive: owner.Alive}, DryRun: o.dryRun,
+			Told: func(v inventory.Verdict) { sayVerdict(out, clients.Region(), v, o.dryRun) },
 		}.Run(ctx)
 		if err != nil {
 			return notCollected(err)
 		}
 		all = append(all, collected{clients.Region(), found})
 	}
-	return c.sayCollected(all, o.dryRun)
+	return sayCollected(out, all, o.dryRun)
 }
 
 // notCollected says that what cannot be seen may need anything.
 func notCollected(err error) error {
-	return &hintedError{
-		err:  fmt.Errorf("finding what needs images and release volumes: %w; none is removed where that is not known", err),
-		hint: hintOf(err),
-	}
+	return cli.Hinted(
+		fmt.Errorf("finding what needs images and release volumes: %w; none is removed where that is not known", err),
+		cli.HintOf(err))
+
 }
 
-func (c *cli) sayCollected(all []collected, dryRun bool) error {
+func sayCollected(out *cli.Output, all []collected, dryRun bool) error {
 	view := sweptView{DryRun: dryRun, Places: []string{}, Found: []thingView{}}
 	var left []string
 	var cause error
@@ -131,47 +142,25 @@ func (c *cli) sayCollected(all []collected, dryRun bool) error {
 	}
 	switch {
 	case len(view.Found) == 0:
-		c.say("no images or release volumes of this store in %s", strings.Join(view.Places, ", "))
+		out.Say("no images or release volumes of this store in %s", strings.Join(view.Places, ", "))
 	case dryRun:
-		c.say("%s would be removed, %d kept", things(view.ToRemove), view.Kept)
+		out.Say("%s would be removed, %d kept", cli.Count(view.ToRemove, "thing"), view.Kept)
 	default:
-		c.say("%s removed, %d kept", things(view.Removed), view.Kept)
+		out.Say("%s removed, %d kept", cli.Count(view.Removed, "thing"), view.Kept)
 	}
-	if err := c.object(view); err != nil {
+	if err := out.Object(view); err != nil {
 		return err
 	}
 	if cause == nil {
 		return nil
 	}
-	hint := hintOf(cause)
+	hint := cli.HintOf(cause)
 	if hint == "" {
 		hint = "wpbake gc once more; it takes up what this one left"
 	}
 	// Not %w: an interruption among the causes would read as if nothing had
 	// been changed.
-	return &hintedError{err: fmt.Errorf("removing what nothing needs: %s may still be there: %v", strings.Join(left, ", "), cause), hint: hint}
-}
-
-// clientsIn connects to the configured region and to those that bakes are
-// copied to, each once.
-func (c *cli) clientsIn(ctx context.Context, cfg Config) ([]*aws.Clients, error) {
-	here, err := loadAWS(ctx, cfg)
-	if err != nil {
-		return nil, err
-	}
-	all, seen := []*aws.Clients{here}, map[string]bool{here.Region(): true}
-	for _, region := range cfg.Bake.Regions {
-		if seen[region] {
-			continue
-		}
-		seen[region], cfg.Region = true, region
-		there, err := loadAWS(ctx, cfg)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, there)
-	}
-	return all, nil
+	return cli.Hinted(fmt.Errorf("removing what nothing needs: %s may still be there: %v", strings.Join(left, ", "), cause), hint)
 }
 
 // gcRoots are what the groups' rollouts still need.

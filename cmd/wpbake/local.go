@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/wpbake/wpbake/internal/cli"
 	"github.com/wpbake/wpbake/internal/localcloud"
 	"github.com/wpbake/wpbake/internal/localcloud/runner"
 )
@@ -23,39 +24,40 @@ import (
 // localPort is where the local cloud serves unless told otherwise.
 const localPort = 4599
 
-func (c *cli) localCommand() *cobra.Command {
-	l := &local{cli: c}
+func newLocalCommand(e *env) *cobra.Command {
+	l := &local{env: e.Env, out: e.out}
 	cmd := &cobra.Command{
 		Use:   "local",
 		Short: "The local cloud: AWS's behaviour on this machine",
 		Long: `Serves S3, EC2, Auto Scaling, ELB, CloudWatch, SSM and STS on one loopback port,
 with instances that really run. Any AWS client works against it.`,
 		GroupID: groupNode,
-		Args:    c.subcommand,
+		Args:    subcommand,
 		RunE:    showHelp,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			if l.dir == "" {
-				return &usageError{err: errors.New("no directory for the local cloud: no --dir, and no HOME"), hint: cmd.CommandPath() + " --dir DIR"}
+				return cli.Misuse(errors.New("no directory for the local cloud: no --dir, and no HOME"), cmd.CommandPath()+" --dir DIR")
 			}
 			return nil
 		},
 	}
 	cmd.PersistentFlags().StringVar(&l.dir, "dir", l.defaultDir(), "state `DIR` of the local cloud")
-	cmd.AddCommand(l.startCommand(), l.stopCommand(), l.statusCommand(), l.envCommand(), l.faultCommand())
+	cmd.AddCommand(newLocalStartCommand(l), newLocalStopCommand(l), newLocalStatusCommand(l), newLocalEnvCommand(l), newLocalFaultCommand(l))
 	return cmd
 }
 
 // local is the local cloud that keeps its state in dir.
 type local struct {
-	*cli
+	env func(name string) (value string, set bool)
+	out *cli.Output
 	dir string
 }
 
 func (l *local) defaultDir() string {
-	if state, _ := l.Env("XDG_STATE_HOME"); filepath.IsAbs(state) {
+	if state, _ := l.env("XDG_STATE_HOME"); filepath.IsAbs(state) {
 		return filepath.Join(state, "wpbake", "local")
 	}
-	if home, _ := l.Env("HOME"); filepath.IsAbs(home) {
+	if home, _ := l.env("HOME"); filepath.IsAbs(home) {
 		return filepath.Join(home, ".local", "state", "wpbake", "local")
 	}
 	return ""
@@ -78,7 +80,7 @@ type localOptions struct {
 	foreground bool
 }
 
-func (l *local) startCommand() *cobra.Command {
+func newLocalStartCommand(l *local) *cobra.Command {
 	var o localOptions
 	cmd := &cobra.Command{
 		Use:   "start",
@@ -86,7 +88,7 @@ func (l *local) startCommand() *cobra.Command {
 		Example: `  wpbake local start --speed 10
   eval "$(wpbake local env)"
   aws autoscaling describe-auto-scaling-groups`,
-		Args: words(),
+		Args: exactArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := o.validate(cmd); err != nil {
 				return err
@@ -108,11 +110,11 @@ func (l *local) startCommand() *cobra.Command {
 func (o localOptions) validate(cmd *cobra.Command) error {
 	switch {
 	case o.port < 0 || o.port > 65535:
-		return usage(cmd, fmt.Errorf("--port %d: want 0 to 65535", o.port))
+		return cli.Usage(cmd, fmt.Errorf("--port %d: want 0 to 65535", o.port))
 	case !(o.speed >= 0.1 && o.speed <= 1000): // NaN is neither
-		return usage(cmd, fmt.Errorf("--speed %g: want 0.1 to 1000", o.speed))
+		return cli.Usage(cmd, fmt.Errorf("--speed %g: want 0.1 to 1000", o.speed))
 	case o.runner != "" && o.runner != "overlay" && o.runner != "plain":
-		return usage(cmd, fmt.Errorf("--runner %q: want overlay or plain", o.runner))
+		return cli.Usage(cmd, fmt.Errorf("--runner %q: want overlay or plain", o.runner))
 	}
 	return nil
 }
@@ -131,7 +133,7 @@ func (l *local) serve(ctx context.Context, o localOptions) error {
 	defer lock.Close()
 	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(o.port)))
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return &hintedError{err: fmt.Errorf("port %d is taken by another program", o.port), hint: l.command("start", "--port", "0")}
+		return cli.Hinted(fmt.Errorf("port %d is taken by another program", o.port), l.command("start", "--port", "0"))
 	}
 	if err != nil {
 		return fmt.Errorf("starting the local cloud: %w", err)
@@ -150,7 +152,7 @@ func (l *local) serve(ctx context.Context, o localOptions) error {
 		return err
 	}
 	defer os.Remove(l.stateFile())
-	l.note("local cloud at %s, state in %s", url, l.dir)
+	l.out.Note("local cloud at %s, state in %s", url, l.dir)
 	serving, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	go func() { cancel(<-served) }()
@@ -162,7 +164,7 @@ func (l *local) serve(ctx context.Context, o localOptions) error {
 }
 
 func (l *local) cloud(o localOptions, url string) (*localcloud.Cloud, error) {
-	log := slog.New(slog.NewTextHandler(l.Stderr, nil))
+	log := slog.New(slog.NewTextHandler(l.out.Stderr, nil))
 	run, err := l.runner(o, log)
 	if err != nil {
 		return nil, err
@@ -179,7 +181,7 @@ func (l *local) runner(o localOptions, log *slog.Logger) (*runner.Runner, error)
 	}
 	made, err := runner.New(runner.Options{Kind: o.runner, Dir: l.dir, Path: []string{filepath.Dir(self)}, Log: log})
 	if err != nil && o.runner == "overlay" {
-		err = &hintedError{err: err, hint: l.command("start", "--runner", "plain")}
+		err = cli.Hinted(err, l.command("start", "--runner", "plain"))
 	}
 	return made, err
 }

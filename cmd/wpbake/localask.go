@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/wpbake/wpbake/internal/cli"
 )
 
 // localStatus is the part of GET /_local/status that is shown.
@@ -81,12 +82,12 @@ func (s localState) call(ctx context.Context, path string, body any) ([]byte, er
 	return answer, nil
 }
 
-func (l *local) statusCommand() *cobra.Command {
+func newLocalStatusCommand(l *local) *cobra.Command {
 	return &cobra.Command{
 		Use:     "status",
 		Short:   "Groups, instances and load balancers of the local cloud",
 		Example: "  wpbake local status",
-		Args:    words(),
+		Args:    exactArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return l.status(cmd.Context()) },
 	}
 }
@@ -104,20 +105,20 @@ func (l *local) status(ctx context.Context) error {
 	if err := json.Unmarshal(body, &st); err != nil {
 		return fmt.Errorf("reading the local cloud's status: %w", err)
 	}
-	l.say("local cloud at %s, process %d", s.URL, s.PID)
+	l.out.Say("local cloud at %s, process %d", s.URL, s.PID)
 	l.printStatus(st)
-	return l.object(json.RawMessage(body))
+	return l.out.Object(json.RawMessage(body))
 }
 
 func (l *local) printStatus(st localStatus) {
 	for _, b := range st.LoadBalancers {
-		l.say("load balancer %s at %s", b.Name, strings.Join(b.URLs, " "))
+		l.out.Say("load balancer %s at %s", b.Name, strings.Join(b.URLs, " "))
 	}
 	for _, f := range st.Faults {
-		l.say("fault %s %s", f.Kind, f.Target)
+		l.out.Say("fault %s %s", f.Kind, f.Target)
 	}
 	for _, r := range st.Refreshes {
-		l.say("refresh %s of %s %s, %d %% %s", r.ID, r.Group, r.Status, r.Percent, r.Reason)
+		l.out.Say("refresh %s of %s %s, %d %% %s", r.ID, r.Group, r.Status, r.Percent, r.Reason)
 	}
 	where := map[string][]string{}
 	for _, i := range st.Instances {
@@ -125,35 +126,35 @@ func (l *local) printStatus(st localStatus) {
 	}
 	rows := [][]string{{"GROUP", "NODE", "STATE", "HEALTH", "TEMPLATE", "INSTANCE", "ADDRESS", "ZONE"}}
 	for _, g := range st.Groups {
-		l.say("group %s: %d desired of %d to %d, template %s", g.Name, g.Desired, g.Min, g.Max, orDash(g.Template))
+		l.out.Say("group %s: %d desired of %d to %d, template %s", g.Name, g.Desired, g.Min, g.Max, cli.OrDash(g.Template))
 		for _, n := range g.Nodes {
 			rows = append(rows, append([]string{g.Name, n.ID, n.Lifecycle, n.Health, n.Template}, append(where[n.ID], "", "", "")[:3]...))
 		}
 	}
 	if len(rows) > 1 {
-		l.table(rows)
+		l.out.Table(rows)
 	}
 }
 
-func (l *local) envCommand() *cobra.Command {
+func newLocalEnvCommand(l *local) *cobra.Command {
 	return &cobra.Command{
 		Use:     "env",
 		Short:   "Print what any AWS client needs to use the local cloud",
 		Example: `  eval "$(wpbake local env)"`,
-		Args:    words(),
-		RunE:    func(cmd *cobra.Command, _ []string) error { return l.env(cmd.Context()) },
+		Args:    exactArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return l.printEnv(cmd.Context()) },
 	}
 }
 
-func (l *local) env(ctx context.Context) error {
+func (l *local) printEnv(ctx context.Context) error {
 	s, err := l.needRunning(ctx)
 	if err != nil {
 		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Environ)) {
-		l.say("export %s=%s", name, shellWord(s.Environ[name]))
+		l.out.Say("export %s=%s", name, shellWord(s.Environ[name]))
 	}
-	return l.object(s.Environ)
+	return l.out.Object(s.Environ)
 }
 
 // shellWord quotes a value for a POSIX shell when it needs it.
@@ -194,7 +195,7 @@ func faultKinds() map[string]string {
 	}
 }
 
-func (l *local) faultCommand() *cobra.Command {
+func newLocalFaultCommand(l *local) *cobra.Command {
 	var f fault
 	kinds := faultKinds()
 	names := slices.Sorted(maps.Keys(kinds))
@@ -208,11 +209,11 @@ func (l *local) faultCommand() *cobra.Command {
 		Short:   "Make the local cloud fail on purpose",
 		Long:    help.String(),
 		Example: "  wpbake local fault unhealthy --percent 40\n  wpbake local fault clear",
-		Args:    words("KIND"),
+		Args:    exactArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.Kind = args[0]
 			if _, ok := kinds[f.Kind]; !ok {
-				return &usageError{err: fmt.Errorf("unknown fault %q", f.Kind), hint: "the kinds are " + strings.Join(names, ", ")}
+				return cli.Misuse(fmt.Errorf("unknown fault %q", f.Kind), "the kinds are "+strings.Join(names, ", "))
 			}
 			return l.fault(cmd.Context(), f)
 		},
@@ -234,6 +235,6 @@ func (l *local) fault(ctx context.Context, f fault) error {
 	if _, err := s.call(ctx, "/_local/fault", f); err != nil {
 		return err
 	}
-	l.say("fault %s is set", f.Kind)
-	return l.object(f)
+	l.out.Say("fault %s is set", f.Kind)
+	return l.out.Object(f)
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/wpbake/wpbake/internal/cli"
 )
 
 // localState is what the running local cloud leaves in its directory for other
@@ -68,7 +69,7 @@ func (l *local) running(ctx context.Context) (*localState, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, &hintedError{err: fmt.Errorf("looking for the local cloud: %w", err), hint: "--dir DIR names a directory of this user"}
+		return nil, cli.Hinted(fmt.Errorf("looking for the local cloud: %w", err), "--dir DIR names a directory of this user")
 	}
 	var s localState
 	if err := json.Unmarshal(data, &s); err != nil {
@@ -85,7 +86,7 @@ func (l *local) running(ctx context.Context) (*localState, error) {
 func (l *local) needRunning(ctx context.Context) (*localState, error) {
 	s, err := l.running(ctx)
 	if err == nil && s == nil {
-		err = &hintedError{err: errors.New("the local cloud does not run"), hint: l.command("start")}
+		err = cli.Hinted(errors.New("the local cloud does not run"), l.command("start"))
 	}
 	return s, err
 }
@@ -97,7 +98,7 @@ func (l *local) start(ctx context.Context, o localOptions) error {
 		return err
 	}
 	if s != nil {
-		l.say("the local cloud already runs at %s", s.URL)
+		l.out.Say("the local cloud already runs at %s", s.URL)
 		return l.started(s)
 	}
 	died, err := l.spawn(o)
@@ -118,14 +119,14 @@ func (l *local) start(ctx context.Context, o localOptions) error {
 			if err != nil {
 				return err
 			}
-			l.say("the local cloud runs at %s", s.URL)
+			l.out.Say("the local cloud runs at %s", s.URL)
 			return l.started(s)
 		}
 	}
 }
 
 func (l *local) started(s *localState) error {
-	l.say("for any AWS client: eval \"$(%s)\"", l.command("env"))
+	l.out.Say("for any AWS client: eval \"$(%s)\"", l.command("env"))
 	return l.answer(s)
 }
 
@@ -134,7 +135,7 @@ func (l *local) answer(s *localState) error {
 	if s == nil {
 		s = &localState{}
 	}
-	return l.object(struct {
+	return l.out.Object(struct {
 		Running bool `json:"running"`
 		localState
 	}{s.PID != 0, *s})
@@ -188,15 +189,15 @@ func (l *local) lastWords() error {
 			hint = said
 		}
 	}
-	return &hintedError{err: errors.New("starting the local cloud: " + text), hint: hint}
+	return cli.Hinted(errors.New("starting the local cloud: "+text), hint)
 }
 
-func (l *local) stopCommand() *cobra.Command {
+func newLocalStopCommand(l *local) *cobra.Command {
 	return &cobra.Command{
 		Use:     "stop",
 		Short:   "Stop the local cloud and its instances; its state stays",
 		Example: "  wpbake local stop",
-		Args:    words(),
+		Args:    exactArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return l.stop(cmd.Context()) },
 	}
 }
@@ -209,7 +210,7 @@ func (l *local) stop(ctx context.Context) error {
 		return err
 	}
 	if s == nil {
-		l.say("the local cloud does not run")
+		l.out.Say("the local cloud does not run")
 		return l.answer(nil)
 	}
 	if err := syscall.Kill(s.PID, syscall.SIGTERM); err != nil {
@@ -223,7 +224,7 @@ func (l *local) stop(ctx context.Context) error {
 		lock, err := l.lock()
 		if err == nil {
 			lock.Close()
-			l.say("the local cloud has stopped; its state stays in %s", l.dir)
+			l.out.Say("the local cloud has stopped; its state stays in %s", l.dir)
 			return l.answer(nil)
 		}
 		if !errors.Is(err, errLocalRuns) {
@@ -231,7 +232,7 @@ func (l *local) stop(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return &hintedError{err: fmt.Errorf("stopping the local cloud: process %d still runs", s.PID), hint: "the log is " + l.logFile()}
+			return cli.Hinted(fmt.Errorf("stopping the local cloud: process %d still runs", s.PID), "the log is "+l.logFile())
 		case <-tick.C:
 		}
 	}

@@ -1,8 +1,9 @@
 // Command wpbake releases WordPress trees to Auto Scaling groups.
 //
-// This package knows flags, configuration, wiring, the terminal's words and
-// exit codes. It decides nothing about a release: package rollout does. One file
-// holds one command: flags, an options struct and a run function, apart.
+// This package composes: each command is a newXCommand, which says its flags,
+// and a runX, which makes one call and prints; open.go opens stores and
+// clients. It decides nothing about a release: packages bake and rollout do.
+// How it speaks with people and programs is internal/cli's.
 package main
 
 import (
@@ -11,6 +12,9 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+
+	"github.com/wpbake/wpbake/internal/cli"
+	"github.com/wpbake/wpbake/rollout"
 )
 
 func main() {
@@ -18,12 +22,29 @@ func main() {
 	// The first signal asks for an orderly end; with the handler gone the
 	// second one ends the process at once.
 	context.AfterFunc(ctx, stop)
-	os.Exit(run(ctx, App{
+	os.Exit(run(ctx, process(), nil))
+}
+
+// process is this one.
+func process() cli.Process {
+	return cli.Process{
 		Args:   os.Args[1:],
 		Env:    os.LookupEnv,
 		Stdin:  os.Stdin,
 		Stdout: os.Stdout,
 		Stderr: os.Stderr,
 		Now:    time.Now,
-	}))
+	}
+}
+
+// run is the whole program; it returns the exit code. Only tests give an
+// afterStep.
+func run(ctx context.Context, p cli.Process, afterStep func(rollout.Step)) int {
+	e := newEnv(p, afterStep)
+	root := newRootCommand(e)
+	root.SetArgs(p.Args)
+	root.SetIn(p.Stdin)
+	root.SetOut(p.Stdout)
+	root.SetErr(p.Stderr)
+	return e.out.End(cli.Interruption(ctx, root.ExecuteContext(ctx)), p.Args)
 }

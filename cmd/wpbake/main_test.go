@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -22,10 +21,7 @@ func TestMain(m *testing.M) {
 func wpbakeMain() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	os.Exit(run(ctx, App{
-		Args: os.Args[1:], Env: os.LookupEnv, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Now: time.Now,
-		afterStep: killAfter(os.Getenv("TEST_KILL_AFTER")),
-	}))
+	os.Exit(run(ctx, process(), killAfter(os.Getenv("TEST_KILL_AFTER"))))
 }
 
 // killAfter ends the process as kill -9 does, right after a step was recorded.

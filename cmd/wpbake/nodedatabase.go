@@ -3,15 +3,18 @@ package main
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/internal/cli"
 	"github.com/wpbake/wpbake/node"
 )
 
-func (c *cli) nodeDatabaseCommand() *cobra.Command {
+func newNodeDatabaseCommand(e *env) *cobra.Command {
 	var place nodePlace
 	cmd := &cobra.Command{
 		Use:   "database",
@@ -24,28 +27,28 @@ version. wp-config.php is read and never run.
 wpbake release and wpbake rollback run it on a node.`,
 		Example: `  wpbake node database
   wpbake node database --prefix "$INSTANCE_ROOT"   # on an instance of the local cloud`,
-		Args: words(),
-		RunE: func(cmd *cobra.Command, _ []string) error { return c.nodeDatabase(cmd.Context(), place) },
+		Args: exactArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return runNodeDatabase(cmd.Context(), e.out, siteOptions{place, e.Env})
+		},
 	}
-	place.flags(cmd, c.instanceRoot())
+	place.flags(cmd, instanceRoot(e.Process))
 	return cmd
 }
 
-// siteOptions read what this node is.
-func (c *cli) siteOptions(place nodePlace) (node.SiteOptions, error) {
-	nc, err := readNodeConfig(place)
-	if err != nil {
-		hint := hintOf(err)
-		if hint == "" {
-			hint = "docs/node.md lists the keys of a node's configuration"
-		}
-		return node.SiteOptions{}, &usageError{err: err, hint: hint}
-	}
-	return node.SiteOptions{Config: nc, Env: c.Env}, nil
+// siteOptions say where to read what this node is.
+type siteOptions struct {
+	place nodePlace
+	env   func(name string) (value string, set bool)
 }
 
-func (c *cli) nodeDatabase(ctx context.Context, place nodePlace) error {
-	o, err := c.siteOptions(place)
+func (o siteOptions) read() (node.SiteOptions, error) {
+	nc, err := needNodeConfig(o.place)
+	return node.SiteOptions{Config: nc, Env: o.env}, err
+}
+
+func runNodeDatabase(ctx context.Context, out *cli.Output, site siteOptions) error {
+	o, err := site.read()
 	if err != nil {
 		return err
 	}
@@ -53,20 +56,20 @@ func (c *cli) nodeDatabase(ctx context.Context, place nodePlace) error {
 	if err != nil {
 		return err
 	}
-	c.say("schema    %d", d.Schema)
-	c.say("users     %d, of these %d with a password hash of WordPress 6.8 or later", d.Users, d.NewHashes)
-	c.say("theme     %s", d.Stylesheet)
-	c.say("plugins   %s", orDash(strings.Join(d.Active, " ")))
-	for _, name := range sortedKeys(d.Versions) {
-		c.say("%-9s %s", name, d.Versions[name])
+	out.Say("schema    %d", d.Schema)
+	out.Say("users     %d, of these %d with a password hash of WordPress 6.8 or later", d.Users, d.NewHashes)
+	out.Say("theme     %s", d.Stylesheet)
+	out.Say("plugins   %s", cli.OrDash(strings.Join(d.Active, " ")))
+	for _, name := range slices.Sorted(maps.Keys(d.Versions)) {
+		out.Say("%-9s %s", name, d.Versions[name])
 	}
 	if d.Multisite {
-		c.say("network   %d sites behind the main site's schema", d.Behind)
+		out.Say("network   %d sites behind the main site's schema", d.Behind)
 	}
-	return c.object(d)
+	return out.Object(d)
 }
 
-func (c *cli) nodeSchemaCommand() *cobra.Command {
+func newNodeSchemaCommand(e *env) *cobra.Command {
 	var place nodePlace
 	var manifest string
 	cmd := &cobra.Command{
@@ -79,39 +82,36 @@ database's. It never takes a schema down, and a second call does nothing.
 wpbake release runs it on one node, once every node is proven.`,
 		Example: `  wpbake node schema
   wpbake node schema --manifest sha256:…   # only if this is what serves here`,
-		Args: words(),
+		Args: exactArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var digest artifact.Digest
-			if manifest != "" {
-				var err error
-				if digest, err = artifact.ParseDigest(manifest); err != nil {
-					return usage(cmd, err)
-				}
+			digest, err := optionalDigest(manifest)
+			if err != nil {
+				return cli.Usage(cmd, err)
 			}
-			return c.nodeSchema(cmd.Context(), place, digest)
+			return runNodeSchema(cmd.Context(), e.out, siteOptions{place, e.Env}, digest)
 		},
 	}
-	place.flags(cmd, c.instanceRoot())
+	place.flags(cmd, instanceRoot(e.Process))
 	cmd.Flags().StringVar(&manifest, "manifest", "", "refuse unless the release that serves here has this manifest `DIGEST`")
 	return cmd
 }
 
-func (c *cli) nodeSchema(ctx context.Context, place nodePlace, manifest artifact.Digest) error {
-	o, err := c.siteOptions(place)
+func runNodeSchema(ctx context.Context, out *cli.Output, site siteOptions, manifest artifact.Digest) error {
+	o, err := site.read()
 	if err != nil {
 		return err
 	}
 	done, err := node.UpgradeSchema(ctx, node.SchemaOptions{SiteOptions: o, Manifest: manifest})
 	if errors.Is(err, context.Canceled) {
-		return &hintedError{err: err, hint: "the same command again waits for it"}
+		return cli.Hinted(err, "the same command again waits for it")
 	}
 	if err != nil {
 		return err
 	}
 	if done.Ran {
-		c.say("the database went from schema %d to %d in %s", done.Before, done.After, spent(done.Seconds))
+		out.Say("the database went from schema %d to %d in %s", done.Before, done.After, cli.Seconds(done.Seconds))
 	} else {
-		c.say("nothing to do: the database has schema %d", done.After)
+		out.Say("nothing to do: the database has schema %d", done.After)
 	}
-	return c.object(done)
+	return out.Object(done)
 }

@@ -32,7 +32,7 @@ func scriptOrphans(ts *testscript.TestScript, neg bool, args []string) {
 	case "expired":
 		mark.Expires = time.Now().Add(-time.Hour)
 	case "gone":
-		mark.Holder = (&cli{App: App{Env: os.LookupEnv}}).holder()
+		mark.Holder = owner.Self(os.LookupEnv)
 		ended := exec.Command("/bin/true")
 		ts.Check(ended.Run())
 		mark.Holder.PID = ended.Process.Pid

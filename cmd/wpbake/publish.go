@@ -9,15 +9,17 @@ import (
 
 	"github.com/wpbake/wpbake/artifact"
 	"github.com/wpbake/wpbake/artifact/ocistore"
+	"github.com/wpbake/wpbake/internal/cli"
 )
 
-type publishOptions struct {
-	build buildOptions // what to build, unless from says where it was built
-	from  string
+// publishFrom is a version that was built before, into dir.
+type publishFrom struct {
+	version artifact.Version
+	dir     string
 }
 
-func (c *cli) publishCommand() *cobra.Command {
-	var o publishOptions
+func newPublishCommand(e *env) *cobra.Command {
+	var from string
 	cmd := &cobra.Command{
 		Use:   "publish VERSION",
 		Short: "Put an artifact into a store",
@@ -31,107 +33,102 @@ alone, or on top of --base-image. docker login HOST saves the credentials.`,
   wpbake publish v1 --tree ./site --store s3://releases/shop
   wpbake publish v1 --tree ./site --store oci://localhost:5000/shop --base-image php:8.3-fpm`,
 		GroupID: groupArtifact,
-		Args:    words("VERSION"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			cfg, err := c.config()
-			if err != nil {
+		Args:    exactArgs,
+		RunE: e.prepared(func(ctx context.Context, in invocation) error {
+			if err := checkBase(in.cfg, e.settings.ByFlag("base_image")); err != nil {
 				return err
 			}
-			v, err := parseVersion(cmd, args[0])
-			if err != nil {
+			if from != "" {
+				return runPublishFrom(ctx, e.out, in.cfg, publishFrom{in.version(), from})
+			}
+			if err := in.cfg.Need("tree"); err != nil {
 				return err
 			}
-			if err := cfg.need("store"); err != nil {
-				return err
-			}
-			if err := c.checkBase(cfg); err != nil {
-				return err
-			}
-			if o.from == "" {
-				if err := cfg.need("tree"); err != nil {
-					return err
-				}
-			}
-			o.build = c.toBuild(cfg, v)
-			return c.publish(cmd.Context(), cfg, o)
-		},
+			return runPublish(ctx, e.builder(in.cfg), in.version())
+		}, "store"),
 	}
-	c.settingFlags(cmd, slices.Concat(treeKeys, storeKeys, []string{"base_image"})...)
-	cmd.Flags().StringVar(&o.from, "from", "", "publish what wpbake build --out `DIR` wrote")
+	e.settings.AddFlags(cmd, slices.Concat(treeKeys(), storeKeys(), []string{"base_image"})...)
+	cmd.Flags().StringVar(&from, "from", "", "publish what wpbake build --out `DIR` wrote")
 	return cmd
 }
 
 // checkBase refuses a base image where there are no images. In a file it may
 // stand for the times when the store is a registry.
-func (c *cli) checkBase(cfg Config) error {
+func checkBase(cfg cli.Config, flag string) error {
 	u, err := parseStore(cfg.Store)
 	if err != nil {
 		return err
 	}
-	if base := c.overrides["base_image"]; base != "" && u.repository == "" {
-		return &usageError{
-			err:  fmt.Errorf("--base-image %q: the store %q holds no images", base, cfg.Store),
-			hint: "leave it out, or --store oci://HOST/REPO",
-		}
+	if flag != "" && u.repository == "" {
+		return cli.Misuse(
+			fmt.Errorf("--base-image %q: the store %q holds no images", flag, cfg.Store),
+			"leave it out, or --store oci://HOST/REPO")
+
 	}
 	if u.repository == "" {
 		return nil
 	}
 	if err := ocistore.Check(ocistore.Options{Repository: u.repository, Base: cfg.BaseImage}); err != nil {
-		return &usageError{err: err, hint: "--base-image php:8.3-fpm"}
+		return cli.Misuse(err, "--base-image php:8.3-fpm")
 	}
 	return nil
 }
 
-func (c *cli) publish(ctx context.Context, cfg Config, o publishOptions) error {
-	if o.from == "" {
-		if err := checkTree(o.build.tree); err != nil {
-			return err
-		}
+func runPublish(ctx context.Context, b builder, v artifact.Version) error {
+	o := b.options(v)
+	if err := checkTree(o.tree); err != nil {
+		return err
 	}
+	store, err := openReleases(ctx, b.cfg)
+	if err != nil {
+		return err
+	}
+	if o.carry, err = b.carryFrom(ctx, store, v); err != nil {
+		return err
+	}
+	p, err := b.buildAndPut(ctx, store, o)
+	if err != nil {
+		return err
+	}
+	return sayPublished(b.out, v, p)
+}
+
+func runPublishFrom(ctx context.Context, out *cli.Output, cfg cli.Config, from publishFrom) error {
 	store, err := openReleases(ctx, cfg)
 	if err != nil {
 		return err
 	}
-	var p artifact.Published
-	if o.from != "" {
-		p, err = c.put(ctx, store, o.from+"/"+artifact.ReleasePrefix(o.build.version))
-	} else {
-		if o.build.carry, err = c.carryFrom(ctx, cfg, store, o.build.version); err != nil {
-			return err
-		}
-		p, err = c.buildAndPut(ctx, store, o.build)
-	}
+	m := cli.NewMeter(out)
+	p, err := artifact.Publish(ctx, store, from.dir+"/"+artifact.ReleasePrefix(from.version), m.Update)
+	m.Close()
 	if err != nil {
 		return err
 	}
+	return sayPublished(out, from.version, p)
+}
+
+func sayPublished(out *cli.Output, v artifact.Version, p artifact.Published) error {
 	if p.Created {
-		c.say("published %s %s", o.build.version, p.Digest)
+		out.Say("published %s %s", v, p.Digest)
 	} else {
-		c.say("%s is already published with the same bytes, %s", o.build.version, p.Digest)
+		out.Say("%s is already published with the same bytes, %s", v, p.Digest)
 	}
-	return c.object(struct {
+	return out.Object(struct {
 		Version  artifact.Version `json:"version"`
 		Manifest artifact.Digest  `json:"manifest"`
 		Created  bool             `json:"created"`
-	}{o.build.version, p.Digest, p.Created})
+	}{v, p.Digest, p.Created})
 }
 
 // buildAndPut publishes a tree while it is built.
-func (c *cli) buildAndPut(ctx context.Context, store artifact.ReleaseStore, o buildOptions) (p artifact.Published, err error) {
-	m := c.meter()
-	defer m.close()
-	err = c.fromTree(ctx, o, func(build artifact.BuildOptions) error {
-		build.Progress = m.update
+func (b builder) buildAndPut(ctx context.Context, store artifact.ReleaseStore, o buildOptions) (p artifact.Published, err error) {
+	m := cli.NewMeter(b.out)
+	defer m.Close()
+	err = b.fromTree(ctx, o, func(build artifact.BuildOptions) error {
+		build.Progress = m.Update
 		p, err = artifact.PublishTree(ctx, store, build)
 		return err
 	})
-	c.forgot(p.Forgot)
+	b.forgot(p.Forgot)
 	return p, err
-}
-
-func (c *cli) put(ctx context.Context, store artifact.ReleaseStore, dir string) (artifact.Published, error) {
-	m := c.meter()
-	defer m.close()
-	return artifact.Publish(ctx, store, dir, m.update)
 }

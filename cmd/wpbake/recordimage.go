@@ -10,10 +10,11 @@ import (
 
 	"github.com/wpbake/wpbake/artifact"
 	"github.com/wpbake/wpbake/bake/ami"
+	"github.com/wpbake/wpbake/internal/cli"
 	"github.com/wpbake/wpbake/internal/owner"
 )
 
-func (c *cli) recordImageCommand() *cobra.Command {
+func newRecordImageCommand(e *env) *cobra.Command {
 	var digest string
 	cmd := &cobra.Command{
 		Use:    "record-image VERSION REGION:IMAGE...",
@@ -24,65 +25,69 @@ func (c *cli) recordImageCommand() *cobra.Command {
   wpbake record-image v1 eu-central-1:ami-… --digest sha256:… --store s3://releases/shop`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) < 2 {
-				return usage(cmd, errors.New("missing VERSION or REGION:IMAGE"))
+				return cli.Usage(cmd, errors.New("missing VERSION or REGION:IMAGE"))
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, args []string) error {
-			cfg, err := c.config()
-			if err != nil {
-				return err
-			}
-			v, err := parseVersion(cmd, args[0])
-			if err != nil {
-				return err
-			}
+		RunE: e.prepared(func(ctx context.Context, in invocation) error {
 			d, err := artifact.ParseDigest(digest)
 			if err != nil {
-				return usage(cmd, err)
+				return in.usage(err)
 			}
-			ids := map[string]string{}
-			for _, arg := range args[1:] {
-				region, id, ok := strings.Cut(arg, ":")
-				if !ok || !strings.HasPrefix(id, "ami-") {
-					return usage(cmd, fmt.Errorf("%q: want REGION:IMAGE", arg))
-				}
-				ids[region] = id
+			ids, err := parseImages(in.args[1:])
+			if err != nil {
+				return in.usage(err)
 			}
-			return c.recordImages(cmd.Context(), cfg, owner.Tags{Version: string(v), Manifest: string(d), Store: cfg.Store}, ids)
-		},
+			clients, store, err := openWithAWS(ctx, in.cfg)
+			if err != nil {
+				return err
+			}
+			found, err := ami.Find(ctx, clients.Images(), owner.Tags{Version: string(in.version()), Manifest: string(d), Store: in.cfg.Store}, ids)
+			if err != nil {
+				return err
+			}
+			return runRecordImage(ctx, e.out, store, imagesOf{in.version(), found})
+		}, "store"),
 	}
-	c.settingFlags(cmd, storeKeys...)
+	e.settings.AddFlags(cmd, storeKeys()...)
 	cmd.Flags().StringVar(&digest, "digest", "", "the release's `DIGEST`, which the images must carry as a tag")
 	return cmd
 }
 
-func (c *cli) recordImages(ctx context.Context, cfg Config, m owner.Tags, ids map[string]string) error {
-	if err := cfg.need("store"); err != nil {
-		return err
+// parseImages reads REGION:IMAGE.
+func parseImages(args []string) (map[string]string, error) {
+	ids := map[string]string{}
+	for _, arg := range args {
+		region, id, ok := strings.Cut(arg, ":")
+		if !ok || !strings.HasPrefix(id, "ami-") {
+			return nil, fmt.Errorf("%q: want REGION:IMAGE", arg)
+		}
+		ids[region] = id
 	}
-	clients, store, err := openWithAWS(ctx, cfg)
-	if err != nil {
-		return err
-	}
-	found, err := ami.Find(ctx, clients.Images(), m, ids)
-	if err != nil {
-		return err
-	}
+	return ids, nil
+}
+
+// imagesOf are images of a version.
+type imagesOf struct {
+	version artifact.Version
+	images  []ami.Image
+}
+
+func runRecordImage(ctx context.Context, out *cli.Output, store artifact.Store, o imagesOf) error {
 	type recorded struct {
 		Region string `json:"region"`
 		Image  string `json:"image"`
 	}
 	var all []recorded
-	for _, one := range found {
-		if err := ami.Write(ctx, store, artifact.Version(m.Version), one); err != nil {
+	for _, one := range o.images {
+		if err := ami.Write(ctx, store, o.version, one); err != nil {
 			return err
 		}
-		c.say("recorded %s in %s", one.ID, one.Region)
+		out.Say("recorded %s in %s", one.ID, one.Region)
 		all = append(all, recorded{one.Region, one.ID})
 	}
-	return c.object(struct {
+	return out.Object(struct {
 		Version artifact.Version `json:"version"`
 		Images  []recorded       `json:"images"`
-	}{artifact.Version(m.Version), all})
+	}{o.version, all})
 }

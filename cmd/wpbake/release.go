@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/internal/cli"
 	"github.com/wpbake/wpbake/rollout"
 )
 
@@ -16,14 +17,14 @@ type releaseOptions struct {
 	version artifact.Version
 	detach  bool
 	onBusy  rollout.OnBusy
-	dryRun  bool
 	accept  bool // incompatibilities of the database
 	files   bool // a dry run lists each that changed
 }
 
-func (c *cli) releaseCommand() *cobra.Command {
+func newReleaseCommand(e *env) *cobra.Command {
 	o := releaseOptions{}
 	busy := string(rollout.Fail)
+	dryRun := false
 	cmd := &cobra.Command{
 		Use:   "release VERSION",
 		Short: "Build, publish and roll a version through the group",
@@ -39,107 +40,105 @@ up a run that was stopped.`,
 		Example: `  eval "$(wpbake local env)"
   wpbake release v1 --tree ./site --store s3://releases/shop --group shop`,
 		GroupID: groupRelease,
-		Args:    words("VERSION"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			cfg, err := c.config()
-			if err != nil {
-				return err
+		Args:    exactArgs,
+		RunE: e.prepared(func(ctx context.Context, in invocation) (err error) {
+			o.version = in.version()
+			if o.onBusy, err = parseOnBusy(busy); err != nil {
+				return in.usage(err)
 			}
-			if o.version, err = parseVersion(cmd, args[0]); err != nil {
-				return err
-			}
-			if o.onBusy, err = parseOnBusy(cmd, busy); err != nil {
-				return err
-			}
-			if cfg.Tree != "" {
-				if err := checkTree(cfg.Tree); err != nil {
+			if in.cfg.Tree != "" {
+				if err := checkTree(in.cfg.Tree); err != nil {
 					return err
 				}
 			}
-			if o.dryRun {
-				return c.dryRelease(cmd.Context(), cfg, o)
+			if dryRun {
+				return runDryRelease(ctx, e.builder(in.cfg), o)
 			}
-			return c.release(cmd.Context(), cfg, o)
-		},
+			return runRelease(ctx, e.builder(in.cfg), o)
+		}),
 	}
-	c.settingFlags(cmd, slices.Concat(treeKeys, rolloutKeys, bakeKeys)...)
-	c.formFlag(cmd, "bake")
-	c.settingFlags(cmd, "bake.parent")
+	e.settings.AddFlags(cmd, slices.Concat(treeKeys(), rolloutKeys(), bakeKeys())...)
+	bakeFormFlag(e.settings, cmd, "bake")
+	e.settings.AddFlags(cmd, "bake.parent")
 	f := cmd.Flags()
 	f.BoolVar(&o.detach, "detach", false, "return once the refresh has started")
 	acceptIncompatibleFlag(cmd, &o.accept)
-	f.BoolVar(&o.dryRun, "dry-run", false, "say what would be done, and do nothing")
+	f.BoolVar(&dryRun, "dry-run", false, "say what would be done, and do nothing")
 	f.BoolVar(&o.files, "files", false, "with --dry-run, list every file that changed")
 	f.StringVar(&busy, "on-busy", busy, "when another run holds the group: `fail|wait|supersede`")
 	return cmd
 }
 
-func parseOnBusy(cmd *cobra.Command, s string) (rollout.OnBusy, error) {
+func parseOnBusy(s string) (rollout.OnBusy, error) {
 	switch b := rollout.OnBusy(s); b {
 	case rollout.Fail, rollout.Wait, rollout.Supersede:
 		return b, nil
 	}
-	return "", usage(cmd, fmt.Errorf("--on-busy %q: want fail, wait or supersede", s))
+	return "", fmt.Errorf("--on-busy %q: want fail, wait or supersede", s)
 }
 
-func (c *cli) release(ctx context.Context, cfg Config, o releaseOptions) error {
-	show := c.shower(fmt.Sprintf("%s → %s", o.version, cfg.Group))
-	defer show.close()
-	r, err := c.connect(ctx, cfg, rollout.Options{OnBusy: o.onBusy, Detach: o.detach, AcceptIncompatible: o.accept, Events: show.tell})
+func acceptIncompatibleFlag(cmd *cobra.Command, accept *bool) {
+	cmd.Flags().BoolVar(accept, "accept-incompatible", false, "go ahead although the database cannot go back with the code")
+}
+
+func runRelease(ctx context.Context, b builder, o releaseOptions) error {
+	view := cli.NewRunView(b.out, fmt.Sprintf("%s → %s", o.version, b.cfg.Group))
+	defer view.Close()
+	r, err := b.open.group(ctx, b.cfg, rollout.Options{OnBusy: o.onBusy, Detach: o.detach, AcceptIncompatible: o.accept, Events: view.Emit})
 	if err != nil {
 		return err
 	}
 	if err := r.MayRelease(ctx, o.version); err != nil {
 		return err
 	}
-	show.laps.lap("preflight")
-	digest, err := c.published(ctx, cfg, r.store, o.version)
+	view.Lap("preflight")
+	digest, err := b.published(ctx, r.store, o.version)
 	if err != nil {
 		return err
 	}
-	show.laps.lap("publish")
+	view.Lap("publish")
 	rolling := r.Bake
-	if cfg.Bake.As != "" {
-		made, err := c.bake(ctx, cfg, r.clients, r.store, o.version)
+	if b.cfg.Bake.As != "" {
+		made, err := b.baker(r.clients, r.store).bake(ctx, o.version)
 		if err != nil {
 			return err
 		}
-		c.note("%s", made.text(o.version))
-		show.laps.lap("bake")
+		b.out.Note("%s", made.text(o.version))
+		view.Lap("bake")
 		rolling = r.Carrying(made.Baked)
 	}
 	result, err := rolling.Release(ctx, o.version, digest)
-	show.close()
+	view.Close()
 	if err != nil {
 		return err
 	}
-	return c.ended(result, show.laps.laps)
+	return sayEnded(b.out, result, view.Timings)
 }
 
 // published makes sure that the store holds the version, from the tree when
 // there is one, and returns the digest of its manifest.
-func (c *cli) published(ctx context.Context, cfg Config, store artifact.Store, v artifact.Version) (artifact.Digest, error) {
-	if cfg.Tree == "" {
+func (b builder) published(ctx context.Context, store artifact.Store, v artifact.Version) (artifact.Digest, error) {
+	if b.cfg.Tree == "" {
 		_, digest, err := artifact.Find(ctx, store, v)
 		if errors.Is(err, artifact.ErrNotFound) {
-			return "", &hintedError{err: fmt.Errorf("version %q is not published, and there is no tree to build it from", v), hint: "add --tree DIR"}
+			return "", cli.Hinted(fmt.Errorf("version %q is not published, and there is no tree to build it from", v), "add --tree DIR")
 		}
 		return digest, err
 	}
-	build := c.toBuild(cfg, v)
+	build := b.options(v)
 	var err error
-	if build.carry, err = c.carryFrom(ctx, cfg, store, v); err != nil {
+	if build.carry, err = b.carryFrom(ctx, store, v); err != nil {
 		return "", err
 	}
-	p, err := c.buildAndPut(ctx, store, build)
+	p, err := b.buildAndPut(ctx, store, build)
 	if taken := (*artifact.VersionTaken)(nil); errors.As(err, &taken) && taken.Have != "" {
-		return "", &hintedError{err: err, hint: "release the tree under a new version; --tree= releases what is published"}
+		return "", cli.Hinted(err, "release the tree under a new version; --tree= releases what is published")
 	}
 	if err != nil {
 		return "", err
 	}
 	if p.Created {
-		c.note("published %s %s", v, p.Digest)
+		b.out.Note("published %s %s", v, p.Digest)
 	}
 	return p.Digest, nil
 }

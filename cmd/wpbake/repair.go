@@ -24,9 +24,9 @@ func (e *copyNeeded) Error() string { return "the release differs from the tree"
 // repairs reports whether files are to be repaired.
 func (e examined) repairs() bool { return len(e.Repairs.Replace) > 0 }
 
-// grounds names all that a tree is judged on, so that a remembered judgement
+// cacheKey names all that a tree is judged on, so that a remembered judgement
 // holds for the same ones only.
-func grounds(o buildOptions, program string) string {
+func cacheKey(o buildOptions, program string) string {
 	if program == "" {
 		return ""
 	}
@@ -56,7 +56,7 @@ func nodeDigest(dir string) artifact.Digest {
 // fromRepaired builds a copy of the tree in dir that has the repairs, and what
 // is carried over. The tree
 // itself is never written to.
-func (c *cli) fromRepaired(ctx context.Context, o buildOptions, dir string, e examined, build func(artifact.BuildOptions) error) (err error) {
+func (b builder) fromRepaired(ctx context.Context, o buildOptions, dir string, e examined, build func(artifact.BuildOptions) error) (err error) {
 	own, err := scratch.New("", "wpbake-scratch-")
 	if err != nil {
 		return err
@@ -71,7 +71,7 @@ func (c *cli) fromRepaired(ctx context.Context, o buildOptions, dir string, e ex
 			return fmt.Errorf("carrying over assets: %w", err)
 		}
 	}
-	options := c.building(o, copied)
+	options := b.building(o, copied)
 	options.Describe = &artifact.Describer{Describe: func(_ context.Context, tree fs.FS, _ artifact.Remembered) (artifact.Description, error) {
 		site, err := wordpress.Inspect(tree)
 		if err != nil {

@@ -7,10 +7,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/internal/cli"
 	"github.com/wpbake/wpbake/rollout"
 )
 
-func (c *cli) rollbackCommand() *cobra.Command {
+func newRollbackCommand(e *env) *cobra.Command {
 	accept := false
 	cmd := &cobra.Command{
 		Use:   "rollback [VERSION]",
@@ -25,33 +26,21 @@ unless --accept-incompatible is given.`,
 		Example: `  eval "$(wpbake local env)"
   wpbake rollback --store s3://releases/shop --group shop`,
 		GroupID:           groupRelease,
-		Args:              words("[VERSION]"),
-		ValidArgsFunction: c.completeVersions,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			cfg, err := c.config()
-			if err != nil {
-				return err
-			}
-			var v artifact.Version
-			if len(args) > 0 {
-				if v, err = parseVersion(cmd, args[0]); err != nil {
-					return err
-				}
-			}
-			return c.rollback(cmd.Context(), cfg, v, accept)
-		},
+		Args:              exactArgs,
+		ValidArgsFunction: e.completeVersions,
+		RunE: e.prepared(func(ctx context.Context, in invocation) error {
+			return runRollback(ctx, e.follower(in.cfg, rollout.Options{AcceptIncompatible: accept}), in.version())
+		}),
 	}
-	c.settingFlags(cmd, rolloutKeys...)
+	e.settings.AddFlags(cmd, rolloutKeys()...)
 	acceptIncompatibleFlag(cmd, &accept)
 	return cmd
 }
 
-func (c *cli) rollback(ctx context.Context, cfg Config, v artifact.Version, accept bool) error {
-	err := c.follow(ctx, cfg, rollout.Options{AcceptIncompatible: accept}, func(r openGroup, ctx context.Context) (rollout.Result, error) {
-		return r.Rollback(ctx, v)
-	})
-	ended := (*endedError)(nil)
-	if errors.As(err, &ended) && asked(ended.result, v) {
+func runRollback(ctx context.Context, f follower, v artifact.Version) error {
+	err := f.follow(ctx, func(ctx context.Context, r openGroup) (rollout.Result, error) { return r.Rollback(ctx, v) })
+	ended := (*cli.Ended)(nil)
+	if errors.As(err, &ended) && asked(ended.Result, v) {
 		return nil
 	}
 	return err
@@ -64,4 +53,107 @@ func asked(r rollout.Result, v artifact.Version) bool {
 		return r.Outcome == rollout.RolledBack && v == r.Serving
 	}
 	return r.Outcome == rollout.RolledBack && r.Kind == rollout.Release
+}
+
+func newWatchCommand(e *env) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "watch",
+		Short: "Follow the group's run from anywhere, changing nothing",
+		Long:  `Follows the run that holds the group to its end and exits as that run does.`,
+		Example: `  eval "$(wpbake local env)"
+  wpbake watch --store s3://releases/shop --group shop`,
+		GroupID: groupRelease,
+		Args:    exactArgs,
+		RunE: e.prepared(func(ctx context.Context, in invocation) error {
+			return e.follower(in.cfg, rollout.Options{}).follow(ctx, watch)
+		}),
+	}
+	e.settings.AddFlags(cmd, append([]string{"poll"}, groupKeys()...)...)
+	return cmd
+}
+
+func watch(ctx context.Context, r openGroup) (rollout.Result, error) { return r.Watch(ctx) }
+
+func newResumeCommand(e *env) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "resume",
+		Short: "Take up a run that was stopped, and finish it",
+		Long: `Takes up the run that stands in the group's lock, from what its record and AWS
+say, and brings it to its end: released and proven, or rolled back and proven.`,
+		Example: `  eval "$(wpbake local env)"
+  wpbake resume --store s3://releases/shop --group shop`,
+		GroupID: groupRelease,
+		Args:    exactArgs,
+		RunE: e.prepared(func(ctx context.Context, in invocation) error {
+			return e.follower(in.cfg, rollout.Options{}).follow(ctx, resume)
+		}),
+	}
+	e.settings.AddFlags(cmd, rolloutKeys()...)
+	return cmd
+}
+
+func resume(ctx context.Context, r openGroup) (rollout.Result, error) { return r.Resume(ctx) }
+
+// follower connects to a group and shows a run of it until it ends.
+type follower struct {
+	out     *cli.Output
+	open    opener
+	cfg     cli.Config
+	options rollout.Options
+}
+
+func (e *env) follower(cfg cli.Config, o rollout.Options) follower {
+	return follower{out: e.out, open: e.open, cfg: cfg, options: o}
+}
+
+// follow shows what act does.
+func (f follower) follow(ctx context.Context, act func(context.Context, openGroup) (rollout.Result, error)) error {
+	view := cli.NewRunView(f.out, f.cfg.Group)
+	defer view.Close()
+	f.options.Events = view.Emit
+	r, err := f.open.group(ctx, f.cfg, f.options)
+	if err != nil {
+		return err
+	}
+	result, err := act(ctx, r)
+	view.Close()
+	if err != nil {
+		return err
+	}
+	return sayEnded(f.out, result, view.Timings)
+}
+
+// sayEnded prints a run's result and returns the error that its outcome is.
+func sayEnded(out *cli.Output, r rollout.Result, timings cli.Timings) error {
+	switch r.Outcome {
+	case rollout.Released:
+		out.Say("%s of %s to %s is done: %s proven on %s in %s", r.Kind, r.Version, r.Group, cli.Count(r.Nodes, "node"), r.Manifest.Short(), cli.Seconds(r.Seconds))
+	case rollout.Already:
+		out.Say("nothing to do: %s of %s proven on %s, %s", cli.Count(r.Nodes, "node"), r.Group, r.Version, r.Manifest.Short())
+	case rollout.Started:
+		out.Say("%s of %s to %s has started; wpbake watch follows it, wpbake resume finishes it", r.Kind, r.Version, r.Group)
+	case rollout.RolledBack:
+		serving := "what ran before"
+		if r.Serving != "" {
+			serving = string(r.Serving)
+		}
+		out.Say("rolled back: %s of %s proven on %s in %s", cli.Count(r.Nodes, "node"), r.Group, serving, cli.Seconds(r.Seconds))
+		out.Say("cause: %s", r.Cause)
+	}
+	sayDatabase(out, r)
+	if len(timings) > 0 {
+		out.Say("%s", timings)
+	}
+	if err := out.Object(struct {
+		Event string `json:"event"`
+		rollout.Result
+		Timings cli.Timings `json:"timings,omitempty"`
+	}{"result", r, timings}); err != nil {
+		return err
+	}
+	switch r.Outcome {
+	case rollout.Released, rollout.Already, rollout.Started:
+		return nil
+	}
+	return &cli.Ended{Result: r}
 }

@@ -1,13 +1,12 @@
 package main
 
 import (
-	"fmt"
-	"strings"
+	"runtime"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
-	"github.com/wpbake/wpbake/artifact"
-	"github.com/wpbake/wpbake/internal/spelling"
+	"github.com/wpbake/wpbake/internal/cli"
 )
 
 // Groups of commands in help.
@@ -18,7 +17,7 @@ const (
 	groupNode     = "node"
 )
 
-func (c *cli) rootCommand() *cobra.Command {
+func newRootCommand(e *env) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "wpbake",
 		Short: "Release WordPress as one immutable, proven unit",
@@ -33,82 +32,65 @@ is --refresh-bake-time and WPBAKE_REFRESH_BAKE_TIME.`,
   eval "$(wpbake local env)"
   wpbake release v1 --tree ./site --store s3://releases/shop --group shop
   wpbake status --store s3://releases/shop --group shop`,
-		Args:          c.subcommand,
+		Args:          subcommand,
 		RunE:          showHelp,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
 	f := root.PersistentFlags()
-	f.StringVar(&c.flags.config, "config", "", "configuration `FILE` (default wpbake.yaml)")
-	f.BoolVar(&c.flags.json, "json", false, "answer in JSON: one object, or one a line for long commands")
-	f.BoolVar(&c.flags.quiet, "quiet", false, "no progress, only results and errors")
-	root.SetFlagErrorFunc(usage)
+	f.StringVar(&e.settings.File, "config", "", "configuration `FILE` (default wpbake.yaml)")
+	f.BoolVar(&e.out.JSON, "json", false, "answer in JSON: one object, or one a line for long commands")
+	f.BoolVar(&e.out.Quiet, "quiet", false, "no progress, only results and errors")
+	root.SetFlagErrorFunc(cli.Usage)
 	root.AddGroup(
 		&cobra.Group{ID: groupRelease, Title: "Release:"},
 		&cobra.Group{ID: groupLook, Title: "Look:"},
 		&cobra.Group{ID: groupArtifact, Title: "Artifacts:"},
 		&cobra.Group{ID: groupNode, Title: "Nodes and this machine:"},
 	)
-	root.AddCommand(c.commands()...)
-	root.AddCommand(&cobra.Command{Use: "exit-codes", Short: "What each exit code means", Long: exitCodesHelp})
+	root.AddCommand(newCommands(e)...)
+	root.AddCommand(&cobra.Command{Use: "exit-codes", Short: "What each exit code means", Long: cli.ExitCodesHelp})
 	root.SetHelpCommandGroupID(groupNode)
 	root.SetCompletionCommandGroupID(groupNode)
 	return root
 }
 
-func (c *cli) commands() []*cobra.Command {
+func newCommands(e *env) []*cobra.Command {
 	return []*cobra.Command{
-		c.releaseCommand(), c.rollbackCommand(), c.watchCommand(), c.resumeCommand(), c.adoptCommand(),
-		c.statusCommand(), c.historyCommand(), c.showCommand(), c.diffCommand(), c.verifyCommand(), c.doctorCommand(),
-		c.checkCommand(), c.buildCommand(), c.publishCommand(), c.bakeCommand(), c.fetchCommand(),
-		c.gcCommand(), c.sweepCommand(), c.recordImageCommand(),
-		c.nodeCommand(), c.localCommand(), c.versionCommand(),
+		newReleaseCommand(e), newRollbackCommand(e), newWatchCommand(e), newResumeCommand(e), newAdoptCommand(e),
+		newStatusCommand(e), newHistoryCommand(e), newShowCommand(e), newDiffCommand(e), newVerifyCommand(e), newDoctorCommand(e),
+		newCheckCommand(e), newBuildCommand(e), newPublishCommand(e), newBakeCommand(e), newFetchCommand(e),
+		newGcCommand(e), newSweepCommand(e), newRecordImageCommand(e),
+		newNodeCommand(e), newLocalCommand(e), newVersionCommand(e),
 	}
 }
 
-// showHelp is what a command does that only holds others.
-func showHelp(cmd *cobra.Command, _ []string) error { return cmd.Help() }
-
-// subcommand refuses a word that names no command, and names the nearest.
-func (c *cli) subcommand(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
+func newVersionCommand(e *env) *cobra.Command {
+	return &cobra.Command{
+		Use:     "version",
+		Short:   "Print wpbake's version",
+		GroupID: groupNode,
+		Args:    exactArgs,
+		Example: "  wpbake version --json",
+		RunE:    func(*cobra.Command, []string) error { return runVersion(e.out) },
 	}
-	err := fmt.Errorf("unknown command %q of %q", args[0], cmd.CommandPath())
-	var names []string
-	for _, sub := range cmd.Commands() {
-		names = append(names, sub.Name())
-	}
-	if near := spelling.Nearest(args[0], names); near != "" {
-		return &usageError{err: err, hint: cmd.CommandPath() + " " + near}
-	}
-	return usage(cmd, err)
 }
 
-// words asks for exactly the named arguments; those in brackets may be absent.
-func words(names ...string) cobra.PositionalArgs {
-	need := 0
-	for _, n := range names {
-		if !strings.HasPrefix(n, "[") {
-			need++
+func runVersion(out *cli.Output) error {
+	v := struct {
+		Version  string `json:"version"`
+		Revision string `json:"revision,omitempty"`
+		Go       string `json:"go"`
+		Platform string `json:"platform"`
+	}{"(unknown)", "", runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		v.Version = info.Main.Version
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				v.Revision = s.Value
+			}
 		}
 	}
-	return func(cmd *cobra.Command, args []string) error {
-		switch {
-		case len(args) < need:
-			return usage(cmd, fmt.Errorf("missing %s", names[len(args)]))
-		case len(args) > len(names):
-			return usage(cmd, fmt.Errorf("unexpected argument %q", args[len(names)]))
-		}
-		return nil
-	}
-}
-
-// parseVersion reads a version from the command line.
-func parseVersion(cmd *cobra.Command, s string) (artifact.Version, error) {
-	v, err := artifact.ParseVersion(s)
-	if err != nil {
-		return "", usage(cmd, err)
-	}
-	return v, nil
+	out.Say("wpbake %s %s %s", v.Version, v.Go, v.Platform)
+	return out.Object(v)
 }

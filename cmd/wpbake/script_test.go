@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/wpbake/wpbake/internal/cli"
 )
 
 // scriptExit runs a program and wants exactly this exit code: exit CODE PROGRAM ARGS...
@@ -113,7 +114,8 @@ func siteConfig() string {
 // stopLocal ends a local cloud that a failed script left running.
 func stopLocal(stateHome string) {
 	l := &local{
-		cli: &cli{App: App{Stdout: io.Discard, Stderr: io.Discard, Now: time.Now}},
+		env: os.LookupEnv,
+		out: &cli.Output{Stdout: io.Discard, Stderr: io.Discard, Now: time.Now},
 		dir: filepath.Join(stateHome, "wpbake", "local"),
 	}
 	l.stop(context.Background())

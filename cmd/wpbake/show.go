@@ -4,14 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 
 	"github.com/spf13/cobra"
 
 	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/internal/cli"
 )
 
-func (c *cli) showCommand() *cobra.Command {
+func newShowCommand(e *env) *cobra.Command {
 	var sbom bool
 	cmd := &cobra.Command{
 		Use:   "show [VERSION]",
@@ -24,30 +26,25 @@ lists what is published, v9 before v10.`,
   wpbake show v1 --store s3://releases/shop
   wpbake show v1 --store s3://releases/shop --sbom >sbom.cdx.json`,
 		GroupID:           groupLook,
-		Args:              words("[VERSION]"),
-		ValidArgsFunction: c.completeVersions,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			cfg, err := c.config()
-			if err != nil {
+		Args:              exactArgs,
+		ValidArgsFunction: e.completeVersions,
+		RunE: e.prepared(func(ctx context.Context, in invocation) error {
+			if sbom && len(in.versions) == 0 {
+				return in.usage(errors.New("--sbom: missing VERSION"))
+			}
+			store, err := readReleases(ctx, in.cfg)
+			switch {
+			case err != nil:
 				return err
+			case len(in.versions) == 0:
+				return runShowAll(ctx, e.out, store, in.cfg.Store)
+			case sbom:
+				return runShowSBOM(ctx, e.Stdout, store, in.version())
 			}
-			if sbom && len(args) == 0 {
-				return usage(cmd, errors.New("--sbom: missing VERSION"))
-			}
-			if len(args) == 0 {
-				return c.showAll(cmd.Context(), cfg)
-			}
-			v, err := parseVersion(cmd, args[0])
-			if err != nil {
-				return err
-			}
-			if sbom {
-				return c.showSBOM(cmd.Context(), cfg, v)
-			}
-			return c.show(cmd.Context(), cfg, v)
-		},
+			return runShow(ctx, e.out, store, in.version())
+		}),
 	}
-	c.settingFlags(cmd, storeKeys...)
+	e.settings.AddFlags(cmd, storeKeys()...)
 	cmd.Flags().BoolVar(&sbom, "sbom", false, "write the version's bill of materials, as it was published")
 	return cmd
 }
@@ -59,37 +56,29 @@ type shown struct {
 	Manifest artifact.Manifest `json:"manifest"`
 }
 
-func (c *cli) show(ctx context.Context, cfg Config, v artifact.Version) error {
-	store, err := lookInto(ctx, cfg)
-	if err != nil {
-		return err
-	}
+func runShow(ctx context.Context, out *cli.Output, store artifact.ReleaseStore, v artifact.Version) error {
 	m, d, err := artifact.Find(ctx, store, v)
 	if err != nil {
 		return err
 	}
-	c.say("version    %s", v)
-	c.say("manifest   %s", d)
-	c.say("artifact   %s, %s", m.Artifact.Digest, size(m.Artifact.Size))
-	c.say("tree       %d files, %s, below %s/", m.Tree.Files, size(m.Tree.Bytes), m.Tree.Prefix)
+	out.Say("version    %s", v)
+	out.Say("manifest   %s", d)
+	out.Say("artifact   %s, %s", m.Artifact.Digest, cli.Size(m.Artifact.Size))
+	out.Say("tree       %d files, %s, below %s/", m.Tree.Files, cli.Size(m.Tree.Bytes), m.Tree.Prefix)
 	if s := m.SBOM; s != nil {
-		c.say("sbom       %s, %s", s.Digest, size(s.Size))
+		out.Say("sbom       %s, %s", s.Digest, cli.Size(s.Size))
 	}
 	if w := m.WordPress; w != nil {
-		c.say("wordpress  %s, database %d, PHP %s, MySQL %s", w.Core, w.DBVersion, orDash(w.PHP), orDash(w.MySQL))
-		c.components("plugin", w.Plugins)
-		c.components("theme", w.Themes)
+		out.Say("wordpress  %s, database %d, PHP %s, MySQL %s", w.Core, w.DBVersion, cli.OrDash(w.PHP), cli.OrDash(w.MySQL))
+		sayComponents(out, "plugin", w.Plugins)
+		sayComponents(out, "theme", w.Themes)
 	}
-	return c.object(shown{v, d, m})
+	return out.Object(shown{v, d, m})
 }
 
-// showSBOM writes the bill of materials byte for byte: its digest is the one
+// runShowSBOM writes the bill of materials byte for byte: its digest is the one
 // that the manifest names.
-func (c *cli) showSBOM(ctx context.Context, cfg Config, v artifact.Version) error {
-	store, err := lookInto(ctx, cfg)
-	if err != nil {
-		return err
-	}
+func runShowSBOM(ctx context.Context, w io.Writer, store artifact.ReleaseStore, v artifact.Version) error {
 	m, _, err := artifact.Find(ctx, store, v)
 	if err != nil {
 		return err
@@ -101,22 +90,18 @@ func (c *cli) showSBOM(ctx context.Context, cfg Config, v artifact.Version) erro
 	if err != nil {
 		return err
 	}
-	_, err = c.Stdout.Write(b)
+	_, err = w.Write(b)
 	return err
 }
 
-func (c *cli) components(kind string, list []artifact.Component) {
+func sayComponents(out *cli.Output, kind string, list []artifact.Component) {
 	for _, x := range list {
-		c.say("%-10s %s %s", kind, x.Slug, x.Version)
+		out.Say("%-10s %s %s", kind, x.Slug, x.Version)
 	}
 }
 
-// showAll lists the versions in the store.
-func (c *cli) showAll(ctx context.Context, cfg Config) error {
-	store, err := lookInto(ctx, cfg)
-	if err != nil {
-		return err
-	}
+// runShowAll lists the versions in the store.
+func runShowAll(ctx context.Context, out *cli.Output, store artifact.ReleaseStore, url string) error {
 	versions, err := artifact.Versions(ctx, store)
 	if err != nil {
 		return err
@@ -133,14 +118,14 @@ func (c *cli) showAll(ctx context.Context, cfg Config) error {
 			core = m.WordPress.Core
 		}
 		all = append(all, shown{v, d, m})
-		rows = append(rows, []string{string(v), d.Short(), size(m.Artifact.Size), strconv.Itoa(m.Tree.Files), core})
+		rows = append(rows, []string{string(v), d.Short(), cli.Size(m.Artifact.Size), strconv.Itoa(m.Tree.Files), core})
 	}
 	if len(all) > 0 {
-		c.table(rows)
+		out.Table(rows)
 	} else {
-		c.say("no version is published in %s", cfg.Store)
+		out.Say("no version is published in %s", url)
 	}
-	return c.object(struct {
+	return out.Object(struct {
 		Versions []shown `json:"versions"`
 	}{all})
 }

@@ -5,49 +5,47 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/wpbake/wpbake/internal/cli"
 	"github.com/wpbake/wpbake/rollout"
 )
 
-func (c *cli) statusCommand() *cobra.Command {
+func newStatusCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "What the group runs, saves and waits for",
 		Example: `  eval "$(wpbake local env)"
   wpbake status --store s3://releases/shop --group shop`,
 		GroupID: groupLook,
-		Args:    words(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := c.config()
+		Args:    exactArgs,
+		RunE: e.prepared(func(ctx context.Context, in invocation) error {
+			r, err := e.open.group(ctx, in.cfg, rollout.Options{})
 			if err != nil {
 				return err
 			}
-			return c.status(cmd.Context(), cfg)
-		},
+			return runStatus(ctx, e.out, r)
+		}),
 	}
-	c.settingFlags(cmd, groupKeys...)
+	e.settings.AddFlags(cmd, groupKeys()...)
 	return cmd
 }
 
-func (c *cli) status(ctx context.Context, cfg Config) error {
-	r, err := c.connect(ctx, cfg, rollout.Options{})
-	if err != nil {
-		return err
-	}
+func runStatus(ctx context.Context, out *cli.Output, r openGroup) error {
 	st, err := r.Status(ctx)
 	if err != nil {
 		return err
 	}
 	for _, line := range statusLines(st) {
-		c.say("%s", line)
+		out.Say("%s", line)
 	}
 	if len(st.Nodes) > 0 {
-		c.say("")
-		c.table(nodeTable(st.Nodes))
+		out.Say("")
+		out.Table(nodeTable(st.Nodes))
 	}
-	return c.object(st)
+	return out.Object(st)
 }
 
 func statusLines(st rollout.Status) []string {
@@ -66,7 +64,7 @@ func statusLines(st rollout.Status) []string {
 		proof = "not proven: " + strings.Join(st.Missing, "; ")
 	}
 	lines := []string{
-		fmt.Sprintf("group     %s, %s desired", st.Group, nodes(st.Desired)),
+		fmt.Sprintf("group     %s, %s desired", st.Group, cli.Count(st.Desired, "node")),
 		"saved     " + release,
 		fmt.Sprintf("proof     %s", proof),
 	}
@@ -99,6 +97,65 @@ func nodeTable(views []rollout.NodeView) [][]string {
 	for _, n := range views {
 		waits := cmp.Or(n.Cause, n.Waits, n.Note)
 		rows = append(rows, []string{n.ID, n.Zone, n.Lifecycle, n.Target, n.Template, string(n.Version), n.Digest.Short(), waits})
+	}
+	return rows
+}
+
+func newHistoryCommand(e *env) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "history",
+		Short: "The group's runs, newest first, and how each ended",
+		Example: `  eval "$(wpbake local env)"
+  wpbake history --store s3://releases/shop --group shop`,
+		GroupID: groupLook,
+		Args:    exactArgs,
+		RunE:    e.prepared(func(ctx context.Context, in invocation) error { return runHistory(ctx, e.out, in.cfg) }, "store", "group"),
+	}
+	e.settings.AddFlags(cmd, groupKeys()...)
+	return cmd
+}
+
+func runHistory(ctx context.Context, out *cli.Output, cfg cli.Config) error {
+	store, err := readRollouts(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	b, err := rollout.New(rollout.Options{Store: store, Group: cfg.Group})
+	if err != nil {
+		return err
+	}
+	records, err := b.History(ctx)
+	if err != nil {
+		return err
+	}
+	if len(records) == 0 {
+		out.Say("no run of group %s yet", cfg.Group)
+	} else {
+		out.Table(recordTable(records))
+	}
+	return out.Object(struct {
+		Group string           `json:"group"`
+		Runs  []rollout.Record `json:"runs"`
+	}{cfg.Group, append([]rollout.Record{}, records...)})
+}
+
+func recordTable(records []rollout.Record) [][]string {
+	rows := [][]string{{"STARTED", "RUN", "KIND", "VERSION", "DIGEST", "OUTCOME", "TOOK", "BY", "CAUSE"}}
+	for _, r := range records {
+		outcome, took := string(r.Outcome), ""
+		if outcome == "" {
+			outcome = "unfinished"
+		}
+		if !r.Ended.IsZero() {
+			took = cli.Elapsed(r.Ended.Sub(r.Started))
+		}
+		by := r.Holder.Name
+		if r.Holder.Link != "" {
+			by = r.Holder.Link
+		}
+		rows = append(rows, []string{
+			r.Started.UTC().Format(time.DateTime), r.Run, string(r.Kind), string(r.Version), r.Manifest.Short(), outcome, took, by, r.Cause,
+		})
 	}
 	return rows
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 
 	"github.com/wpbake/wpbake/artifact"
 	"github.com/wpbake/wpbake/bake/inventory"
+	"github.com/wpbake/wpbake/internal/cli"
 	"github.com/wpbake/wpbake/internal/owner"
 )
 
@@ -20,7 +22,7 @@ type sweepOptions struct {
 
 const defaultUploadAge = 24 * time.Hour
 
-func (c *cli) sweepCommand() *cobra.Command {
+func newSweepCommand(e *env) *cobra.Command {
 	o := sweepOptions{}
 	cmd := &cobra.Command{
 		Use:   "sweep",
@@ -41,63 +43,66 @@ The configured region is looked at, and those that bakes are copied to.`,
   wpbake sweep --dry-run --store s3://releases/shop
   wpbake sweep --store s3://releases/shop`,
 		GroupID:           groupArtifact,
-		Args:              words(),
+		Args:              exactArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: e.prepared(func(ctx context.Context, in invocation) error {
 			if o.older < 0 {
-				return usage(cmd, fmt.Errorf("--older-than %s: want a duration such as 24h", o.older))
+				return in.usage(fmt.Errorf("--older-than %s: want a duration such as 24h", o.older))
 			}
-			cfg, err := c.config()
+			places, err := openPlaces(ctx, in.cfg)
 			if err != nil {
 				return err
 			}
-			return c.sweep(cmd.Context(), cfg, o)
-		},
+			return runSweep(ctx, e.out, places, o)
+		}),
 	}
 	f := cmd.Flags()
 	f.BoolVar(&o.dryRun, "dry-run", false, "name what would be removed and why, and remove nothing")
 	f.DurationVar(&o.older, "older-than", defaultUploadAge, "the age from which an unfinished upload is dead")
-	c.settingFlags(cmd, append([]string{"bake.regions"}, storeKeys...)...)
+	e.settings.AddFlags(cmd, append([]string{"bake.regions"}, storeKeys()...)...)
 	return cmd
 }
 
-// place is a region, or a store, and what was found there.
+// place is a region, or a store in S3, and what was found there.
 type place struct {
-	name string
-	inventory.Sweep
+	name    string
+	account inventory.Account
+	kinds   []inventory.Kind
 	inventory.Swept
 }
 
-func (c *cli) sweep(ctx context.Context, cfg Config, o sweepOptions) error {
-	places, err := c.places(ctx, cfg, o)
-	if err != nil {
-		return err
+func runSweep(ctx context.Context, out *cli.Output, places []place, o sweepOptions) error {
+	judge := inventory.Judge{Now: out.Now(), Alive: owner.Alive, Uploads: o.older}
+	if !slices.ContainsFunc(places, func(p place) bool { return slices.Contains(p.kinds, inventory.Upload) }) {
+		out.Note("no store in S3 is named: unfinished uploads are not looked for")
 	}
 	for i := range places {
 		p := &places[i]
-		p.Told = func(v inventory.Verdict) { c.sayVerdict(p.name, v, o.dryRun) }
-		p.Swept = p.Run(ctx)
+		p.Swept = inventory.Sweep{
+			Account: p.account, Kinds: p.kinds, Judge: judge, DryRun: o.dryRun,
+			Told: func(v inventory.Verdict) { sayVerdict(out, p.name, v, o.dryRun) },
+		}.Run(ctx)
 		for _, u := range p.Unseen {
-			c.say("unseen       %s in %s: %v", plural(u.Kind), p.name, u.Err)
+			out.Say("unseen       %ss in %s: %v", u.Kind, p.name, u.Err)
 		}
 	}
 	view := sweptViewOf(places, o.dryRun)
 	switch {
 	case view.ToRemove == 0 && len(view.Unseen) == 0:
-		c.say("no dead run left anything in %s", strings.Join(view.Places, ", "))
+		out.Say("no dead run left anything in %s", strings.Join(view.Places, ", "))
 	case o.dryRun:
-		c.say("%s would be removed, %d kept", things(view.ToRemove), view.Kept)
+		out.Say("%s would be removed, %d kept", cli.Count(view.ToRemove, "thing"), view.Kept)
 	default:
-		c.say("%s removed, %d kept", things(view.Removed), view.Kept)
+		out.Say("%s removed, %d kept", cli.Count(view.Removed, "thing"), view.Kept)
 	}
-	if err := c.object(view); err != nil {
+	if err := out.Object(view); err != nil {
 		return err
 	}
 	return notSwept(places)
 }
 
-// places are where to sweep: the regions, then the store if it is in S3.
-func (c *cli) places(ctx context.Context, cfg Config, o sweepOptions) ([]place, error) {
+// openPlaces are where to sweep: the regions, then the store if it is in S3.
+func openPlaces(ctx context.Context, cfg cli.Config) ([]place, error) {
 	u := storeURL{}
 	if cfg.Store != "" {
 		var err error
@@ -105,30 +110,26 @@ func (c *cli) places(ctx context.Context, cfg Config, o sweepOptions) ([]place, 
 			return nil, err
 		}
 	}
-	regions, err := c.clientsIn(ctx, cfg)
+	regions, err := openRegions(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
-	judge := inventory.Judge{Now: c.Now(), Alive: alive, Uploads: o.older}
-	sweep := func(a inventory.Account, kinds ...inventory.Kind) inventory.Sweep {
-		return inventory.Sweep{Account: a, Kinds: kinds, Judge: judge, DryRun: o.dryRun}
-	}
 	var places []place
 	for _, clients := range regions {
-		places = append(places, place{name: clients.Region(), Sweep: sweep(clients.Inventory(), inventory.Kinds()...)})
+		places = append(places, place{name: clients.Region(), account: clients.Inventory(), kinds: inventory.Kinds()})
 	}
 	if u.bucket == "" {
-		c.note("no store in S3 is named: unfinished uploads are not looked for")
 		return places, nil
 	}
 	prefix := artifact.ReleasesPrefix
 	if u.prefix != "" {
 		prefix = u.prefix + "/" + prefix
 	}
-	return append(places, place{name: cfg.Store, Sweep: sweep(regions[0].Uploads(u.bucket, prefix, cfg.BucketOwner), inventory.Upload)}), nil
+	uploads := regions[0].Uploads(u.bucket, prefix, cfg.BucketOwner)
+	return append(places, place{name: cfg.Store, account: uploads, kinds: []inventory.Kind{inventory.Upload}}), nil
 }
 
-func (c *cli) sayVerdict(where string, v inventory.Verdict, dryRun bool) {
+func sayVerdict(out *cli.Output, where string, v inventory.Verdict, dryRun bool) {
 	word := "kept"
 	switch {
 	case v.Remove && dryRun:
@@ -146,7 +147,7 @@ func (c *cli) sayVerdict(where string, v inventory.Verdict, dryRun bool) {
 	if v.Err != nil {
 		reason = v.Err.Error()
 	}
-	c.say("%-12s %s in %s: %s", word, what, where, reason)
+	out.Say("%-12s %s in %s: %s", word, what, where, reason)
 }
 
 // sweptView is the answer for programs.
@@ -252,17 +253,8 @@ func (e *leftError) Error() string {
 
 // Hint is the cause's own, or to sweep again.
 func (e *leftError) Hint() string {
-	if h := hintOf(e.causes[0]); h != "" {
+	if h := cli.HintOf(e.causes[0]); h != "" {
 		return h + "; then wpbake sweep once more"
 	}
 	return "wpbake sweep once more; it takes up what this one left"
 }
-
-func things(n int) string {
-	if n == 1 {
-		return "1 thing"
-	}
-	return fmt.Sprintf("%d things", n)
-}
-
-func plural(k inventory.Kind) string { return string(k) + "s" }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/wpbake/wpbake/bake/inventory"
+	"github.com/wpbake/wpbake/internal/cli"
 	"github.com/wpbake/wpbake/rollout"
 )
 
@@ -23,10 +24,10 @@ func TestNotSwept(t *testing.T) {
 	if err == nil || err.Error() != "sweeping: these may still be there and cost money: volume vol-1, any key pair in here: calling DeleteVolume: permission denied" {
 		t.Errorf("the error reads %v", err)
 	}
-	if hint := hintOf(err); !strings.HasPrefix(hint, "aws sts get-caller-identity") || !strings.HasSuffix(hint, "; then wpbake sweep once more") {
+	if hint := cli.HintOf(err); !strings.HasPrefix(hint, "aws sts get-caller-identity") || !strings.HasSuffix(hint, "; then wpbake sweep once more") {
 		t.Errorf("hint %q", hint)
 	}
-	if errors.Is(err, context.Canceled) || exitCode(err) != exitUntouched {
-		t.Errorf("exit code %d; a sweep that was interrupted has changed something", exitCode(err))
+	if errors.Is(err, context.Canceled) || cli.ExitCode(err) != cli.ExitUntouched {
+		t.Errorf("exit code %d; a sweep that was interrupted has changed something", cli.ExitCode(err))
 	}
 }

@@ -87,6 +87,8 @@ func bans() []ban {
 			reason: "a node boots the release it is told and knows nothing of rollouts"},
 		{from: ours("internal/aws/..."), to: ours("cmd/...", "internal/localcloud/..."),
 			reason: "adapters are the same against AWS and against the local cloud"},
+		{from: ours("internal/cli/..."), to: slices.Concat(awsSDK, oci, packer, foreign, stores, ours("bake/...", "cmd/...", "internal/aws/...", "internal/localcloud/...")),
+			reason: "how wpbake speaks with people does not depend on what it speaks to: the command opens that"},
 		{from: ours("internal/packerexec/..."), to: slices.Concat(awsSDK, ours("cmd/...")),
 			reason: "running a program needs no cloud"},
 		{from: ours("internal/owner"), to: ours("..."), allow: ours("internal/owner"),

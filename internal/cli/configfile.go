@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"errors"
@@ -42,12 +42,11 @@ func parseConfig(cfg *Config, data []byte) error {
 func syntaxError(name string, err error) error {
 	var syntax *yaml.SyntaxError
 	if !errors.As(err, &syntax) || syntax.Token == nil {
-		return &usageError{err: fmt.Errorf("reading %q: %v", name, err)}
+		return Misuse(fmt.Errorf("reading %q: %v", name, err), "")
 	}
-	return &usageError{
-		err:  fmt.Errorf("%s:%d: %s", name, syntax.Token.Position.Line, syntax.Message),
-		hint: "the file is YAML with lines such as \"group: shop\"",
-	}
+	return Misuse(
+		fmt.Errorf("%s:%d: %s", name, syntax.Token.Position.Line, syntax.Message),
+		"the file is YAML with lines such as \"group: shop\"")
 }
 
 type configReader struct {
@@ -57,7 +56,7 @@ type configReader struct {
 }
 
 func (r configReader) wrong(at ast.Node, what, hint string) error {
-	return &usageError{err: fmt.Errorf("%s:%d: %s", r.cfg.file, at.GetToken().Position.Line, what), hint: hint}
+	return Misuse(fmt.Errorf("%s:%d: %s", r.cfg.file, at.GetToken().Position.Line, what), hint)
 }
 
 func (r configReader) mapping(prefix string, node ast.Node) error {

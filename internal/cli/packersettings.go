@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"errors"
@@ -18,11 +18,6 @@ type PackerConfig struct {
 	SSHUser         string
 	SSHPort         int
 	Wpbake          string // to install on the instance
-}
-
-var packerKeys = []string{
-	"packer.program", "packer.template", "packer.base_image", "packer.base_name", "packer.instance_type",
-	"packer.instance_profile", "packer.subnet", "packer.ssh_user", "packer.ssh_port", "packer.wpbake",
 }
 
 func packerSettings() []setting {

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"fmt"
@@ -11,25 +11,25 @@ import (
 	"github.com/wpbake/wpbake/rollout"
 )
 
-// painter keeps a picture at the end of a terminal and lets lines that stay
+// painter keeps a live view at the end of a terminal and lets lines that stay
 // scroll away above it.
 type painter struct {
-	c     *cli
+	out   *Output
 	st    styles
 	begun time.Time
 	stop  chan struct{}
 	gone  sync.WaitGroup
 
 	mu      sync.Mutex
-	picture picture
-	painted int // lines of the picture on the terminal
+	view    liveView
+	painted int // lines of the view on the terminal
 }
 
-func newPainter(c *cli, title string) *painter {
+func newPainter(out *Output, title string) *painter {
 	p := &painter{
-		c: c, begun: c.Now(), stop: make(chan struct{}),
-		st:      newStyles(lipgloss.NewRenderer(c.Stderr)),
-		picture: picture{title: title},
+		out: out, begun: out.Now(), stop: make(chan struct{}),
+		st:   newStyles(lipgloss.NewRenderer(out.Stderr)),
+		view: liveView{title: title},
 	}
 	p.gone.Go(p.tick)
 	return p
@@ -51,17 +51,17 @@ func (p *painter) tick() {
 	}
 }
 
-func (p *painter) tell(e rollout.Event) {
+func (p *painter) emit(e rollout.Event) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	line := ""
-	if p.picture.see(e) {
-		line = clock(p.c.Now().Sub(p.begun)) + "  " + printable(e.Text)
+	if p.view.see(e) {
+		line = clock(p.out.Now().Sub(p.begun)) + "  " + Printable(e.Text)
 	}
 	p.paint(line)
 }
 
-// close leaves the last picture standing.
+// close leaves the last view standing.
 func (p *painter) close() {
 	close(p.stop)
 	p.gone.Wait()
@@ -70,7 +70,7 @@ func (p *painter) close() {
 	p.paint("")
 }
 
-// paint replaces the picture by line, when there is one, and a new picture, in
+// paint replaces the view by line, when there is one, and a new view, in
 // one write so that nothing flickers.
 func (p *painter) paint(line string) {
 	var b strings.Builder
@@ -81,10 +81,10 @@ func (p *painter) paint(line string) {
 	if line != "" {
 		b.WriteString(line + "\n")
 	}
-	p.picture.elapsed = p.c.Now().Sub(p.begun)
-	columns, rows := screen(p.c.Stderr)
-	lines := p.picture.lines(p.st, columns-1, rows)
+	p.view.elapsed = p.out.Now().Sub(p.begun)
+	columns, rows := screen(p.out.Stderr)
+	lines := p.view.lines(p.st, columns-1, rows)
 	b.WriteString(strings.Join(lines, "\n") + "\n")
 	p.painted = len(lines)
-	fmt.Fprint(p.c.Stderr, b.String())
+	fmt.Fprint(p.out.Stderr, b.String())
 }

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"errors"
@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/wpbake/wpbake/artifact"
 )
 
 // setting is one value that the file, the environment and a flag can give.
@@ -34,7 +36,7 @@ func (s setting) apply(cfg *Config, source, text string) error {
 		values = strings.FieldsFunc(text, func(r rune) bool { return r == ',' })
 	}
 	if err := s.set(cfg, values); err != nil {
-		return &usageError{err: fmt.Errorf("%s %q: %w", source, text, err), hint: s.usage}
+		return Misuse(fmt.Errorf("%s %q: %w", source, text, err), s.usage)
 	}
 	return nil
 }
@@ -72,7 +74,7 @@ func settings() []setting {
 		{key: "cache", kind: "DIR", usage: "where builds are remembered, so that the next one is fast (default ~/.cache/wpbake); off remembers nothing",
 			set: text(func(c *Config) *string { return &c.Cache })},
 		{key: "carry_assets", kind: "VERSION", usage: "keep this version's assets (css, js, images, fonts) that the tree has no more, for one release, or those of current, which the group runs (default off)",
-			set: parseCarry},
+			set: setCarry},
 		{key: "first_node.timeout", kind: "DURATION", usage: "how long the first new node may take to prove itself (default 15m)",
 			set: duration(time.Second, 24*time.Hour, func(c *Config, d time.Duration) { c.FirstNode = d })},
 		{key: "poll", kind: "DURATION", usage: "time between two looks at the group (default 10s)",
@@ -136,6 +138,41 @@ func refreshSettings() []setting {
 	}
 }
 
+func databaseSettings() []setting {
+	return []setting{
+		{key: "database.command", kind: "COMMAND", list: true,
+			usage: "how a command reaches a node that can ask the database: its words, with {node} for the instance id, before wpbake's own (default SSM Run Command); off asks nothing",
+			set: func(c *Config, v []string) error {
+				if c.DatabaseCommand = v; len(v) == 0 || v[0] == "" {
+					return errors.New("want a program, or off")
+				}
+				return nil
+			}},
+		{key: "database.snapshot", kind: "COMMAND", list: true,
+			usage: "what saves the database before its schema changes; its last line of output names what it made",
+			set: func(c *Config, v []string) error {
+				if c.DatabaseSnapshot = v; len(v) == 0 || v[0] == "" {
+					return errors.New("want a program")
+				}
+				return nil
+			}},
+	}
+}
+
+// setCarry takes whose assets a release keeps.
+func setCarry(c *Config, v []string) error {
+	switch c.CarryAssets = v[0]; v[0] {
+	case Off:
+		c.CarryAssets = ""
+	case Current:
+	default:
+		if _, err := artifact.ParseVersion(v[0]); err != nil {
+			return errors.New("want a published version, current or off")
+		}
+	}
+	return nil
+}
+
 // checkGroup refuses what Auto Scaling does, and names that would lead out of
 // the group's own place in the store.
 func checkGroup(name string) error {
@@ -173,7 +210,7 @@ func duration(least, most time.Duration, set func(*Config, time.Duration)) func(
 	return func(c *Config, v []string) error {
 		d, err := time.ParseDuration(v[0])
 		if err != nil || d < least || d > most {
-			return fmt.Errorf("want a duration such as 90s or 5m, from %s to %s", brief(least), brief(most))
+			return fmt.Errorf("want a duration such as 90s or 5m, from %s to %s", Brief(least), Brief(most))
 		}
 		set(c, d)
 		return nil
@@ -185,7 +222,7 @@ func seconds(set func(*Config, time.Duration)) func(*Config, []string) error {
 	return func(c *Config, v []string) error {
 		d, err := time.ParseDuration(v[0])
 		if err != nil || d < 0 || d > maxDelay || d%time.Second != 0 {
-			return fmt.Errorf("want a duration of whole seconds such as 90s or 5m, at most %s", brief(maxDelay))
+			return fmt.Errorf("want a duration of whole seconds such as 90s or 5m, at most %s", Brief(maxDelay))
 		}
 		set(c, d)
 		return nil
@@ -221,16 +258,4 @@ func setCheckpoints(c *Config, v []string) error {
 		return want
 	}
 	return nil
-}
-
-// brief writes a duration without the units that are zero.
-func brief(d time.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
 }

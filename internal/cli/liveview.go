@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"fmt"
@@ -11,42 +11,42 @@ import (
 	"github.com/wpbake/wpbake/rollout"
 )
 
-// picture is a group in the middle of a rollout, as a terminal shows it.
-type picture struct {
+// liveView is a group in the middle of a rollout, as a terminal shows it.
+type liveView struct {
 	title   string
 	elapsed time.Duration
 	refresh *rollout.RefreshView
 	nodes   []rollout.NodeView
 }
 
-// see takes an event into the picture and reports whether the event's text
+// see takes an event into the view and reports whether the event's text
 // is worth a line that stays.
-func (p *picture) see(e rollout.Event) bool {
+func (v *liveView) see(e rollout.Event) bool {
 	if e.Refresh != nil {
-		p.refresh = e.Refresh
+		v.refresh = e.Refresh
 	}
 	if e.Nodes != nil {
-		p.nodes = e.Nodes
+		v.nodes = e.Nodes
 	}
 	if e.Node != nil {
-		p.put(*e.Node)
+		v.put(*e.Node)
 	}
 	return e.Text != "" && e.Kind != "refresh" && e.Kind != "node"
 }
 
-func (p *picture) put(n rollout.NodeView) {
-	i := slices.IndexFunc(p.nodes, func(known rollout.NodeView) bool { return known.ID == n.ID })
+func (v *liveView) put(n rollout.NodeView) {
+	i := slices.IndexFunc(v.nodes, func(known rollout.NodeView) bool { return known.ID == n.ID })
 	switch {
 	case n.Lifecycle == rollout.Gone && i >= 0:
-		p.nodes = slices.Delete(slices.Clone(p.nodes), i, i+1)
+		v.nodes = slices.Delete(slices.Clone(v.nodes), i, i+1)
 	case i >= 0:
-		p.nodes[i] = n
+		v.nodes[i] = n
 	case n.Lifecycle != rollout.Gone:
-		p.nodes = append(p.nodes, n)
+		v.nodes = append(v.nodes, n)
 	}
 }
 
-// styles color the words of a picture.
+// styles color the words of a view.
 type styles struct{ title, good, bad, busy, dim lipgloss.Style }
 
 func newStyles(r *lipgloss.Renderer) styles {
@@ -54,21 +54,21 @@ func newStyles(r *lipgloss.Renderer) styles {
 	return styles{title: r.NewStyle().Bold(true), good: color("2"), bad: color("1"), busy: color("3"), dim: r.NewStyle().Faint(true)}
 }
 
-// lines draws the picture for a terminal of this size.
-func (p *picture) lines(st styles, columns, rows int) []string {
-	out := []string{st.title.Render(printable(p.title)) + "  " + st.dim.Render(strings.TrimSpace(clock(p.elapsed)))}
-	if p.refresh != nil {
-		out = append(out, p.refreshLine(st))
+// lines draws the view for a terminal of this size.
+func (v *liveView) lines(st styles, columns, rows int) []string {
+	out := []string{st.title.Render(Printable(v.title)) + "  " + st.dim.Render(strings.TrimSpace(clock(v.elapsed)))}
+	if v.refresh != nil {
+		out = append(out, v.refreshLine(st))
 	}
 	table := [][]cell{{{"node", st.dim}, {"zone", st.dim}, {"state", st.dim}, {"target", st.dim}, {"release", st.dim}, {"waits for", st.dim}}}
-	shown := p.shown(max(1, rows-around))
+	shown := v.shown(max(1, rows-around))
 	for _, n := range shown {
 		table = append(table, nodeRow(n, st))
 	}
 	if len(shown) > 0 {
 		out = append(out, grid(table)...)
 	}
-	if rest := len(p.nodes) - len(shown); rest > 0 {
+	if rest := len(v.nodes) - len(shown); rest > 0 {
 		out = append(out, st.dim.Render(fmt.Sprintf("  and %d more", rest)))
 	}
 	fit := lipgloss.NewStyle().MaxWidth(max(columns, 20)).Inline(true)
@@ -78,17 +78,17 @@ func (p *picture) lines(st styles, columns, rows int) []string {
 	return out
 }
 
-// around is how many lines a picture has beside those of nodes: three above,
+// around is how many lines a view has beside those of nodes: three above,
 // one below, and the one that the cursor stands on.
 const around = 5
 
 // shown is at most that many nodes; of more, those that wait come first.
-func (p *picture) shown(most int) []rollout.NodeView {
-	if len(p.nodes) <= most {
-		return p.nodes
+func (v *liveView) shown(most int) []rollout.NodeView {
+	if len(v.nodes) <= most {
+		return v.nodes
 	}
 	var waiting, still []rollout.NodeView
-	for _, n := range p.nodes {
+	for _, n := range v.nodes {
 		if n.Waits != "" || n.Verdict == "bad" {
 			waiting = append(waiting, n)
 		} else {
@@ -98,8 +98,8 @@ func (p *picture) shown(most int) []rollout.NodeView {
 	return append(waiting, still...)[:most]
 }
 
-func (p *picture) refreshLine(st styles) string {
-	r := p.refresh
+func (v *liveView) refreshLine(st styles) string {
+	r := v.refresh
 	const wide = 20
 	full := max(0, min(wide, r.Percent*wide/100))
 	style := st.busy
@@ -110,9 +110,9 @@ func (p *picture) refreshLine(st styles) string {
 		style = st.good
 	}
 	line := style.Render(strings.Repeat("█", full)) + st.dim.Render(strings.Repeat("░", wide-full))
-	line += fmt.Sprintf(" %3d %%  %s", r.Percent, style.Render(printable(r.Status)))
+	line += fmt.Sprintf(" %3d %%  %s", r.Percent, style.Render(Printable(r.Status)))
 	if r.Reason != "" {
-		line += st.dim.Render("  " + printable(r.Reason))
+		line += st.dim.Render("  " + Printable(r.Reason))
 	}
 	return line
 }
@@ -154,7 +154,7 @@ func grid(rows [][]cell) []string {
 	wide := make([]int, len(rows[0]))
 	for _, row := range rows {
 		for i := range row {
-			row[i].text = printable(orDash(row[i].text))
+			row[i].text = Printable(OrDash(row[i].text))
 			wide[i] = max(wide[i], lipgloss.Width(row[i].text))
 		}
 	}

@@ -1,6 +1,7 @@
-package main
+package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
@@ -13,8 +14,8 @@ import (
 
 // BakeConfig is what is baked of a release, and how.
 type BakeConfig struct {
-	As             string // asVolume, asAMI, or empty for nothing
-	Parent         string // a version, parentCurrent, or empty for none
+	As             string // AsVolume, AsAMI, or empty for nothing
+	Parent         string // a version, Current, or empty for none
 	Regions        []string
 	Accounts       []string
 	KMSKey         string        // ARN, or keyDefault; empty: as the account does it
@@ -23,21 +24,30 @@ type BakeConfig struct {
 	Timeout        time.Duration
 }
 
-// What can be baked, and the word for the account's own key.
+// What can be baked.
 const (
-	asVolume   = "volume"
-	asAMI      = "ami"
-	asNothing  = "off"
-	keyDefault = "default"
+	AsVolume = "volume"
+	AsAMI    = "ami"
 )
 
-// parentCurrent is the version that the group runs.
-const parentCurrent = "current"
+// keyDefault stands for the account's own key.
+const keyDefault = "default"
 
-// bakeKeys are the settings of every bake, whatever is baked.
-var bakeKeys = append([]string{
-	"bake.regions", "bake.accounts", "bake.kms_key", "bake.deprecate_after", "bake.initialization_rate", "bake.timeout",
-}, packerKeys...)
+// Budget is how long a bake may take.
+func (b BakeConfig) Budget() time.Duration {
+	return cmp.Or(b.Timeout, map[string]time.Duration{AsVolume: 30 * time.Minute, AsAMI: time.Hour}[b.As])
+}
+
+// Encrypted reports whether what is baked is to be encrypted.
+func (b BakeConfig) Encrypted() bool { return b.KMSKey != "" }
+
+// Key is the key to encrypt with, empty for the account's own.
+func (b BakeConfig) Key() string {
+	if b.KMSKey == keyDefault {
+		return ""
+	}
+	return b.KMSKey
+}
 
 var regionName = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-[0-9]+$`)
 
@@ -45,15 +55,15 @@ func bakeSettings() []setting {
 	return []setting{
 		{key: "bake.as", kind: "FORM", usage: "what nodes get a release as, beside the artifact: volume (an EBS snapshot), ami (through Packer) or off (default off)",
 			set: oneOf(func(c *Config, w string) {
-				if c.Bake.As = w; w == asNothing {
+				if c.Bake.As = w; w == Off {
 					c.Bake.As = ""
 				}
-			}, asVolume, asAMI, asNothing)},
+			}, AsVolume, AsAMI, Off)},
 		{key: "bake.parent", kind: "VERSION", usage: "write only those blocks of a release volume that this version's has not, or that of current, which the group runs (default off: all blocks)", set: func(c *Config, v []string) error {
 			switch c.Bake.Parent = v[0]; v[0] {
-			case asNothing:
+			case Off:
 				c.Bake.Parent = ""
-			case parentCurrent:
+			case Current:
 			default:
 				_, err := artifact.ParseVersion(v[0])
 				return err

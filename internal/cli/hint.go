@@ -1,16 +1,46 @@
-package main
+package cli
 
 import (
 	"errors"
 	"syscall"
 
+	"github.com/spf13/cobra"
+
 	"github.com/wpbake/wpbake/artifact"
 	"github.com/wpbake/wpbake/rollout"
 )
 
-// hintOf returns what to do about an error: the outermost hint that says
+// Misuse is a wrong command line, environment or configuration. The hint is a
+// line that would work, or where to read one.
+func Misuse(err error, hint string) error { return &usageError{err, hint} }
+
+// Usage is a wrong command line whose help tells the right one.
+func Usage(cmd *cobra.Command, err error) error { return Misuse(err, cmd.CommandPath()+" --help") }
+
+// Hinted is a failure with a word on what to run next.
+func Hinted(err error, hint string) error { return &hintedError{err, hint} }
+
+type usageError struct {
+	err  error
+	hint string
+}
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+func (e *usageError) Hint() string  { return e.hint }
+
+type hintedError struct {
+	err  error
+	hint string
+}
+
+func (e *hintedError) Error() string { return e.err.Error() }
+func (e *hintedError) Unwrap() error { return e.err }
+func (e *hintedError) Hint() string  { return e.hint }
+
+// HintOf returns what to do about an error: the outermost hint that says
 // something, else one by what the error means.
-func hintOf(err error) string {
+func HintOf(err error) string {
 	if h := ownHint(err); h != "" {
 		return h
 	}

@@ -1,4 +1,4 @@
-package main
+package owner
 
 import (
 	"fmt"
@@ -6,14 +6,12 @@ import (
 	"os/user"
 	"strconv"
 	"strings"
-
-	"github.com/wpbake/wpbake/internal/owner"
 )
 
-// holder tells who runs this program, for the group's lock.
-func (c *cli) holder() owner.Holder {
+// Self is the holder that this process is. env reads its environment.
+func Self(env func(name string) (value string, set bool)) Holder {
 	host, _ := os.Hostname()
-	h := owner.Holder{Name: userName() + "@" + host, Link: c.jobLink()}
+	h := Holder{Name: userName() + "@" + host, Link: jobLink(env)}
 	if place := procPlace(); place != "" {
 		h.Host, h.PID = host+" "+place, os.Getpid()
 		h.Started = procStarted(h.PID)
@@ -21,14 +19,14 @@ func (c *cli) holder() owner.Holder {
 	return h
 }
 
-// alive reports false only for a process of this machine, boot and PID
+// Alive reports false only for a process of this machine, boot and PID
 // namespace that is gone. Elsewhere nobody can know: two containers can share a
 // host name.
-func alive(h owner.Holder) bool {
+func Alive(h Holder) bool {
 	name, _ := os.Hostname()
 	place := procPlace()
 	host := name + " " + place
-	if place == "" || h.Started == "" || h.Host != host && h.Host != owner.HostTag(host) {
+	if place == "" || h.Started == "" || h.Host != host && h.Host != HostTag(host) {
 		return true
 	}
 	return procStarted(h.PID) == h.Started
@@ -42,13 +40,13 @@ func userName() string {
 }
 
 // jobLink is the address of the CI job that this program runs in, or "".
-func (c *cli) jobLink() string {
-	env := func(name string) string { v, _ := c.Env(name); return v }
-	if id := env("GITHUB_RUN_ID"); id != "" {
-		return env("GITHUB_SERVER_URL") + "/" + env("GITHUB_REPOSITORY") + "/actions/runs/" + id
+func jobLink(env func(name string) (value string, set bool)) string {
+	value := func(name string) string { v, _ := env(name); return v }
+	if id := value("GITHUB_RUN_ID"); id != "" {
+		return value("GITHUB_SERVER_URL") + "/" + value("GITHUB_REPOSITORY") + "/actions/runs/" + id
 	}
 	for _, name := range []string{"CI_JOB_URL", "BUILD_URL", "BUILDKITE_BUILD_URL"} {
-		if url := env(name); url != "" {
+		if url := value(name); url != "" {
 			return url
 		}
 	}

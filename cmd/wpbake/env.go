@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/artifact/source"
+	"github.com/wpbake/wpbake/internal/cli"
+	"github.com/wpbake/wpbake/internal/spelling"
+	"github.com/wpbake/wpbake/rollout"
+)
+
+// env is what commands are made of. A command takes from it what it needs and
+// hands that on: nothing below a newXCommand knows it.
+type env struct {
+	cli.Process
+	out      *cli.Output
+	settings *cli.Sources
+	open     opener
+}
+
+// newEnv has no settings yet: flags are parsed later.
+func newEnv(p cli.Process, afterStep func(rollout.Step)) *env {
+	return &env{
+		Process:  p,
+		out:      cli.NewOutput(p),
+		settings: &cli.Sources{Env: p.Env, RelativeTree: source.In},
+		open:     opener{env: p.Env, afterStep: afterStep},
+	}
+}
+
+// invocation is a command line whose settings are read.
+type invocation struct {
+	cmd      *cobra.Command
+	cfg      cli.Config
+	args     []string
+	versions []artifact.Version // those of args that are called VERSION
+}
+
+// usage is an error about the command line.
+func (in invocation) usage(err error) error { return cli.Usage(in.cmd, err) }
+
+// version is the first VERSION, empty where it was left out.
+func (in invocation) version() artifact.Version {
+	if len(in.versions) == 0 {
+		return ""
+	}
+	return in.versions[0]
+}
+
+// prepared is what every command with settings begins with: it reads them,
+// parses the arguments that Use calls VERSION and refuses the command where a
+// setting that it needs is missing.
+func (e *env) prepared(run func(context.Context, invocation) error, needs ...string) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		cfg, err := e.settings.Load()
+		if err != nil {
+			return err
+		}
+		in := invocation{cmd: cmd, cfg: cfg, args: args}
+		for i, name := range argumentNames(cmd) {
+			if i < len(args) && strings.Trim(name, "[]") == "VERSION" {
+				v, err := artifact.ParseVersion(args[i])
+				if err != nil {
+					return in.usage(err)
+				}
+				in.versions = append(in.versions, v)
+			}
+		}
+		if err := cfg.Need(needs...); err != nil {
+			return err
+		}
+		return run(cmd.Context(), in)
+	}
+}
+
+// argumentNames are the words after a command's own in its Use.
+func argumentNames(cmd *cobra.Command) []string { return strings.Fields(cmd.Use)[1:] }
+
+// exactArgs asks for the arguments that a command's Use names; those in
+// brackets may be absent.
+func exactArgs(cmd *cobra.Command, args []string) error {
+	names := argumentNames(cmd)
+	optional := func(name string) bool { return strings.HasPrefix(name, "[") }
+	need := len(names)
+	if i := slices.IndexFunc(names, optional); i >= 0 {
+		need = i
+	}
+	switch {
+	case len(args) < need:
+		return cli.Usage(cmd, fmt.Errorf("missing %s", names[len(args)]))
+	case len(args) > len(names):
+		return cli.Usage(cmd, fmt.Errorf("unexpected argument %q", args[len(names)]))
+	}
+	return nil
+}
+
+// subcommand refuses a word that names no command, and names the nearest.
+func subcommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	err := fmt.Errorf("unknown command %q of %q", args[0], cmd.CommandPath())
+	var names []string
+	for _, sub := range cmd.Commands() {
+		names = append(names, sub.Name())
+	}
+	if near := spelling.Nearest(args[0], names); near != "" {
+		return cli.Misuse(err, cmd.CommandPath()+" "+near)
+	}
+	return cli.Usage(cmd, err)
+}
+
+// showHelp is what a command does that only holds others.
+func showHelp(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+
+// optionalDigest parses a digest flag; empty stays empty.
+func optionalDigest(s string) (artifact.Digest, error) {
+	if s == "" {
+		return "", nil
+	}
+	return artifact.ParseDigest(s)
+}
+
+// completionTimeout is how long a shell waits for completions: a slow store
+// gives none.
+const completionTimeout = 2 * time.Second
+
+// completeVersions offers the versions in the configured store where a
+// command's Use says VERSION.
+func (e *env) completeVersions(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	names := argumentNames(cmd)
+	if len(args) >= len(names) || strings.Trim(names[len(args)], "[]") != "VERSION" {
+		return nil, cobra.ShellCompDirectiveDefault
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), completionTimeout)
+	defer cancel()
+	versions, err := e.versions(ctx)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var found []string
+	for _, v := range versions {
+		found = append(found, string(v))
+	}
+	return found, cobra.ShellCompDirectiveNoFileComp
+}
+
+func (e *env) versions(ctx context.Context) ([]artifact.Version, error) {
+	cfg, err := e.settings.Load()
+	if err != nil {
+		return nil, err
+	}
+	store, err := readReleases(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return artifact.Versions(ctx, store)
+}

@@ -1,0 +1,61 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/wpbake/wpbake/rollout"
+)
+
+func TestExitCodes(t *testing.T) {
+	ended := func(o rollout.Outcome) error { return &Ended{rollout.Result{Outcome: o}} }
+	for _, tt := range []struct {
+		name string
+		err  error
+		want int
+	}{
+		{"done", nil, 0},
+		{"any failure", errors.New("disk full"), 1},
+		{"refused", &rollout.Refused{Findings: []rollout.Finding{{}}}, 1},
+		{"busy", &rollout.Busy{}, 1},
+		{"unfinished", &rollout.Unfinished{}, 1},
+		{"untouched", &rollout.FailedUntouched{}, 1},
+		{"abandoned", ended(rollout.Abandoned), 1},
+		{"interrupted early", &rollout.Interrupted{}, 1},
+		{"usage", Misuse(errors.New("x"), ""), 2},
+		{"rolled back", ended(rollout.RolledBack), 3},
+		{"unproven", ended(rollout.Unproven), 4},
+		{"unknown outcome", ended("else"), 4},
+		{"interrupted late", &rollout.Interrupted{Touched: true}, 4},
+		{"lease lost", &rollout.LeaseLost{}, 4},
+		{"adrift", &rollout.Adrift{Err: errors.New("expired")}, 4},
+		{"person", fmt.Errorf("wrapped: %w", &rollout.PersonNeeded{}), 4},
+	} {
+		if got := ExitCode(tt.err); got != tt.want {
+			t.Errorf("%s: exit code %d, want %d", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestInterruption(t *testing.T) {
+	ended, end := context.WithCancel(t.Context())
+	end()
+	failed := errors.New("disk full")
+	adrift := &rollout.Adrift{Err: context.Canceled}
+	for name, tt := range map[string]struct {
+		ctx       context.Context
+		err, want error
+	}{
+		"met by a call":       {ended, fmt.Errorf("listing: %w", context.Canceled), errInterrupted},
+		"after another cause": {ended, failed, failed},
+		"under way":           {ended, adrift, adrift},
+		"done all the same":   {ended, nil, nil},
+		"not a signal":        {t.Context(), context.Canceled, context.Canceled},
+	} {
+		if got := Interruption(tt.ctx, tt.err); got != tt.want {
+			t.Errorf("%s: %v, want %v", name, got, tt.want)
+		}
+	}
+}
