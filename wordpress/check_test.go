@@ -107,6 +107,28 @@ type checkCase struct {
 	at   string             // "path:line" of the first finding; empty is not looked at
 }
 
+func checkCases() []checkCase {
+	return slices.Concat(treeCases(), stateCases(), configCases(), serverCases(), needCases(), changeCases(), nodeCases())
+}
+
+// set makes the tree, and what it is checked against.
+func (tt checkCase) set(t *testing.T) (fstest.MapFS, wordpress.CheckOptions) {
+	tree := goodTree()
+	if tt.tree != nil {
+		tt.tree(tree)
+	}
+	var node fstest.MapFS
+	if tt.node != nil {
+		node = goodNode()
+		tt.node(node)
+	}
+	o := options(t, node)
+	if tt.with != nil {
+		tt.with(&o)
+	}
+	return tree, o
+}
+
 // put writes files, "" removes one.
 func put(pairs ...string) func(fstest.MapFS) {
 	return func(m fstest.MapFS) {
@@ -220,27 +242,14 @@ func TestGoodTree(t *testing.T) {
 
 // Every rule finds its own fault, and no other rule takes it for one.
 func TestEveryRule(t *testing.T) {
-	cases := slices.Concat(treeCases(), stateCases(), configCases(), serverCases(), needCases(), changeCases(), nodeCases())
 	rules := map[string]wordpress.Rule{}
 	for _, r := range wordpress.Catalogue() {
 		rules[r.ID] = r
 	}
 	tried := map[string]map[wordpress.Severity]bool{}
-	for _, tt := range cases {
+	for _, tt := range checkCases() {
 		t.Run(tt.id+" "+tt.name, func(t *testing.T) {
-			tree := goodTree()
-			if tt.tree != nil {
-				tt.tree(tree)
-			}
-			var node fstest.MapFS
-			if tt.node != nil {
-				node = goodNode()
-				tt.node(node)
-			}
-			o := options(t, node)
-			if tt.with != nil {
-				tt.with(&o)
-			}
+			tree, o := tt.set(t)
 			judgeCase(t, tt, check(t, onDisk(t, tt, tree, &o), o), rules[tt.id])
 		})
 		if tried[tt.id] == nil {
