@@ -49,7 +49,7 @@ func Carry(files []artifact.File, before Carried, tree NewTree) []artifact.File 
 	}
 	var carried []artifact.File
 	for _, f := range files {
-		if isAsset(f.Path) && !old[f] && tree.stays(f.Path) && tree.free(f.Path, folded) {
+		if IsAsset(f.Path) && !old[f] && tree.stays(f.Path) && tree.free(f.Path, folded) {
 			carried = append(carried, f)
 			folded[strings.ToLower(f.Path)] = f.Path
 		}
@@ -61,12 +61,12 @@ func Carry(files []artifact.File, before Carried, tree NewTree) []artifact.File 
 // there: of one that is gone no page is left, and a theme of nothing but
 // stylesheets would be a broken one.
 func (t NewTree) stays(p string) bool {
-	part := partOf(p)
-	if part.kind != "plugin" && part.kind != "theme" {
+	part := PartOf(p)
+	if part.Kind != "plugin" && part.Kind != "theme" {
 		return true
 	}
 	names := strings.Split(p, "/")
-	i := slices.Index(names, part.kind+"s")
+	i := slices.Index(names, part.Kind+"s")
 	return i >= 0 && i+2 < len(names) && t.Paths[path.Join(names[:i+2]...)]
 }
 

@@ -55,11 +55,11 @@ func TestCarry(t *testing.T) {
 
 // What was carried is in the bill of materials, and read back from it.
 func TestCarriedSBOM(t *testing.T) {
-	site, err := wordpress.Inspect(goodTree())
+	w, err := wordpress.Inspect(site(".", nil))
 	if err != nil {
 		t.Fatal(err)
 	}
-	plain, err := wordpress.SBOM(goodTree(), "v42", site)
+	plain, err := wordpress.SBOM(site(".", nil), "v42", w)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -40,7 +40,7 @@ func Changes(before, after *artifact.WordPress, files []artifact.Change, db *Dat
 		{"php", before.PHP, after.PHP},
 		{"mysql", before.MySQL, after.MySQL},
 	} {
-		n := counts[part{x.kind, ""}]
+		n := counts[Part{x.kind, ""}]
 		if x.before != x.after || n > 0 {
 			changes = append(changes, Change{Kind: x.kind, Change: "changed", Before: x.before, After: x.after, Files: n})
 		}
@@ -49,10 +49,10 @@ func Changes(before, after *artifact.WordPress, files []artifact.Change, db *Dat
 	changes = append(changes, componentChanges("theme", before.Themes, after.Themes, counts)...)
 	for _, kind := range []string{"mu-plugins", "drop-in"} {
 		for _, p := range sortedParts(counts, kind) {
-			changes = append(changes, Change{Kind: kind, Slug: p.slug, Change: "changed", Files: counts[p]})
+			changes = append(changes, Change{Kind: kind, Slug: p.Slug, Change: "changed", Files: counts[p]})
 		}
 	}
-	if n := counts[part{"assets", ""}]; n > 0 {
+	if n := counts[Part{"assets", ""}]; n > 0 {
 		changes = append(changes, Change{Kind: "assets", Change: "removed", Files: n})
 	}
 	for i := range changes {
@@ -80,10 +80,10 @@ func numbered(n int) string {
 }
 
 // componentChanges compares plugins or themes.
-func componentChanges(kind string, before, after []artifact.Component, counts map[part]int) []Change {
+func componentChanges(kind string, before, after []artifact.Component, counts map[Part]int) []Change {
 	var changes []Change
 	for _, b := range before {
-		x := Change{Kind: kind, Slug: b.Slug, Change: "removed", Before: b.Version, Files: counts[part{kind, b.Slug}]}
+		x := Change{Kind: kind, Slug: b.Slug, Change: "removed", Before: b.Version, Files: counts[Part{kind, b.Slug}]}
 		if has(after, b.Slug) {
 			x.Change, x.After = "changed", versionOf(after, b.Slug)
 		}
@@ -93,37 +93,37 @@ func componentChanges(kind string, before, after []artifact.Component, counts ma
 	}
 	for _, a := range after {
 		if !has(before, a.Slug) {
-			changes = append(changes, Change{Kind: kind, Slug: a.Slug, Change: "added", After: a.Version, Files: counts[part{kind, a.Slug}]})
+			changes = append(changes, Change{Kind: kind, Slug: a.Slug, Change: "added", After: a.Version, Files: counts[Part{kind, a.Slug}]})
 		}
 	}
 	slices.SortStableFunc(changes, func(a, b Change) int { return strings.Compare(a.Slug, b.Slug) })
 	return changes
 }
 
-// part is what a file belongs to.
-type part struct{ kind, slug string }
+// Part is what a file belongs to.
+type Part struct{ Kind, Slug string }
 
-func sortedParts(counts map[part]int, kind string) []part {
-	var parts []part
+func sortedParts(counts map[Part]int, kind string) []Part {
+	var parts []Part
 	for p := range counts {
-		if p.kind == kind {
+		if p.Kind == kind {
 			parts = append(parts, p)
 		}
 	}
-	slices.SortFunc(parts, func(a, b part) int { return strings.Compare(a.slug, b.slug) })
+	slices.SortFunc(parts, func(a, b Part) int { return strings.Compare(a.Slug, b.Slug) })
 	return parts
 }
 
 // countParts counts files that differ, by what they belong to.
-func countParts(files []artifact.Change) map[part]int {
-	counts := map[part]int{}
+func countParts(files []artifact.Change) map[Part]int {
+	counts := map[Part]int{}
 	for _, f := range files {
 		if isDirectory(f.Before) && isDirectory(f.After) {
 			continue
 		}
-		counts[partOf(f.Path)]++
-		if f.After == nil && isAsset(f.Path) {
-			counts[part{"assets", ""}]++
+		counts[PartOf(f.Path)]++
+		if f.After == nil && IsAsset(f.Path) {
+			counts[Part{"assets", ""}]++
 		}
 	}
 	return counts
@@ -131,12 +131,12 @@ func countParts(files []artifact.Change) map[part]int {
 
 func isDirectory(e *artifact.Entry) bool { return e == nil || e.Kind == "directory" }
 
-// partOf finds what a path belongs to, in any layout.
-func partOf(p string) part {
+// PartOf finds what a path belongs to, in any layout.
+func PartOf(p string) Part {
 	names := strings.Split(p, "/")
 	for i, name := range names[:len(names)-1] {
 		if name == "wp-admin" || name == "wp-includes" {
-			return part{"core", ""}
+			return Part{"core", ""}
 		}
 		if name != "wp-content" && (name != "app" || i != 1 || names[0] != "web") {
 			continue
@@ -144,25 +144,25 @@ func partOf(p string) part {
 		rest := names[i+1:]
 		switch {
 		case len(rest) == 1 && path.Ext(rest[0]) == ".php" && rest[0] != "index.php":
-			return part{"drop-in", rest[0]}
+			return Part{"drop-in", rest[0]}
 		case rest[0] == "mu-plugins":
-			return part{"mu-plugins", ""}
+			return Part{"mu-plugins", ""}
 		case rest[0] == "plugins" && len(rest) > 1:
-			return part{"plugin", strings.TrimSuffix(rest[1], ".php")}
+			return Part{"plugin", strings.TrimSuffix(rest[1], ".php")}
 		case rest[0] == "themes" && len(rest) > 1:
-			return part{"theme", rest[1]}
+			return Part{"theme", rest[1]}
 		}
-		return part{"content", ""}
+		return Part{"content", ""}
 	}
 	if base := names[len(names)-1]; strings.HasPrefix(base, "wp-") && !strings.HasPrefix(base, "wp-config") || base == "xmlrpc.php" {
-		return part{"core", ""}
+		return Part{"core", ""}
 	}
-	return part{"other", ""}
+	return Part{"other", ""}
 }
 
-// isAsset reports whether a page can ask for the file by its name: while two
+// IsAsset reports whether a page can ask for the file by its name: while two
 // releases serve side by side, what one lacks is missing from the other's pages.
-func isAsset(p string) bool {
+func IsAsset(p string) bool {
 	switch strings.ToLower(path.Ext(p)) {
 	case ".css", ".js", ".mjs", ".map", ".woff", ".woff2", ".ttf", ".otf", ".eot", ".svg", ".png", ".jpg", ".jpeg", ".gif", ".webp", ".avif", ".ico":
 		return true

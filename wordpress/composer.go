@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	cdx "github.com/CycloneDX/cyclonedx-go"
+	"github.com/wpbake/wpbake/wordpress/internal/printable"
+	"github.com/wpbake/wpbake/wordpress/internal/safefs"
 )
 
 // Limits of what Composer left in a vendor directory.
@@ -37,16 +39,16 @@ type composerPackage struct {
 // name; a directory without its list holds nothing of Composer's.
 func composerPackages(fsys fs.FS, vendor string) ([]cdx.Component, error) {
 	name := path.Join(vendor, "composer/installed.json")
-	if !isFile(fsys, name) {
+	if !safefs.IsFile(fsys, name) {
 		return nil, nil
 	}
-	src, err := readFile(fsys, name, maxInstalled+1)
+	src, err := safefs.ReadFile(fsys, name, maxInstalled+1)
 	if err != nil {
 		return nil, fmt.Errorf("reading %q: %w", name, err)
 	}
 	packages, err := parseInstalled(src)
 	if err != nil {
-		return nil, &badPackages{path: clean(name), err: err}
+		return nil, &badPackages{path: printable.Clean(name), err: err}
 	}
 	slices.SortStableFunc(packages, func(a, b composerPackage) int { return strings.Compare(a.Name, b.Name) })
 	packages = slices.CompactFunc(packages, func(a, b composerPackage) bool { return a.Name == b.Name })
@@ -77,7 +79,7 @@ func parseInstalled(src []byte) ([]composerPackage, error) {
 	}
 	for i := range two.Packages {
 		p := &two.Packages[i]
-		p.Name, p.Version = clean(p.Name), clean(p.Version)
+		p.Name, p.Version = printable.Clean(p.Name), printable.Clean(p.Version)
 		if vendor, base, _ := strings.Cut(p.Name, "/"); vendor == "" || base == "" || strings.Contains(base, "/") {
 			return nil, fmt.Errorf("%q is not the name of a package", p.Name)
 		}
@@ -88,9 +90,9 @@ func parseInstalled(src []byte) ([]composerPackage, error) {
 func (p composerPackage) component(vendor string) cdx.Component {
 	group, base, _ := strings.Cut(p.Name, "/")
 	c := cdx.Component{
-		Type: cdx.ComponentTypeLibrary, BOMRef: "composer/" + clean(vendor) + "/" + p.Name, Group: group, Name: base, Version: p.Version,
+		Type: cdx.ComponentTypeLibrary, BOMRef: "composer/" + printable.Clean(vendor) + "/" + p.Name, Group: group, Name: base, Version: p.Version,
 		PackageURL: packageURL("composer", strings.ToLower(p.Name), p.Version),
-		Properties: &[]cdx.Property{{Name: "wpbake:path", Value: clean(vendor)}},
+		Properties: &[]cdx.Property{{Name: "wpbake:path", Value: printable.Clean(vendor)}},
 	}
 	if licences := p.licences(); len(licences) > 0 {
 		c.Licenses = &licences
@@ -110,7 +112,7 @@ func (p composerPackage) licences() cdx.Licenses {
 	}
 	var list cdx.Licenses
 	for _, n := range names {
-		if n = clean(n); n != "" {
+		if n = printable.Clean(n); n != "" {
 			list = append(list, cdx.LicenseChoice{License: &cdx.License{Name: n}})
 		}
 	}

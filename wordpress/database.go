@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/wpbake/wpbake/wordpress/php"
 )
 
 // Database is what one read-only look at a site's database told. It holds
@@ -48,36 +50,9 @@ func PluginSlug(file string) string {
 	return strings.TrimSuffix(path.Base(file), ".php")
 }
 
-// serialized reads the strings of a PHP-serialized flat array, such as option
-// active_plugins: values, or with keys the keys. ok is false for anything else.
-func serialized(s string, keys bool) (found []string, ok bool) {
-	p := phpReader{rest: s}
-	n, ok := p.head("a:")
-	if !ok || !p.accept("{") {
-		return nil, false
-	}
-	for range n {
-		key, isText, ok := p.scalar()
-		if !ok {
-			return nil, false
-		}
-		value, valueText, ok := p.scalar()
-		if !ok {
-			return nil, false
-		}
-		switch {
-		case keys && isText:
-			found = append(found, key)
-		case !keys && valueText:
-			found = append(found, value)
-		}
-	}
-	return found, p.rest == "}"
-}
-
 // ActivePlugins reads option active_plugins, a list of main files.
-func ActivePlugins(option string) ([]string, bool) { return serialized(option, false) }
+func ActivePlugins(option string) ([]string, bool) { return php.FlatArray(option, false) }
 
 // NetworkPlugins reads the network's active_sitewide_plugins, whose keys are
 // main files.
-func NetworkPlugins(option string) ([]string, bool) { return serialized(option, true) }
+func NetworkPlugins(option string) ([]string, bool) { return php.FlatArray(option, true) }

@@ -6,6 +6,9 @@ import (
 	"io/fs"
 	"path"
 	"regexp"
+
+	"github.com/wpbake/wpbake/wordpress/internal/safefs"
+	"github.com/wpbake/wpbake/wordpress/wpconfig"
 )
 
 // Values that wp-config.php gives WordPress for its database.
@@ -62,9 +65,9 @@ func ReadDatabase(fsys fs.FS, env func(name string) (string, bool)) (DatabaseCon
 		return DatabaseConfig{}, err
 	}
 	name, ok := configFile(fsys, core, layout)
-	config := &Config{}
+	config := &wpconfig.Config{}
 	if ok {
-		if config, err = readConfig(fsys, name, core); err != nil {
+		if config, err = wpconfig.Read(fsys, name, core); err != nil {
 			return DatabaseConfig{}, fmt.Errorf("reading %q: %w", name, err)
 		}
 	}
@@ -84,42 +87,15 @@ func configFile(fsys fs.FS, core, layout string) (string, bool) {
 		candidates = []string{"config/application.php"}
 	}
 	for _, c := range candidates {
-		if isFile(fsys, c) {
+		if safefs.IsFile(fsys, c) {
 			return c, true
 		}
 	}
 	return "", false
 }
 
-// settled is what a constant, or a variable, comes to in an environment. What is
-// computed otherwise is looked up by its own name. A condition that it depends on
-// is taken to hold.
-func (k Constant) settled(name string, env func(string) (string, bool)) (string, bool) {
-	if k.Value.Kind == String && !k.Value.Tree {
-		return k.Value.Text, k.Value.Text != ""
-	}
-	for _, variable := range []string{k.Env, name} {
-		if variable == "" {
-			continue
-		}
-		if v, ok := env(variable); ok && v != "" {
-			return v, true
-		}
-	}
-	return k.Else, k.Else != ""
-}
-
-// defined returns the definition of a constant that PHP keeps, on whatever
-// condition; the zero value when there is none.
-func (c *Config) defined(name string) Constant {
-	if i, ok := c.first[name]; ok {
-		return c.Constants[i]
-	}
-	return Constant{}
-}
-
-func assemble(config *Config, env func(string) (string, bool)) (DatabaseConfig, error) {
-	look := func(name string) (string, bool) { return config.defined(name).settled(name, env) }
+func assemble(config *wpconfig.Config, env func(string) (string, bool)) (DatabaseConfig, error) {
+	look := func(name string) (string, bool) { return config.Defined(name).Resolve(name, env) }
 	var c DatabaseConfig
 	for name, into := range map[string]*string{dbHost: &c.Host, dbName: &c.Name, dbUser: &c.User} {
 		v, ok := look(name)
@@ -130,7 +106,7 @@ func assemble(config *Config, env func(string) (string, bool)) (DatabaseConfig, 
 	}
 	c.Password, _ = look(dbPass)
 	prefix, _ := config.Variable("table_prefix")
-	c.Prefix, _ = prefix.settled("DB_PREFIX", env)
+	c.Prefix, _ = prefix.Resolve("DB_PREFIX", env)
 	if c.Prefix == "" {
 		c.Prefix = "wp_"
 	}
@@ -143,7 +119,7 @@ func assemble(config *Config, env func(string) (string, bool)) (DatabaseConfig, 
 	for _, name := range keyNames() {
 		if v, ok := look(name); ok {
 			c.Keys = append(c.Keys, v)
-			c.InTree = c.InTree || config.defined(name).Value.literal()
+			c.InTree = c.InTree || config.Defined(name).Value.Literal()
 		}
 	}
 	return c, nil

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/wordpress/internal/printable"
+	"github.com/wpbake/wpbake/wordpress/internal/safefs"
 )
 
 var (
@@ -16,19 +18,33 @@ var (
 	themeHeaders  = []string{"Theme Name", "Version", "Requires PHP", "Requires at least", "Template"}
 )
 
-// headReader is a tree of whose plugins and themes the headers are read. What an
-// earlier check noted of a file's headers is taken from there.
-type headReader struct {
-	fs.FS
-	then  *notes // nil knows nothing
-	heads []head // that were found, in the order they were asked for
-	dirs  []string
+// HeaderLog is what was read of the headers of plugins' and themes' files, for
+// the next look at the same tree. The zero value knows nothing.
+type HeaderLog struct {
+	// Known returns the headers of a file in or below a directory of plugins or
+	// themes, none if it has none; not ok when it is to be read. nil knows none.
+	Known func(dir, file string) (values map[string]string, ok bool)
+	Dirs  []string      // of plugins and themes that were listed
+	Files []FileHeaders // that have headers, in the order they were asked for
 }
 
-// head is a file's headers.
-type head struct {
-	file   string
-	values map[string]string
+// FileHeaders are the headers of a file, by their names.
+type FileHeaders struct {
+	File   string
+	Values map[string]string
+}
+
+func (l *HeaderLog) known(dir, file string) (values map[string]string, ok bool) {
+	if l.Known == nil {
+		return nil, false
+	}
+	return l.Known(dir, file)
+}
+
+// headReader is a tree of whose plugins and themes the headers are read.
+type headReader struct {
+	fs.FS
+	log *HeaderLog
 }
 
 // ReadDir, Stat and the rest of fs's interfaces are those of the tree below.
@@ -46,8 +62,8 @@ func (s *Site) readExtensions(tree *headReader) (err error) {
 
 // enter lists a directory of plugins or themes, and notes that it was asked.
 func (r *headReader) enter(dir string) ([]fs.DirEntry, error) {
-	r.dirs = append(r.dirs, dir)
-	return readDir(r, dir)
+	r.log.Dirs = append(r.log.Dirs, dir)
+	return safefs.ReadDir(r, dir)
 }
 
 // plugins lists plugins: a PHP file with a "Plugin Name" header, in the
@@ -63,7 +79,7 @@ func (r *headReader) plugins(dir string) ([]Extension, error) {
 		if strings.HasPrefix(e.Name(), ".") {
 			continue
 		}
-		if !isDir(r, p) {
+		if !safefs.IsDir(r, p) {
 			if x, ok, err := r.extension(dir, p, ".php", pluginHeaders); err != nil {
 				return nil, err
 			} else if ok {
@@ -72,7 +88,7 @@ func (r *headReader) plugins(dir string) ([]Extension, error) {
 			}
 			continue
 		}
-		inner, err := readDir(r, p)
+		inner, err := safefs.ReadDir(r, p)
 		if err != nil {
 			return nil, err
 		}
@@ -114,12 +130,12 @@ func (r *headReader) themes(dir string) ([]Extension, error) {
 // extension reads the headers of a plugin's or theme's file; the first of names
 // is the one without which it is none. dir is where plugins or themes are.
 func (r *headReader) extension(dir, name, ext string, names []string) (Extension, bool, error) {
-	if !strings.HasSuffix(name, ext) || strings.HasPrefix(path.Base(name), ".") || !isFile(r, name) {
+	if !strings.HasSuffix(name, ext) || strings.HasPrefix(path.Base(name), ".") || !safefs.IsFile(r, name) {
 		return Extension{}, false, nil
 	}
-	h, noted := r.then.headOf(dir, name)
-	if !noted {
-		src, err := readFile(r, name, headerBytes)
+	h, known := r.log.known(dir, name)
+	if !known {
+		src, err := safefs.ReadFile(r, name, headerBytes)
 		if errors.Is(err, fs.ErrPermission) {
 			return Extension{}, false, nil
 		}
@@ -133,7 +149,7 @@ func (r *headReader) extension(dir, name, ext string, names []string) (Extension
 	if h[names[0]] == "" {
 		return Extension{}, false, nil
 	}
-	r.heads = append(r.heads, head{name, h})
+	r.log.Files = append(r.log.Files, FileHeaders{name, h})
 	x := Extension{
 		File: name, Name: h[names[0]], Version: h["Version"], PHP: h["Requires PHP"], Core: h["Requires at least"],
 		Parent: h["Template"],
@@ -152,7 +168,7 @@ func components(list []Extension) []artifact.Component {
 	var all []artifact.Component
 	for i, x := range list {
 		if i == 0 || x.Dir == "" || x.Dir != list[i-1].Dir {
-			all = append(all, artifact.Component{Slug: clean(x.Slug), Name: x.Name, Version: x.Version})
+			all = append(all, artifact.Component{Slug: printable.Clean(x.Slug), Name: x.Name, Version: x.Version})
 		}
 	}
 	slices.SortStableFunc(all, func(a, b artifact.Component) int { return strings.Compare(a.Slug, b.Slug) })

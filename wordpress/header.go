@@ -2,14 +2,12 @@ package wordpress
 
 import (
 	"strings"
-	"unicode"
+
+	"github.com/wpbake/wpbake/wordpress/internal/printable"
 )
 
 // WordPress reads headers from the first 8 KiB of a file (get_file_data).
 const headerBytes = 8 << 10
-
-// A manifest takes no longer texts.
-const maxText = 1000
 
 // headers returns the values of named headers, as WordPress's own rule finds
 // them: at the start of a line, after <?php or comment signs, in any case.
@@ -44,19 +42,5 @@ func headerValue(line, name string) (string, bool) {
 	for _, end := range []string{"*/", "?>"} {
 		value, _, _ = strings.Cut(value, end)
 	}
-	return clean(value), true
-}
-
-// clean makes a text fit for a manifest: UTF-8, one line, of bounded length.
-func clean(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(s, "\uFFFD"))
-	if len(s) > maxText {
-		s = strings.ToValidUTF8(s[:maxText], "")
-	}
-	return strings.TrimSpace(s)
+	return printable.Clean(value), true
 }

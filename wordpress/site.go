@@ -6,6 +6,10 @@ import (
 	"strings"
 
 	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/wordpress/internal/printable"
+	"github.com/wpbake/wpbake/wordpress/internal/safefs"
+	"github.com/wpbake/wpbake/wordpress/php"
+	"github.com/wpbake/wpbake/wordpress/wpconfig"
 )
 
 // Site is a tree as WordPress sees it. All paths are from the tree's root.
@@ -18,7 +22,7 @@ type Site struct {
 	Themes     []Extension
 	DropIns    []string
 	MustUse    []string
-	Config     *Config // nil when the tree has no wp-config.php
+	Config     *wpconfig.Config // nil when the tree has no wp-config.php
 }
 
 // Extension is a plugin or a theme.
@@ -53,9 +57,13 @@ func dropIns() []string {
 
 // ReadSite looks at a tree as Inspect does, and further. It fails as Inspect
 // does.
-func ReadSite(fsys fs.FS) (*Site, error) { return readSite(&headReader{FS: fsys}) }
+func ReadSite(fsys fs.FS) (*Site, error) { return ReadSiteLogged(fsys, &HeaderLog{}) }
 
-func readSite(fsys *headReader) (*Site, error) {
+// ReadSiteLogged is ReadSite for one who looks at the same tree again and
+// again: it adds to the log what it reads of headers, and takes from there what
+// the log knows.
+func ReadSiteLogged(tree fs.FS, log *HeaderLog) (*Site, error) {
+	fsys := &headReader{FS: tree, log: log}
 	s, err := inspect(fsys)
 	if err != nil {
 		return nil, err
@@ -70,13 +78,13 @@ func readSite(fsys *headReader) (*Site, error) {
 		}
 	}
 	for _, name := range dropIns() {
-		if p := path.Join(s.Content, name); isFile(fsys, p) {
+		if p := path.Join(s.Content, name); safefs.IsFile(fsys, p) {
 			s.DropIns = append(s.DropIns, p)
 		}
 	}
-	entries, err := readDir(fsys, path.Join(s.Content, "mu-plugins"))
+	entries, err := safefs.ReadDir(fsys, path.Join(s.Content, "mu-plugins"))
 	for _, e := range entries {
-		if p := path.Join(s.Content, "mu-plugins", e.Name()); strings.HasSuffix(p, ".php") && isFile(fsys, p) {
+		if p := path.Join(s.Content, "mu-plugins", e.Name()); strings.HasSuffix(p, ".php") && safefs.IsFile(fsys, p) {
 			s.MustUse = append(s.MustUse, p)
 		}
 	}
@@ -90,19 +98,19 @@ func readSite(fsys *headReader) (*Site, error) {
 // one directory above if that holds no WordPress of its own.
 func (s *Site) readConfig(fsys fs.FS) error {
 	name := path.Join(s.Core, "wp-config.php")
-	if above := path.Dir(s.Core); !isFile(fsys, name) && s.Core != "." && !isFile(fsys, path.Join(above, "wp-settings.php")) {
+	if above := path.Dir(s.Core); !safefs.IsFile(fsys, name) && s.Core != "." && !safefs.IsFile(fsys, path.Join(above, "wp-settings.php")) {
 		name = path.Join(above, "wp-config.php")
 	}
-	if !isFile(fsys, name) {
+	if !safefs.IsFile(fsys, name) {
 		return nil
 	}
-	config, err := readConfig(fsys, name, s.Core)
+	config, err := wpconfig.Read(fsys, name, s.Core)
 	if err != nil {
 		return err
 	}
 	s.Config = config
 	if k, ok := config.Get("WP_CONTENT_DIR"); ok {
-		if dir, inside := k.Value.inTree(); inside && isDir(fsys, dir) {
+		if dir, inside := k.Value.InTree(); inside && safefs.IsDir(fsys, dir) {
 			s.Content = dir
 		}
 	}
@@ -111,18 +119,18 @@ func (s *Site) readConfig(fsys fs.FS) error {
 
 // readRequired reads $required_php_extensions, an array of names.
 func (s *Site) readRequired(fsys fs.FS) error {
-	src, err := readFile(fsys, path.Join(s.Core, versionFile), maxVersionFile)
+	src, err := safefs.ReadFile(fsys, path.Join(s.Core, VersionFile), maxVersionFile)
 	if err != nil {
 		return err
 	}
-	l := newLexer(src)
-	for t := l.next(); t.kind != tokEnd; t = l.next() {
-		if t.kind != tokVar || t.text != "required_php_extensions" {
+	l := php.NewLexer(src)
+	for t := l.Next(); t.Kind != php.TokenEnd; t = l.Next() {
+		if t.Kind != php.TokenVariable || t.Text != "required_php_extensions" {
 			continue
 		}
-		for t = l.next(); t.kind != tokEnd && !t.sign(';'); t = l.next() {
-			if t.kind == tokString {
-				s.Extensions = append(s.Extensions, clean(t.text))
+		for t = l.Next(); t.Kind != php.TokenEnd && !t.Sign(';'); t = l.Next() {
+			if t.Kind == php.TokenString {
+				s.Extensions = append(s.Extensions, printable.Clean(t.Text))
 			}
 		}
 	}

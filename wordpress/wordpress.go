@@ -6,14 +6,15 @@
 package wordpress
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"path"
 	"strings"
 
 	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/wordpress/internal/printable"
+	"github.com/wpbake/wpbake/wordpress/internal/safefs"
+	"github.com/wpbake/wpbake/wordpress/php"
 )
 
 // Layouts of a tree.
@@ -53,7 +54,11 @@ func quoted(names []string) string {
 	return strings.Join(q, ", ")
 }
 
-const versionFile = "wp-includes/version.php"
+// VersionFile is what says which WordPress it is, below its directory.
+const VersionFile = "wp-includes/version.php"
+
+// version.php has some 50 lines; more than this is something else.
+const maxVersionFile = 64 << 10
 
 // Files and directories without which no WordPress answers a request.
 var (
@@ -64,7 +69,7 @@ var (
 // Inspect looks at a tree. The error is a *NotWordPress when it holds none,
 // more than one, or an incomplete one.
 func Inspect(fsys fs.FS) (artifact.WordPress, error) {
-	s, err := inspect(&headReader{FS: fsys})
+	s, err := inspect(&headReader{FS: fsys, log: &HeaderLog{}})
 	if err != nil {
 		return artifact.WordPress{}, err
 	}
@@ -80,22 +85,22 @@ func inspect(tree *headReader) (*Site, error) {
 	if missing := missingFrom(tree, core); len(missing) > 0 {
 		return nil, &NotWordPress{Missing: missing}
 	}
-	name := path.Join(core, versionFile)
-	src, err := readFile(tree, name, maxVersionFile)
+	name := path.Join(core, VersionFile)
+	src, err := safefs.ReadFile(tree, name, maxVersionFile)
 	if err != nil {
 		return nil, fmt.Errorf("reading %q: %w", name, err)
 	}
-	v := parseVersion(src)
+	v := php.ReadAssignments(src)
 	s := &Site{Core: core, Content: contentDir(tree, core, layout), WordPress: artifact.WordPress{
-		Core:   clean(v.text["wp_version"]),
-		PHP:    clean(v.text["required_php_version"]),
-		MySQL:  clean(v.text["required_mysql_version"]),
-		Locale: clean(v.text["wp_local_package"]),
+		Core:   printable.Clean(v.Text["wp_version"]),
+		PHP:    printable.Clean(v.Text["required_php_version"]),
+		MySQL:  printable.Clean(v.Text["required_mysql_version"]),
+		Locale: printable.Clean(v.Text["wp_local_package"]),
 		Layout: layout,
 	}}
 	w := &s.WordPress
 	var ok bool
-	if w.DBVersion, ok = v.number["wp_db_version"]; w.Core == "" || !ok {
+	if w.DBVersion, ok = v.Number["wp_db_version"]; w.Core == "" || !ok {
 		return nil, &NotWordPress{Missing: absentFrom(name, w.Core, ok)}
 	}
 	if err := s.readExtensions(tree); err != nil {
@@ -119,13 +124,13 @@ func absentFrom(name, core string, hasDB bool) []string {
 // locate finds the directory of WordPress itself: at the root, or in one of
 // its directories, or in Bedrock's web/wp.
 func locate(fsys fs.FS) (core, layout string, err error) {
-	if isFile(fsys, versionFile) {
+	if safefs.IsFile(fsys, VersionFile) {
 		if ofDebian(fsys) {
 			return ".", Debian, nil
 		}
 		return ".", Classic, nil
 	}
-	if isFile(fsys, "web/wp/"+versionFile) {
+	if safefs.IsFile(fsys, "web/wp/"+VersionFile) {
 		return "web/wp", Bedrock, nil
 	}
 	entries, err := fs.ReadDir(fsys, ".")
@@ -134,13 +139,13 @@ func locate(fsys fs.FS) (core, layout string, err error) {
 	}
 	var found []string
 	for _, e := range entries {
-		if isFile(fsys, path.Join(e.Name(), versionFile)) {
+		if safefs.IsFile(fsys, path.Join(e.Name(), VersionFile)) {
 			found = append(found, e.Name())
 		}
 	}
 	switch len(found) {
 	case 0:
-		return "", "", &NotWordPress{Missing: []string{versionFile}}
+		return "", "", &NotWordPress{Missing: []string{VersionFile}}
 	case 1:
 		return found[0], OwnDirectory, nil
 	default:
@@ -151,22 +156,22 @@ func locate(fsys fs.FS) (core, layout string, err error) {
 // ofDebian reports whether the configuration is the one that Debian's package
 // brings.
 func ofDebian(fsys fs.FS) bool {
-	if !isFile(fsys, "wp-config.php") {
+	if !safefs.IsFile(fsys, "wp-config.php") {
 		return false
 	}
-	src, err := readFile(fsys, "wp-config.php", maxVersionFile)
+	src, err := safefs.ReadFile(fsys, "wp-config.php", maxVersionFile)
 	return err == nil && strings.Contains(string(src), "'/etc/wordpress/config-'")
 }
 
 func missingFrom(fsys fs.FS, core string) []string {
 	var missing []string
 	for _, name := range neededFiles {
-		if name = path.Join(core, name); !isFile(fsys, name) {
+		if name = path.Join(core, name); !safefs.IsFile(fsys, name) {
 			missing = append(missing, name)
 		}
 	}
 	for _, name := range neededDirs {
-		if name = path.Join(core, name); !isDir(fsys, name) {
+		if name = path.Join(core, name); !safefs.IsDir(fsys, name) {
 			missing = append(missing, name)
 		}
 	}
@@ -179,43 +184,9 @@ func contentDir(fsys fs.FS, core, layout string) string {
 	switch {
 	case layout == Bedrock:
 		return "web/app"
-	case layout == OwnDirectory && isDir(fsys, "wp-content"):
+	case layout == OwnDirectory && safefs.IsDir(fsys, "wp-content"):
 		return "wp-content"
 	default:
 		return path.Join(core, "wp-content")
 	}
-}
-
-// isFile looks before anything is opened: opening a named pipe would wait for
-// somebody to write into it.
-func isFile(fsys fs.FS, name string) bool {
-	info, err := fs.Stat(fsys, name)
-	return err == nil && info.Mode().IsRegular()
-}
-
-func isDir(fsys fs.FS, name string) bool {
-	info, err := fs.Stat(fsys, name)
-	return err == nil && info.IsDir()
-}
-
-// readFile reads at most limit bytes of a file.
-func readFile(fsys fs.FS, name string, limit int64) ([]byte, error) {
-	f, err := fsys.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, limit))
-}
-
-// readDir lists a directory that need not exist.
-func readDir(fsys fs.FS, name string) ([]fs.DirEntry, error) {
-	entries, err := fs.ReadDir(fsys, name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reading tree: %w", err)
-	}
-	return entries, nil
 }

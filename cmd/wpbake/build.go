@@ -16,6 +16,7 @@ import (
 	"github.com/wpbake/wpbake/artifact/source"
 	"github.com/wpbake/wpbake/internal/cli"
 	"github.com/wpbake/wpbake/wordpress"
+	"github.com/wpbake/wpbake/wordpress/rules"
 )
 
 type buildOptions struct {
@@ -24,7 +25,7 @@ type buildOptions struct {
 	exclude []string
 	cache   string
 	check   cli.CheckConfig
-	waivers []wordpress.Waiver
+	waivers []rules.Waiver
 	out     string
 	carry   *carrySource      // nil carries nothing over
 	carried wordpress.Carried // of it, into this tree
@@ -179,7 +180,7 @@ func (b builder) building(o buildOptions, dir string) artifact.BuildOptions {
 
 // excludes are the patterns of what a release leaves out.
 func (o buildOptions) excludes() []string {
-	return slices.Concat(artifact.DefaultExclude(), wordpress.NeverShipped(), o.exclude)
+	return slices.Concat(artifact.DefaultExclude(), rules.NeverShipped(), o.exclude)
 }
 
 // describer checks a tree and looks at it as WordPress. A tree that is the one
@@ -190,7 +191,7 @@ func (b builder) describer(o buildOptions, dir string) *artifact.Describer {
 		Name: cacheKey(o, programStamp()),
 		Describe: func(ctx context.Context, tree fs.FS, then artifact.Remembered) (artifact.Description, error) {
 			checked := o.checked()
-			checked.earlier = &wordpress.Earlier{Notes: then.Notes, Unchanged: then.Unchanged}
+			checked.earlier = &rules.Previous{Notes: then.Notes, Unchanged: then.Unchanged}
 			report, err := examine(ctx, dir, tree, checked)
 			if err != nil {
 				return artifact.Description{}, err

@@ -15,7 +15,10 @@ import (
 
 	"github.com/wpbake/wpbake/artifact/source"
 	"github.com/wpbake/wpbake/internal/cli"
-	"github.com/wpbake/wpbake/wordpress"
+	"github.com/wpbake/wpbake/wordpress/database"
+	"github.com/wpbake/wpbake/wordpress/nodeconfig"
+	"github.com/wpbake/wpbake/wordpress/php"
+	"github.com/wpbake/wpbake/wordpress/rules"
 )
 
 type checkOptions struct {
@@ -129,7 +132,7 @@ func runCheck(ctx context.Context, out *cli.Output, o checkOptions) (err error) 
 }
 
 // readFacts reads what is known of the live database.
-func readFacts(name string) (*wordpress.Facts, error) {
+func readFacts(name string) (*database.Facts, error) {
 	if name == "" {
 		return nil, nil
 	}
@@ -138,7 +141,7 @@ func readFacts(name string) (*wordpress.Facts, error) {
 		return nil, cli.Misuse(fmt.Errorf("reading facts of the database: %w", err), "--database FILE names a JSON file")
 	}
 	defer f.Close()
-	var d wordpress.Facts
+	var d database.Facts
 	dec := json.NewDecoder(f)
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&d); err != nil {
@@ -149,7 +152,7 @@ func readFacts(name string) (*wordpress.Facts, error) {
 
 // examined is a report, and by which PHP files were parsed in which time.
 type examined struct {
-	wordpress.Report
+	rules.Report
 	php     string
 	parsing time.Duration
 	unread  string // why no PHP was asked
@@ -161,10 +164,10 @@ type checkedTree struct {
 	spec     string // as a person named it
 	exclude  []string
 	check    cli.CheckConfig
-	waivers  []wordpress.Waiver
+	waivers  []rules.Waiver
 	before   fs.FS
-	database *wordpress.Facts
-	earlier  *wordpress.Earlier // nil checks all of it
+	database *database.Facts
+	earlier  *rules.Previous // nil checks all of it
 }
 
 // examine checks a tree that lies in dir.
@@ -174,17 +177,17 @@ func examine(ctx context.Context, dir string, tree fs.FS, t checkedTree) (examin
 		return examined{}, err
 	}
 	var e examined
-	php, why, err := findPHP(ctx, dir, t.check, o.Node)
+	program, why, err := findPHP(ctx, dir, t.check, o.Node)
 	if err != nil {
 		return examined{}, err
 	}
 	e.unread = why
 	timed := &timedParser{}
-	if php != nil {
-		timed.Parser, e.php = php, php.Version()
+	if program != nil {
+		timed.Parser, e.php = program, program.Version()
 		o.Parser = timed
 	}
-	if e.Report, err = wordpress.Check(ctx, tree, o); err != nil {
+	if e.Report, err = rules.Check(ctx, tree, o); err != nil {
 		return examined{}, fmt.Errorf("checking tree %q: %w", t.spec, err)
 	}
 	e.parsing = timed.took
@@ -192,10 +195,10 @@ func examine(ctx context.Context, dir string, tree fs.FS, t checkedTree) (examin
 }
 
 // checkOn are the grounds that the tree is judged on, PHP apart.
-func checkOn(t checkedTree, dir string) (wordpress.CheckOptions, error) {
-	o := wordpress.CheckOptions{
+func checkOn(t checkedTree, dir string) (rules.Options, error) {
+	o := rules.Options{
 		Waivers: t.waivers, Strict: t.check.Strict, Cron: t.check.Cron, Before: t.before, Database: t.database,
-		Earlier: t.earlier,
+		Previous: t.earlier,
 	}
 	var err error
 	if o.Exclude, err = excluded(t.exclude); err != nil {
@@ -208,13 +211,13 @@ func checkOn(t checkedTree, dir string) (wordpress.CheckOptions, error) {
 		o.Above = os.DirFS(filepath.Dir(o.Dir))
 	}
 	if t.check.Node != "" {
-		if o.Node, err = wordpress.ReadNodeConfig(os.DirFS(t.check.Node), filepath.ToSlash(filepath.Clean(t.check.Node))); err != nil {
+		if o.Node, err = nodeconfig.Read(os.DirFS(t.check.Node), filepath.ToSlash(filepath.Clean(t.check.Node))); err != nil {
 			return o, cli.Misuse(fmt.Errorf("reading the nodes' configuration: %w", err), "check.node names a directory as /etc of a node")
 		}
 	}
 	if t.check.NodePHP != "" {
 		if o.Node == nil {
-			o.Node = &wordpress.NodeConfig{}
+			o.Node = &nodeconfig.Config{}
 		}
 		o.Node.PHP = t.check.NodePHP
 	}
@@ -229,11 +232,11 @@ func checkOn(t checkedTree, dir string) (wordpress.CheckOptions, error) {
 
 // timedParser takes the time that parsing costs.
 type timedParser struct {
-	wordpress.Parser
+	rules.Parser
 	took time.Duration
 }
 
-func (p *timedParser) Parse(ctx context.Context, files []string) ([]wordpress.SyntaxError, error) {
+func (p *timedParser) Parse(ctx context.Context, files []string) ([]php.SyntaxError, error) {
 	start := time.Now()
 	bad, err := p.Parser.Parse(ctx, files)
 	p.took = time.Since(start)

@@ -5,23 +5,22 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/wpbake/wpbake/wordpress/rules"
 	"github.com/xeipuuv/gojsonschema"
-
-	"github.com/wpbake/wpbake/wordpress"
 )
 
 // Code scanning takes only what fits the schema.
 func TestSARIFFitsItsSchema(t *testing.T) {
-	r := wordpress.Report{
-		Findings: []wordpress.Finding{
-			{ID: "T07", Severity: wordpress.Block, Path: "wp-content/a b.sql", Message: "m", Why: "w", Fix: "f"},
-			{ID: "C01", Severity: wordpress.Warn, Path: "wp-config.php", Line: 3, Message: "m", Why: "w", Fix: "f"},
-			{ID: "T01", Severity: wordpress.Info, Path: ".", Message: "m", Why: "w", Fix: "f"},
+	r := rules.Report{
+		Findings: []rules.Finding{
+			{ID: "T07", Severity: rules.Block, Path: "wp-content/a b.sql", Message: "m", Why: "w", Fix: "f"},
+			{ID: "C01", Severity: rules.Warn, Path: "wp-config.php", Line: 3, Message: "m", Why: "w", Fix: "f"},
+			{ID: "T01", Severity: rules.Info, Path: ".", Message: "m", Why: "w", Fix: "f"},
 		},
-		Waived: []wordpress.Finding{{ID: "T06", Severity: wordpress.Fix, Path: ".git", Message: "m", Waived: "because"}},
+		Waived: []rules.Finding{{ID: "T06", Severity: rules.Fix, Path: ".git", Message: "m", Waived: "because"}},
 	}
 	schema := sarifSchema(t)
-	none, s := sarifOf("site", wordpress.Report{}), sarifOf("site", r)
+	none, s := sarifOf("site", rules.Report{}), sarifOf("site", r)
 	for _, log := range []sarifLog{none, s} {
 		if faults := schema(log); len(faults) > 0 {
 			t.Errorf("%d results: %v", len(log.Runs[0].Results), faults)
@@ -34,7 +33,7 @@ func TestSARIFFitsItsSchema(t *testing.T) {
 	if got := results[0].Locations[0].PhysicalLocation.ArtifactLocation.URI; got != "site/wp-content/a%20b.sql" {
 		t.Errorf("uri %q", got)
 	}
-	if len(s.Runs[0].Tool.Driver.Rules) != len(wordpress.Catalogue()) {
+	if len(s.Runs[0].Tool.Driver.Rules) != len(rules.Catalogue()) {
 		t.Errorf("%d rules", len(s.Runs[0].Tool.Driver.Rules))
 	}
 	results[1].Locations[0].PhysicalLocation.Region.StartLine = 0

@@ -10,13 +10,14 @@ import (
 
 	"github.com/wpbake/wpbake/artifact"
 	"github.com/wpbake/wpbake/internal/cli"
-	"github.com/wpbake/wpbake/wordpress"
+	"github.com/wpbake/wpbake/wordpress/nodeconfig"
+	"github.com/wpbake/wpbake/wordpress/php"
 )
 
 // findPHP returns the PHP that parses the tree: the one that is named, else
 // one of the nodes' version. Another version's opinion would be worth little,
 // so without one nothing is parsed, and why says so.
-func findPHP(ctx context.Context, dir string, check cli.CheckConfig, node *wordpress.NodeConfig) (php *wordpress.PHP, why string, err error) {
+func findPHP(ctx context.Context, dir string, check cli.CheckConfig, node *nodeconfig.Config) (program *php.Program, why string, err error) {
 	if check.PHP == cli.Off {
 		return nil, "check.php is off", nil
 	}
@@ -25,21 +26,21 @@ func findPHP(ctx context.Context, dir string, check cli.CheckConfig, node *wordp
 		want = node.PHP
 	}
 	for _, name := range phpNames(check, want) {
-		program, err := exec.LookPath(name)
+		file, err := exec.LookPath(name)
 		if errors.Is(err, exec.ErrNotFound) && check.PHP == "" {
 			continue
 		}
 		if err != nil {
 			return nil, "", cli.Misuse(fmt.Errorf("check.php: %w", err), "name a program, or off")
 		}
-		php, err := wordpress.OpenPHP(ctx, program, dir)
+		found, err := php.Open(ctx, file, dir)
 		if err != nil {
 			return nil, "", err
 		}
-		if want == "" || majorMinor(php.Version()) == majorMinor(want) || check.PHP != "" {
-			return php, "", nil
+		if want == "" || majorMinor(found.Version()) == majorMinor(want) || check.PHP != "" {
+			return found, "", nil
 		}
-		why = fmt.Sprintf("the PHP here is %s, that of the nodes %s", php.Version(), want)
+		why = fmt.Sprintf("the PHP here is %s, that of the nodes %s", found.Version(), want)
 	}
 	if why == "" {
 		why = "there is no php here"
@@ -63,7 +64,7 @@ func phpStamps(check cli.CheckConfig) []string {
 	}
 	want := check.NodePHP
 	if want == "" && check.Node != "" {
-		if node, err := wordpress.ReadNodeConfig(os.DirFS(check.Node), "."); err == nil {
+		if node, err := nodeconfig.Read(os.DirFS(check.Node), "."); err == nil {
 			want = node.PHP
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/wpbake/wpbake/internal/cli"
-	"github.com/wpbake/wpbake/wordpress"
+	"github.com/wpbake/wpbake/wordpress/rules"
 )
 
 // Formats of a check's answer.
@@ -24,7 +24,7 @@ func formats() []string { return []string{formatText, formatJSON, formatSARIF, f
 // blocked is a tree that must not be released.
 type blocked struct {
 	tree     string
-	findings []wordpress.Finding
+	findings []rules.Finding
 }
 
 // How many findings an error names.
@@ -33,7 +33,7 @@ const namedFindings = 5
 func (e *blocked) Error() string {
 	var names []string
 	for _, f := range e.findings {
-		if f.Severity == wordpress.Block {
+		if f.Severity == rules.Block {
 			names = append(names, f.ID+" "+f.Path)
 		}
 	}
@@ -50,7 +50,7 @@ func (e *blocked) Hint() string {
 }
 
 // blockedBy is an error when a report blocks.
-func blockedBy(tree string, r wordpress.Report) error {
+func blockedBy(tree string, r rules.Report) error {
 	if !r.Blocked() {
 		return nil
 	}
@@ -60,7 +60,7 @@ func blockedBy(tree string, r wordpress.Report) error {
 // admit lets a tree pass into a build, or says what blocks it.
 func admit(out *cli.Output, tree string, e examined) error {
 	for _, f := range e.Findings {
-		if f.Severity == wordpress.Block {
+		if f.Severity == rules.Block {
 			out.Note("blocked: %s %s: %s", f.ID, location(f), f.Message)
 		}
 	}
@@ -71,7 +71,7 @@ func admit(out *cli.Output, tree string, e examined) error {
 	for _, s := range []struct {
 		n    int
 		what string
-	}{{e.Count(wordpress.Fix), "repaired in the artifact"}, {e.Count(wordpress.Warn), "to look at"}, {len(e.Waived), "waived"}} {
+	}{{e.Count(rules.Fix), "repaired in the artifact"}, {e.Count(rules.Warn), "to look at"}, {len(e.Waived), "waived"}} {
 		if s.n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", s.n, s.what))
 		}
@@ -83,13 +83,13 @@ func admit(out *cli.Output, tree string, e examined) error {
 	return nil
 }
 
-func noteUnusedWaivers(out *cli.Output, r wordpress.Report) {
+func noteUnusedWaivers(out *cli.Output, r rules.Report) {
 	for _, w := range r.Unused {
 		out.Note("the waiver of %s at %s meets no finding: remove it", w.ID, w.Path)
 	}
 }
 
-func location(f wordpress.Finding) string {
+func location(f rules.Finding) string {
 	if f.Line > 0 {
 		return fmt.Sprintf("%s:%d", f.Path, f.Line)
 	}
@@ -119,11 +119,11 @@ func emitReport(out *cli.Output, o checkOptions, e examined, timings cli.Timings
 // remedy once for all its places.
 func emitText(out *cli.Output, e examined, timings cli.Timings) {
 	titles := map[string]string{}
-	for _, r := range wordpress.Catalogue() {
+	for _, r := range rules.Catalogue() {
 		titles[r.ID] = r.Title
 	}
-	heads := map[wordpress.Severity]string{
-		wordpress.Block: "BLOCK", wordpress.Fix: "FIX", wordpress.Warn: "WARN", wordpress.Info: "INFO",
+	heads := map[rules.Severity]string{
+		rules.Block: "BLOCK", rules.Fix: "FIX", rules.Warn: "WARN", rules.Info: "INFO",
 	}
 	for group := range slices.Values(byRule(e.Findings)) {
 		first := group[0]
@@ -148,8 +148,8 @@ func emitText(out *cli.Output, e examined, timings cli.Timings) {
 const shownPlaces = 10
 
 // byRule groups findings of one severity and rule; they come in that order.
-func byRule(list []wordpress.Finding) [][]wordpress.Finding {
-	var groups [][]wordpress.Finding
+func byRule(list []rules.Finding) [][]rules.Finding {
+	var groups [][]rules.Finding
 	for i, f := range list {
 		if i == 0 || f.ID != list[i-1].ID || f.Severity != list[i-1].Severity {
 			groups = append(groups, nil)
@@ -165,7 +165,7 @@ func summary(e examined, timings cli.Timings) string {
 	}
 	total := timings[len(timings)-1].Seconds
 	s := fmt.Sprintf("%d block, %d repaired, %d to look at, %d to know, %d waived: %d files, %s, in %.2fs",
-		e.Count(wordpress.Block), e.Count(wordpress.Fix), e.Count(wordpress.Warn), e.Count(wordpress.Info), len(e.Waived),
+		e.Count(rules.Block), e.Count(rules.Fix), e.Count(rules.Warn), e.Count(rules.Info), len(e.Waived),
 		e.Files, cli.Size(e.Bytes), total-e.parsing.Seconds())
 	if e.php == "" {
 		return s + "; no PHP was parsed: " + e.unread
@@ -180,17 +180,17 @@ func emitJSON(out *cli.Output, tree string, e examined, timings cli.Timings) err
 		Layout string `json:"layout"`
 	}
 	answer := struct {
-		Tree     string              `json:"tree"`
-		Blocked  bool                `json:"blocked"`
-		Findings []wordpress.Finding `json:"findings"`
-		Waived   []wordpress.Finding `json:"waived"`
-		Files    int                 `json:"files"`
-		Bytes    int64               `json:"bytes"`
-		Site     *wordpressSite      `json:"wordpress,omitempty"`
-		Seconds  float64             `json:"seconds"`
-		PHP      string              `json:"php,omitempty"`
-		Parsed   int                 `json:"parsed"`
-		Parsing  float64             `json:"parsing_seconds"`
+		Tree     string          `json:"tree"`
+		Blocked  bool            `json:"blocked"`
+		Findings []rules.Finding `json:"findings"`
+		Waived   []rules.Finding `json:"waived"`
+		Files    int             `json:"files"`
+		Bytes    int64           `json:"bytes"`
+		Site     *wordpressSite  `json:"wordpress,omitempty"`
+		Seconds  float64         `json:"seconds"`
+		PHP      string          `json:"php,omitempty"`
+		Parsed   int             `json:"parsed"`
+		Parsing  float64         `json:"parsing_seconds"`
 	}{
 		Tree: tree, Blocked: e.Blocked(), Findings: orNone(e.Findings), Waived: orNone(e.Waived), Files: e.Files, Bytes: e.Bytes,
 		Seconds: timings[len(timings)-1].Seconds - e.parsing.Seconds(), PHP: e.php, Parsed: e.Parsed.Files, Parsing: e.parsing.Seconds(),
@@ -204,14 +204,14 @@ func emitJSON(out *cli.Output, tree string, e examined, timings cli.Timings) err
 }
 
 // orNone is an empty list in JSON, never null.
-func orNone(list []wordpress.Finding) []wordpress.Finding {
-	return append([]wordpress.Finding{}, list...)
+func orNone(list []rules.Finding) []rules.Finding {
+	return append([]rules.Finding{}, list...)
 }
 
 // emitGitHub writes workflow commands, which GitHub shows beside the lines.
 func emitGitHub(out *cli.Output, tree string, e examined) {
-	words := map[wordpress.Severity]string{
-		wordpress.Block: "error", wordpress.Fix: "notice", wordpress.Warn: "warning", wordpress.Info: "notice",
+	words := map[rules.Severity]string{
+		rules.Block: "error", rules.Fix: "notice", rules.Warn: "warning", rules.Info: "notice",
 	}
 	for _, f := range e.Findings {
 		where := "file=" + property(sourcePath(tree, f.Path))

@@ -16,7 +16,8 @@ import (
 
 	"github.com/wpbake/wpbake/internal/cli"
 	"github.com/wpbake/wpbake/node"
-	"github.com/wpbake/wpbake/wordpress"
+	"github.com/wpbake/wpbake/wordpress/php"
+	"github.com/wpbake/wpbake/wordpress/rules"
 )
 
 // runtimeOptions say where to learn what a run of a tree wanted to write.
@@ -43,8 +44,8 @@ func runCheckRuntime(ctx context.Context, out *cli.Output, cfg cli.Config, o che
 	if err != nil {
 		return err
 	}
-	report := wordpress.CheckRuntime(os.DirFS(r.tree), wordpress.CheckOptions{
-		Waivers: runtimeWaivers(cfg.Waivers), Strict: cfg.Check.Strict, Runtime: &wordpress.Runtime{Denied: denied},
+	report := rules.CheckRuntime(os.DirFS(r.tree), rules.Options{
+		Waivers: runtimeWaivers(cfg.Waivers), Strict: cfg.Check.Strict, Runtime: &rules.Runtime{Denied: denied},
 	})
 	watch.Lap("check")
 	o.tree.spec = r.tree
@@ -125,7 +126,7 @@ func anyRelease(tree string) func(string) (string, bool) {
 }
 
 // readLogs reads those logs that are there, of which there must be one.
-func readLogs(out *cli.Output, r ran) (all []wordpress.Denied, read string, err error) {
+func readLogs(out *cli.Output, r ran) (all []php.Denied, read string, err error) {
 	lines, logs := 0, 0
 	for _, name := range r.logs {
 		denied, n, err := readDenied(name, r.below)
@@ -141,7 +142,7 @@ func readLogs(out *cli.Output, r ran) (all []wordpress.Denied, read string, err 
 	return all, fmt.Sprintf("%s of %d lines", cli.Count(logs, "log"), lines), nil
 }
 
-func readDenied(name string, below func(string) (string, bool)) ([]wordpress.Denied, int, error) {
+func readDenied(name string, below func(string) (string, bool)) ([]php.Denied, int, error) {
 	info, err := os.Stat(name)
 	if err == nil && !info.Mode().IsRegular() { // reading a FIFO would hang
 		err = &fs.PathError{Op: "read", Path: name, Err: errors.New("it is no file")}
@@ -154,7 +155,7 @@ func readDenied(name string, below func(string) (string, bool)) ([]wordpress.Den
 		return nil, 0, fmt.Errorf("reading log: %w", err)
 	}
 	defer f.Close()
-	denied, lines, err := wordpress.ReadDenied(f, below)
+	denied, lines, err := php.ReadDenied(f, below)
 	if err != nil {
 		err = fmt.Errorf("reading log %q: %w", name, err)
 	}
@@ -174,6 +175,6 @@ func noteWritable(out *cli.Output, tree string) {
 }
 
 // runtimeWaivers are those that this check can use.
-func runtimeWaivers(all []wordpress.Waiver) []wordpress.Waiver {
-	return slices.DeleteFunc(slices.Clone(all), func(w wordpress.Waiver) bool { return w.ID != "W99" })
+func runtimeWaivers(all []rules.Waiver) []rules.Waiver {
+	return slices.DeleteFunc(slices.Clone(all), func(w rules.Waiver) bool { return w.ID != "W99" })
 }

@@ -7,7 +7,7 @@ import (
 	"os"
 	"strings"
 
-	"github.com/wpbake/wpbake/wordpress"
+	"github.com/wpbake/wpbake/wordpress/rules"
 )
 
 const homepage = "https://github.com/wpbake/wpbake"
@@ -79,12 +79,12 @@ func emitSARIF(w io.Writer, tree string, e examined) error {
 }
 
 // sarifOf is the report in SARIF 2.1.0. Waived findings are suppressed ones.
-func sarifOf(tree string, r wordpress.Report) sarifLog {
+func sarifOf(tree string, r rules.Report) sarifLog {
 	run := sarifRun{
 		Tool:    sarifTool{Driver: sarifDriver{Name: "wpbake", InformationURI: homepage}},
 		Results: []sarifResult{},
 	}
-	for _, rule := range wordpress.Catalogue() {
+	for _, rule := range rules.Catalogue() {
 		run.Tool.Driver.Rules = append(run.Tool.Driver.Rules, sarifRule{
 			ID: rule.ID, Name: rule.Title,
 			ShortDescription: sarifText{rule.Title}, FullDescription: sarifText{rule.Why}, Help: sarifText{rule.Fix},
@@ -105,9 +105,9 @@ func sarifOf(tree string, r wordpress.Report) sarifLog {
 	}
 }
 
-func sarifOfFinding(tree string, f wordpress.Finding) sarifResult {
-	levels := map[wordpress.Severity]string{
-		wordpress.Block: "error", wordpress.Fix: "note", wordpress.Warn: "warning", wordpress.Info: "note",
+func sarifOfFinding(tree string, f rules.Finding) sarifResult {
+	levels := map[rules.Severity]string{
+		rules.Block: "error", rules.Fix: "note", rules.Warn: "warning", rules.Info: "note",
 	}
 	place := sarifPlace{ArtifactLocation: sarifFile{URI: (&url.URL{Path: sourcePath(tree, f.Path)}).EscapedPath()}}
 	if f.Line > 0 {

@@ -13,6 +13,7 @@ import (
 	"github.com/wpbake/wpbake/artifact"
 	"github.com/wpbake/wpbake/artifact/scratch"
 	"github.com/wpbake/wpbake/wordpress"
+	"github.com/wpbake/wpbake/wordpress/rules"
 )
 
 // copyNeeded ends a build of a tree that a release holds otherwise: with
@@ -84,8 +85,8 @@ func (b builder) fromRepaired(ctx context.Context, o buildOptions, dir string, e
 }
 
 // copyRepaired copies what an artifact of a tree would hold.
-func copyRepaired(ctx context.Context, from, to string, r wordpress.Repairs, exclude []string) error {
-	match, err := artifact.Excluded(append(wordpress.NeverShipped(), exclude...))
+func copyRepaired(ctx context.Context, from, to string, r rules.Repairs, exclude []string) error {
+	match, err := artifact.Excluded(append(rules.NeverShipped(), exclude...))
 	if err != nil {
 		return err
 	}

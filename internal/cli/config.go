@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/wpbake/wpbake/rollout"
-	"github.com/wpbake/wpbake/wordpress"
+	"github.com/wpbake/wpbake/wordpress/rules"
 )
 
 const defaultFile = "wpbake.yaml"
@@ -36,7 +36,7 @@ type Config struct {
 	Check       CheckConfig
 	Bake        BakeConfig
 	Packer      PackerConfig
-	Waivers     []wordpress.Waiver // in the file only, so that they are reviewed
+	Waivers     []rules.Waiver // in the file only, so that they are reviewed
 
 	DatabaseCommand  []string // how wpbake's node commands get to a node
 	DatabaseSnapshot []string

@@ -9,7 +9,7 @@ import (
 	"github.com/goccy/go-yaml/ast"
 
 	"github.com/wpbake/wpbake/internal/spelling"
-	"github.com/wpbake/wpbake/wordpress"
+	"github.com/wpbake/wpbake/wordpress/rules"
 )
 
 const waiverForm = "each waiver is \"- id: T07\" with path and reason below"
@@ -31,8 +31,8 @@ func (r configReader) waivers(node ast.Node) error {
 	return nil
 }
 
-func (r configReader) waiver(node ast.Node) (wordpress.Waiver, error) {
-	var w wordpress.Waiver
+func (r configReader) waiver(node ast.Node) (rules.Waiver, error) {
+	var w rules.Waiver
 	fields := map[string]*string{"id": &w.ID, "path": &w.Path, "reason": &w.Reason}
 	var entries []*ast.MappingValueNode
 	switch n := node.(type) {
@@ -58,9 +58,9 @@ func (r configReader) waiver(node ast.Node) (wordpress.Waiver, error) {
 	return w, r.judgeWaiver(node, w)
 }
 
-func (r configReader) judgeWaiver(node ast.Node, w wordpress.Waiver) error {
+func (r configReader) judgeWaiver(node ast.Node, w rules.Waiver) error {
 	var ids []string
-	for _, rule := range wordpress.Catalogue() {
+	for _, rule := range rules.Catalogue() {
 		ids = append(ids, rule.ID)
 	}
 	switch {

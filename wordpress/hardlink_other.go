@@ -1,7 +1,0 @@
-//go:build !unix
-
-package wordpress
-
-import "io/fs"
-
-func sysID(fs.FileInfo) (id [2]uint64, ok bool) { return id, false }

@@ -1,0 +1,36 @@
+// Package printable makes texts of foreign files fit for manifests, reports
+// and terminals.
+//
+// It refuses to know what they say.
+package printable
+
+import (
+	"strings"
+	"unicode"
+)
+
+// Most is the longest text, in bytes, that Clean returns.
+const Most = 1000
+
+// Clean makes a text one line of valid UTF-8, without control characters,
+// and no longer than Most.
+func Clean(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(s, "\uFFFD"))
+	if len(s) > Most {
+		s = strings.ToValidUTF8(s[:Most], "")
+	}
+	return strings.TrimSpace(s)
+}
+
+// Cut returns at most the first n bytes of a text.
+func Cut(s string, n int) string {
+	if len(s) > n {
+		return s[:n]
+	}
+	return s
+}

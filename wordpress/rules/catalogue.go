@@ -1,0 +1,50 @@
+package rules
+
+import "slices"
+
+// Phase says what a rule needs to know besides the tree.
+type Phase string
+
+// Phases.
+const (
+	InTree   Phase = "tree"     // the tree alone
+	InChange Phase = "change"   // the tree in service as well
+	InNode   Phase = "node"     // the nodes' configuration
+	InData   Phase = "database" // the live database
+	InRun    Phase = "runtime"  // a run of the tree
+)
+
+// Rule is an entry of the catalogue. Its id never changes its meaning.
+type Rule struct {
+	ID         string
+	Title      string
+	Severities []Severity // that its findings can have
+	Phase      Phase
+	Why        string // it breaks an immutable fleet
+	Fix        string // what to do
+}
+
+// Catalogue lists all rules, by part and number.
+func Catalogue() []Rule {
+	return slices.Concat(treeRules(), writeRules(), configRules(), serverRules(), needRules(), changeRules(), nodeRules())
+}
+
+// Parts names the parts of the catalogue by the letter that ids begin with.
+func Parts() map[byte]string {
+	return map[byte]string{
+		'T': "The shape of the tree",
+		'W': "What WordPress and plugins write at run time",
+		'C': "Configuration",
+		'D': "Drop-ins, must-use plugins and server files",
+		'R': "What the tree needs of nodes and database",
+		'X': "This tree against the one in service",
+		'N': "The nodes",
+	}
+}
+
+// Short forms of the lists in the catalogue.
+func blocks() []Severity        { return []Severity{Block} }
+func warns() []Severity         { return []Severity{Warn} }
+func infos() []Severity         { return []Severity{Info} }
+func fixes() []Severity         { return []Severity{Fix} }
+func blocksOrWarns() []Severity { return []Severity{Block, Warn} }

@@ -1,0 +1,7 @@
+//go:build !unix
+
+package rules
+
+import "io/fs"
+
+func sysID(fs.FileInfo) (id [2]uint64, ok bool) { return id, false }
