@@ -48,7 +48,7 @@ func (b *bench) anew(what string, change func(int) error) func(ctx context.Conte
 		if err := change(round); err != nil {
 			return err
 		}
-		_, err := b.cloud.env.spend(ctx, b.publishAs(fmt.Sprintf("%s-%d", what, round), b.out("cache")))
+		_, err := b.cloud.env.run(ctx, b.publishAs(fmt.Sprintf("%s-%d", what, round), b.out("cache")))
 		return err
 	}
 }
@@ -102,11 +102,11 @@ func (b *bench) inheritedBlocks(name string, change func(int) error) work {
 				if err := b.anew(slug, change)(ctx, -1); err != nil {
 					return err
 				}
-				said, err := b.cloud.env.spend(ctx, b.bake(version(-1), "volume"))
+				said, err := b.cloud.env.run(ctx, b.bake(version(-1), "volume"))
 				if err != nil {
 					return err
 				}
-				if whole, err = blocksIn(said.printed); err != nil {
+				if whole, err = blocksIn(said); err != nil {
 					return err
 				}
 			}

@@ -30,20 +30,20 @@ func startCloud(ctx context.Context, o options) (*cloud, error) {
 	if err := os.RemoveAll(c.dir); err != nil {
 		return nil, err
 	}
-	if _, err := c.env.spend(ctx, c.local("start", "--port", "0")); err != nil {
+	if _, err := c.env.run(ctx, c.local("start", "--port", "0")); err != nil {
 		return nil, err
 	}
-	said, err := c.env.spend(ctx, c.local("env"))
+	said, err := c.env.run(ctx, c.local("env"))
 	if err != nil {
 		c.stop()
 		return nil, err
 	}
-	for line := range strings.Lines(string(said.printed)) {
+	for line := range strings.Lines(string(said)) {
 		if kv, ok := strings.CutPrefix(strings.TrimSpace(line), "export "); ok {
 			c.env = append(c.env, strings.ReplaceAll(kv, "'", ""))
 		}
 	}
-	if _, err := c.env.spend(ctx, []string{"aws", "s3", "mb", "s3://" + bucket}); err != nil {
+	if _, err := c.env.run(ctx, []string{"aws", "s3", "mb", "s3://" + bucket}); err != nil {
 		c.stop()
 		return nil, fmt.Errorf("making a bucket: %w", err)
 	}
@@ -67,21 +67,21 @@ func (c *cloud) stop() {
 	if c.calls != nil {
 		_ = c.calls.Close()
 	}
-	if _, err := c.env.spend(context.Background(), c.local("stop")); err != nil {
+	if _, err := c.env.run(context.Background(), c.local("stop")); err != nil {
 		fmt.Fprintln(os.Stderr, "bench: stopping the local cloud:", err)
 	}
 	os.RemoveAll(c.dir)
 }
 
 func (c *cloud) findPort(ctx context.Context) (int, error) {
-	said, err := c.env.spend(ctx, c.local("status", "--json"))
+	said, err := c.env.run(ctx, c.local("status", "--json"))
 	if err != nil {
 		return 0, err
 	}
 	var status struct {
 		Port int `json:"ssh_port"`
 	}
-	return status.Port, json.Unmarshal(said.printed, &status)
+	return status.Port, json.Unmarshal(said, &status)
 }
 
 // value is a variable's.
@@ -99,13 +99,13 @@ func (c *cloud) store(corpus string) string { return "s3://" + bucket + "/" + co
 
 // presign returns a URL that curl can get.
 func (c *cloud) presign(ctx context.Context, object string) (string, error) {
-	said, err := c.env.spend(ctx, []string{"aws", "s3", "presign", object, "--expires-in", "604800"})
-	return strings.TrimSpace(string(said.printed)), err
+	said, err := c.env.run(ctx, []string{"aws", "s3", "presign", object, "--expires-in", "604800"})
+	return strings.TrimSpace(string(said)), err
 }
 
 // sum returns an object's SHA-256 in hexadecimal.
 func (c *cloud) sum(ctx context.Context, object string) (string, error) {
-	said, err := c.env.spend(ctx, shell(`aws s3 cp --quiet "$0" - | sha256sum`, object))
-	sum, _, _ := strings.Cut(string(said.printed), " ")
+	said, err := c.env.run(ctx, shell(`aws s3 cp --quiet "$0" - | sha256sum`, object))
+	sum, _, _ := strings.Cut(string(said), " ")
 	return sum, err
 }

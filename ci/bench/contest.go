@@ -1,15 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"fmt"
-	"os"
-	"os/exec"
 	"slices"
-	"strings"
-	"syscall"
-	"time"
 
 	"github.com/wpbake/wpbake/ci/intercept"
 )
@@ -73,8 +66,8 @@ func (w work) contest(ctx context.Context, e env, rounds int) (result, error) {
 			return r, err
 		}
 		if round > 0 {
-			r.Ours = append(r.Ours, ours.seconds)
-			r.Memory = max(r.Memory, ours.memory)
+			r.Ours = append(r.Ours, ours.Seconds)
+			r.Memory = max(r.Memory, ours.Memory)
 			r.count("wpbake", w.calls)
 		}
 		if w.share != nil && round > 0 {
@@ -91,7 +84,7 @@ func (w work) contest(ctx context.Context, e env, rounds int) (result, error) {
 				return r, err
 			}
 			if round > 0 {
-				r.Peers[p.name] = append(r.Peers[p.name], spent.seconds)
+				r.Peers[p.name] = append(r.Peers[p.name], spent.Seconds)
 				r.count(p.name, w.calls)
 			}
 		}
@@ -140,37 +133,6 @@ func (r *result) judge(shares []float64) {
 		ratios = append(ratios, ours/r.Peers[r.Peer][i])
 	}
 	r.Ratio = median(ratios)
-}
-
-// env is what commands run in.
-type env []string
-
-// spent is what a command cost.
-type spent struct {
-	seconds float64
-	memory  int64
-	printed []byte
-}
-
-// spend times a command as a whole process. What others wrote before it is on
-// the disk by then.
-func (e env) spend(ctx context.Context, argv []string) (spent, error) {
-	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	cmd.Env = append(append(os.Environ(), "LC_ALL=C"), e...)
-	var out, said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &said
-	syscall.Sync()
-	begun := time.Now()
-	err := cmd.Run()
-	took := time.Since(begun).Seconds()
-	if err != nil {
-		return spent{}, fmt.Errorf("running %q: %w\n%s%s", strings.Join(argv, " "), err, out.Bytes(), said.Bytes())
-	}
-	s := spent{seconds: took, printed: out.Bytes()}
-	if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
-		s.memory = usage.Maxrss << 10
-	}
-	return s, nil
 }
 
 func median(v []float64) float64 {

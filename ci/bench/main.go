@@ -31,6 +31,9 @@ type options struct {
 }
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == measuring {
+		os.Exit(measureChild(os.Args[2:]))
+	}
 	var o options
 	flag.StringVar(&o.wpbake, "wpbake", "", "the wpbake `program`")
 	flag.StringVar(&o.base, "base", "", "the WordPress `tree` that corpora are made from")

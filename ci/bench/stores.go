@@ -20,9 +20,14 @@ func (b *bench) publishAs(version, cache string) []string {
 		"--store", b.cloud.store(b.corpus.Name), "--cache", cache}, asChecked()...)
 }
 
+// peerObject is where peers keep what they upload.
+func (b *bench) peerObject(what string, round int) string {
+	return fmt.Sprintf("s3://%s/peer/%s-%s-%d", bucket, b.corpus.Name, what, round)
+}
+
 func (b *bench) tarUploads(what string) []peer {
 	return []peer{{"tar | zstd | aws s3 cp -", func(round int) []string {
-		return shell(tarUpload, b.corpus.Tree, fmt.Sprintf("s3://%s/peer/%s-%s-%d", bucket, b.corpus.Name, what, round))
+		return shell(tarUpload, b.corpus.Tree, b.peerObject(what, round))
 	}}}
 }
 
@@ -51,13 +56,10 @@ func (b *bench) publishOneFile() work {
 	}
 }
 
-// fetched is what fetches read: the artifacts of the publishing works.
-func (b *bench) fetched() string { return "cold-0" }
-
 // unpacks are peers that fetch, unpack and sync, into a new directory each
 // round: nothing is deleted between timings.
 func (b *bench) unpacks(what string) []peer {
-	object := fmt.Sprintf("s3://%s/peer/%s-cold-0", bucket, b.corpus.Name)
+	object := b.peerObject("fetched", 0)
 	dir := func(name string, round int) string { return b.out(fmt.Sprintf("%s/%s/%d", what, name, round)) }
 	return []peer{
 		{"aws s3 cp - | tar --zstd", func(round int) []string { return shell(awsUnpack, dir("aws", round), object) }},
@@ -67,13 +69,22 @@ func (b *bench) unpacks(what string) []peer {
 }
 
 func (b *bench) fetchInto(round int, what string, more ...string) []string {
-	return append([]string{b.wpbake, "fetch", b.fetched(), b.out(fmt.Sprintf("%s/ours-%d", what, round)), "--quiet",
+	return append([]string{b.wpbake, "fetch", "fetched-0", b.out(fmt.Sprintf("%s/ours-%d", what, round)), "--quiet",
 		"--store", b.cloud.store(b.corpus.Name)}, more...)
 }
 
-// known lets curl get the peer's artifact, and s5cmd's user compare it.
-func (b *bench) known(ctx context.Context, _ int) (err error) {
-	object := fmt.Sprintf("s3://%s/peer/%s-cold-0", bucket, b.corpus.Name)
+// fetchable publishes what fetches read, ours and the peers', once for all of
+// them; it lets curl get the peers' artifact, and s5cmd's user compare it.
+func (b *bench) fetchable(ctx context.Context, _ int) (err error) {
+	if b.sum != "" {
+		return nil
+	}
+	for _, argv := range [][]string{b.publishing("fetched", "off")(0), b.tarUploads("fetched")[0].command(0)} {
+		if _, err := b.cloud.env.run(ctx, argv); err != nil {
+			return err
+		}
+	}
+	object := b.peerObject("fetched", 0)
 	if b.url, err = b.cloud.presign(ctx, object); err != nil {
 		return err
 	}
@@ -83,7 +94,7 @@ func (b *bench) known(ctx context.Context, _ int) (err error) {
 
 func (b *bench) fetch() work {
 	return work{
-		name: "fetch to a verified, synced directory", goal: 0.6, memory: nodeMemory, ready: b.known,
+		name: "fetch to a verified, synced directory", goal: 0.6, memory: nodeMemory, ready: b.fetchable,
 		ours:  func(round int) []string { return b.fetchInto(round, "dir") },
 		peers: b.unpacks("dir"),
 	}
@@ -94,7 +105,7 @@ func (b *bench) fetch() work {
 func (b *bench) fetchImage() work {
 	const line = `"$@" && mkdir "$0.mounted" && mount -t erofs -o ro,loop "$0" "$0.mounted"`
 	return work{
-		name: "fetch to a mounted, verified image", goal: 0.4, memory: nodeMemory, ready: b.known,
+		name: "fetch to a mounted, verified image", goal: 0.4, memory: nodeMemory, ready: b.fetchable,
 		ours: func(round int) []string {
 			fetch := b.fetchInto(round, "image", "--as", "erofs")
 			if os.Getuid() != 0 {
@@ -112,7 +123,7 @@ func (b *bench) delta(name string, goal float64, change func(round int) error) w
 	version := func(round int) string { return fmt.Sprintf("delta-%s-%d", slug, round) }
 	kept := func(round int) string { return b.out(fmt.Sprintf("%s.tar.zst", version(round))) }
 	publish := func(ctx context.Context, round int) error {
-		_, err := b.cloud.env.spend(ctx, b.publishAs(version(round), b.out("cache")))
+		_, err := b.cloud.env.run(ctx, b.publishAs(version(round), b.out("cache")))
 		return err
 	}
 	return work{
@@ -124,7 +135,7 @@ func (b *bench) delta(name string, goal float64, change func(round int) error) w
 				}
 				argv := []string{b.wpbake, "fetch", version(-1), b.out("delta-" + slug + "-base"), "--quiet", "--as", "erofs",
 					"--store", b.cloud.store(b.corpus.Name), "--keep", kept(-1)}
-				if _, err := b.cloud.env.spend(ctx, argv); err != nil {
+				if _, err := b.cloud.env.run(ctx, argv); err != nil {
 					return err
 				}
 			}

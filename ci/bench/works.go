@@ -34,8 +34,8 @@ func shell(line string, args ...string) []string {
 	return append([]string{"bash", "-o", "pipefail", "-c", line}, args...)
 }
 
-// works lists what is measured, in order: later works use what earlier ones
-// made.
+// works lists what is measured. Each makes what it needs, so that -only can
+// leave any of them out.
 func (b *bench) works() []work {
 	return append([]work{
 		b.cold(), b.unchanged(), b.nextVersion(), b.oneFile(), b.freshCheckout(),
@@ -146,7 +146,7 @@ func (b *bench) freshCheckout() work {
 // remember builds until nothing is too young to be remembered.
 func (b *bench) remember(ctx context.Context, _ int) error {
 	for range 2 {
-		if _, err := b.cloud.env.spend(ctx, b.remembering("v1")); err != nil {
+		if _, err := b.cloud.env.run(ctx, b.remembering("v1")); err != nil {
 			return err
 		}
 		time.Sleep(2 * time.Second) // what is younger is not trusted
