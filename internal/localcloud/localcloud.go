@@ -1,9 +1,10 @@
 // Package localcloud is AWS on this machine, behind one http.Handler: S3, EC2,
-// Auto Scaling, load balancing, CloudWatch alarms, the parameter store and STS,
+// the EBS direct APIs, Auto Scaling, load balancing, CloudWatch alarms, the
+// parameter store and Run Command, STS, and IAM's roles and instance profiles,
 // as far as a release needs them and with the behaviour that a release meets.
-// It knows how the services hang together, who may call them, how their state
-// survives, and how they fail on purpose. It refuses to know anything of
-// wpbake: any AWS client is as welcome.
+// It knows how the services hang together, whose signature counts, how their
+// state survives, and how they fail on purpose. It judges no permission, and
+// refuses to know anything of wpbake: any AWS client is as welcome.
 package localcloud
 
 import (
