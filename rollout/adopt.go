@@ -24,7 +24,7 @@ const bootHeartbeat = 5 * time.Minute
 // and the lifecycle hook that a boot completes. Nothing to do is an empty
 // list. A group that no release could ever follow on is *Refused: the hook
 // would abandon each of its launches.
-func (b *Bake) PlanAdopt(ctx context.Context) ([]Change, error) {
+func (b *Engine) PlanAdopt(ctx context.Context) ([]Change, error) {
 	g, err := b.o.Cloud.Groups.Group(ctx, b.o.Group)
 	if err != nil {
 		return nil, err
@@ -47,7 +47,7 @@ func (b *Bake) PlanAdopt(ctx context.Context) ([]Change, error) {
 	return changes, nil
 }
 
-func (b *Bake) pin(ctx context.Context, g Group) (pinned []TemplateRef, floating []string, err error) {
+func (b *Engine) pin(ctx context.Context, g Group) (pinned []TemplateRef, floating []string, err error) {
 	for _, t := range g.Templates {
 		v, err := b.o.Cloud.Templates.Version(ctx, t)
 		if err != nil {
@@ -62,7 +62,7 @@ func (b *Bake) pin(ctx context.Context, g Group) (pinned []TemplateRef, floating
 }
 
 // Adopt performs the changes of PlanAdopt.
-func (b *Bake) Adopt(ctx context.Context, changes []Change) error {
+func (b *Engine) Adopt(ctx context.Context, changes []Change) error {
 	for _, c := range changes {
 		var err error
 		if c.hook != nil {

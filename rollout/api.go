@@ -21,7 +21,7 @@ import (
 	"github.com/wpbake/wpbake/wordpress"
 )
 
-// Options make a Bake. Zero durations mean the defaults named here.
+// Options make an Engine. Zero durations mean the defaults named here.
 type Options struct {
 	Cloud    Cloud
 	Store    artifact.Store
@@ -96,7 +96,7 @@ type Outcome string
 // The outcomes of a run.
 const (
 	Released   Outcome = "released"    // refresh successful, every node proven
-	Already    Outcome = "already"     // nothing to do: every node was proven on it before
+	UpToDate   Outcome = "up-to-date"  // nothing to do: every node was proven on it before
 	Started    Outcome = "started"     // detached: the refresh goes on
 	RolledBack Outcome = "rolled-back" // bad release; every node proven on what ran before
 	Abandoned  Outcome = "abandoned"   // ended before it touched the group
@@ -165,13 +165,13 @@ type NodeView struct {
 	Note      string           `json:"note,omitempty"` // what went another way than wished, and did no harm
 }
 
-// Bake performs and watches rollouts of one group.
-type Bake struct {
+// Engine performs and watches rollouts of one group.
+type Engine struct {
 	o Options
 }
 
 // New checks options and fills in defaults.
-func New(o Options) (*Bake, error) {
+func New(o Options) (*Engine, error) {
 	if o.Group == "" {
 		return nil, fmt.Errorf("making a release: no group")
 	}
@@ -194,12 +194,12 @@ func New(o Options) (*Bake, error) {
 	if o.AfterStep == nil {
 		o.AfterStep = func(Step) {}
 	}
-	return &Bake{o: o}, nil
+	return &Engine{o: o}, nil
 }
 
 // Carrying is the same for releases whose template versions carry what was
 // baked.
-func (b *Bake) Carrying(what Baked) *Bake {
+func (b *Engine) Carrying(what Baked) *Engine {
 	with := *b
 	with.o.Baked = what
 	return &with

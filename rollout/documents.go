@@ -41,10 +41,10 @@ func (d documents) read(ctx context.Context, name string, v any) (etag string, e
 		return "", fmt.Errorf("reading %q: %w", name, err)
 	}
 	if len(b) > documentLimit {
-		return "", &PersonNeeded{Text: fmt.Sprintf("reading %q: larger than %d bytes, which nothing here writes", name, documentLimit), Fix: "look at the object; move it away if it is not wpbake's"}
+		return "", &InterventionRequired{Text: fmt.Sprintf("reading %q: larger than %d bytes, which nothing here writes", name, documentLimit), Fix: "look at the object; move it away if it is not wpbake's"}
 	}
 	if err := json.Unmarshal(b, v); err != nil {
-		return "", &PersonNeeded{Text: fmt.Sprintf("reading %q: not a document of this program: %v", name, err), Fix: "look at the object; move it away if it is not wpbake's"}
+		return "", &InterventionRequired{Text: fmt.Sprintf("reading %q: not a document of this program: %v", name, err), Fix: "look at the object; move it away if it is not wpbake's"}
 	}
 	return o.ETag, nil
 }

@@ -50,7 +50,7 @@ func (r *run) makeTemplate(ctx context.Context, s State, t TemplateRef) error {
 	if err != nil {
 		return err
 	}
-	r.eyes.made = append(r.eyes.made, made.TemplateRef)
+	r.observer.made = append(r.observer.made, made.TemplateRef)
 	return nil
 }
 
@@ -95,7 +95,7 @@ func (r *run) startRefresh(ctx context.Context, s State) (Result, bool, error) {
 	if err := r.fence(ctx); err != nil {
 		return Result{}, false, err
 	}
-	whole, cancel := uncut(ctx)
+	whole, cancel := withoutCancel(ctx)
 	defer cancel()
 	id, err := r.b.o.Cloud.Refreshes.Start(whole, NewRefresh{
 		Group: r.rec.Group, Templates: s.Templates, Preferences: preferencesFor(s.Group, r.b.o.Refresh),
@@ -106,7 +106,7 @@ func (r *run) startRefresh(ctx context.Context, s State) (Result, bool, error) {
 	if err != nil {
 		return Result{}, false, r.doubtStart(whole, err)
 	}
-	return Result{}, false, r.step(whole, StepRefresh, func(rec *Record) { rec.Refresh = id })
+	return Result{}, false, r.record(whole, StepRefresh, func(rec *Record) { rec.Refresh = id })
 }
 
 // doubtStart asks whether a start that was answered with an error happened all
@@ -114,46 +114,46 @@ func (r *run) startRefresh(ctx context.Context, s State) (Result, bool, error) {
 func (r *run) doubtStart(ctx context.Context, err error) error {
 	refreshes, lerr := r.b.o.Cloud.Refreshes.Refreshes(ctx, r.rec.Group)
 	if lerr != nil {
-		return &Adrift{Run: r.rec.Run, Err: err, Unsure: true}
+		return &Unattended{Run: r.rec.Run, Err: err, Unsure: true}
 	}
 	if f := r.rec.find(refreshes); f != nil {
-		return r.step(ctx, StepRefresh, func(rec *Record) { rec.Refresh = f.ID })
+		return r.record(ctx, StepRefresh, func(rec *Record) { rec.Refresh = f.ID })
 	}
 	return err
 }
 
-// uncut is a context for an effect and its record, which an interrupt must not
+// withoutCancel is a context for an effect and its record, which an interrupt must not
 // part: nobody could say then whether the group was touched.
-func uncut(ctx context.Context) (context.Context, context.CancelFunc) {
+func withoutCancel(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
 }
 
-// turnBack saves what can be seen of the bad node and tells AWS to go back.
-func (r *run) turnBack(ctx context.Context, s State, a Action) error {
+// startRollback saves what can be seen of the bad node and tells AWS to go back.
+func (r *run) startRollback(ctx context.Context, s State, a Action) error {
 	if err := r.fence(ctx); err != nil {
 		return err
 	}
 	if !r.rec.Has(StepVerdict) || r.rec.Cause == "" {
 		r.saveEvidence(ctx, s, a)
-		err := r.step(ctx, StepVerdict, func(rec *Record) { rec.Cause, rec.BadNode = a.Cause, a.Node })
+		err := r.record(ctx, StepVerdict, func(rec *Record) { rec.Cause, rec.BadNode = a.Cause, a.Node })
 		if err != nil {
 			return err
 		}
-		r.b.tell(Event{Kind: "verdict", Run: r.rec.Run, Version: r.rec.Version, Text: "bad: " + a.Cause})
+		r.b.emit(Event{Kind: "verdict", Run: r.rec.Run, Version: r.rec.Version, Text: "bad: " + a.Cause})
 	}
-	whole, cancel := uncut(ctx)
+	whole, cancel := withoutCancel(ctx)
 	defer cancel()
 	err := r.b.o.Cloud.Refreshes.Rollback(whole, r.rec.Group)
 	switch {
 	case errors.Is(err, ErrNoRefresh):
 		return pause(ctx, r.b.o.Poll) // it ended or turned back meanwhile: the next look tells
 	case errors.Is(err, ErrIrreversible):
-		return &PersonNeeded{Run: r.rec.Run, Text: "the release is bad (" + a.Cause + ") and AWS will not roll the refresh back",
+		return &InterventionRequired{Run: r.rec.Run, Text: "the release is bad (" + a.Cause + ") and AWS will not roll the refresh back",
 			Fix: "aws autoscaling cancel-instance-refresh, then wpbake rollback"}
 	case err != nil:
 		return err
 	}
-	return r.step(whole, StepRollback, func(*Record) {})
+	return r.record(whole, StepRollback, func(*Record) {})
 }
 
 // fence makes sure of the lock right before an effect that cannot be guarded
@@ -196,7 +196,7 @@ func (r *run) prove(ctx context.Context, s State, o Outcome) error {
 	if err := r.writeProven(ctx, s, o); err != nil {
 		return err
 	}
-	return r.step(ctx, StepProven, func(*Record) {})
+	return r.record(ctx, StepProven, func(*Record) {})
 }
 
 func (r *run) writeProven(ctx context.Context, s State, o Outcome) error {
@@ -218,7 +218,7 @@ func (r *run) writeProven(ctx context.Context, s State, o Outcome) error {
 }
 
 func (r *run) end(ctx context.Context, o Outcome, cause string) error {
-	err := r.step(ctx, StepDone, func(rec *Record) {
+	err := r.record(ctx, StepDone, func(rec *Record) {
 		rec.Outcome, rec.Cause, rec.Ended = o, cause, time.Now().UTC()
 	})
 	if err != nil {
@@ -236,7 +236,7 @@ func (r *run) free(ctx context.Context) {
 	}
 	var lost *LeaseLost
 	if err := r.lease.free(ctx); err != nil && !errors.As(err, &lost) {
-		r.b.tell(Event{Kind: "note", Run: r.rec.Run, Text: fmt.Sprintf("the lock stays until %s: %v", r.lease.lock.Expires.Format("15:04:05"), err)})
+		r.b.emit(Event{Kind: "note", Run: r.rec.Run, Text: fmt.Sprintf("the lock stays until %s: %v", r.lease.lock.Expires.Format("15:04:05"), err)})
 	}
 }
 
@@ -252,7 +252,7 @@ func (r *run) giveUp(ctx context.Context, a Action) error {
 			return err
 		}
 	}
-	return &PersonNeeded{Run: r.rec.Run, Text: text, Fix: a.Fix}
+	return &InterventionRequired{Run: r.rec.Run, Text: text, Fix: a.Fix}
 }
 
 func (r *run) result(s State, a Action) Result {
@@ -268,7 +268,7 @@ func (r *run) result(s State, a Action) Result {
 		Seconds: ended.Sub(r.rec.Started).Seconds(),
 	}
 	switch a.Outcome {
-	case Released, Already:
+	case Released, UpToDate:
 		res.Serving = r.rec.Version
 	case RolledBack:
 		if p, ok := s.basePin(); ok {

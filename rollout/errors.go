@@ -71,18 +71,18 @@ func (e *LeaseLost) Error() string {
 // Hint says how to follow the other run.
 func (e *LeaseLost) Hint() string { return "wpbake watch follows the run that has the lock now" }
 
-// PersonNeeded says that the group is not as any run left it on purpose:
+// InterventionRequired says that the group is not as any run left it on purpose:
 // mixed, changed by somebody else, or not provable.
-type PersonNeeded struct {
+type InterventionRequired struct {
 	Run  string
 	Text string
 	Fix  string
 }
 
-func (e *PersonNeeded) Error() string { return e.Text }
+func (e *InterventionRequired) Error() string { return e.Text }
 
 // Hint is what a person can run next.
-func (e *PersonNeeded) Hint() string { return e.Fix }
+func (e *InterventionRequired) Hint() string { return e.Fix }
 
 // FailedUntouched says that a run ended without any node moved.
 type FailedUntouched struct {
@@ -145,25 +145,25 @@ func (e *NotProven) Hint() string {
 	return "proven: " + strings.Join(names, ", ")
 }
 
-// Adrift says that this program could not go on while a refresh was under
+// Unattended says that this program could not go on while a refresh was under
 // way: AWS or the store answered with an error.
-type Adrift struct {
+type Unattended struct {
 	Run    string
 	Err    error
 	Unsure bool // nobody knows whether the refresh has started
 }
 
-func (e *Adrift) Error() string {
+func (e *Unattended) Error() string {
 	if e.Unsure {
 		return fmt.Sprintf("starting the instance refresh of run %s: %v; whether it has started is not known", e.Run, e.Err)
 	}
 	return fmt.Sprintf("watching run %s: %v; the instance refresh goes on under its own auto rollback", e.Run, e.Err)
 }
 
-func (e *Adrift) Unwrap() error { return e.Err }
+func (e *Unattended) Unwrap() error { return e.Err }
 
 // Hint says how to take the run up again.
-func (e *Adrift) Hint() string {
+func (e *Unattended) Hint() string {
 	if e.Unsure {
 		return "wpbake status shows whether a refresh goes on; wpbake resume takes the run up either way"
 	}

@@ -9,43 +9,43 @@ import (
 	"time"
 )
 
-// tell stamps an event and hands it on.
-func (b *Bake) tell(e Event) {
+// emit stamps an event and hands it on.
+func (b *Engine) emit(e Event) {
 	e.Time = time.Now().UTC()
 	b.o.Events(e)
 }
 
-// picture is what was last told, so that only changes are told again.
-type picture struct {
+// emitted is what was last told, so that only changes are told again.
+type emitted struct {
 	refresh RefreshView
 	nodes   map[string]NodeView
 	waits   string
 }
 
-// show tells what changed in the group since the last look.
-func (r *run) show(s State) {
+// emitChanges tells what changed in the group since the last look.
+func (r *run) emitChanges(s State) {
 	views := nodeViews(s)
 	refresh := RefreshView{}
 	if s.Refresh != nil {
 		refresh = RefreshView{ID: s.Refresh.ID, Status: s.Refresh.Status, Percent: s.Refresh.Percent, Remaining: s.Refresh.Remaining, Reason: s.Refresh.Reason}
 	}
-	before := r.picture
-	r.picture = picture{refresh: refresh, nodes: byID(views), waits: before.waits}
+	before := r.emitted
+	r.emitted = emitted{refresh: refresh, nodes: byID(views), waits: before.waits}
 	if before.nodes == nil || refresh.String() != before.refresh.String() {
-		r.b.tell(Event{Kind: "refresh", Run: r.rec.Run, Version: r.rec.Version, Text: refresh.String(), Refresh: &refresh, Nodes: views})
+		r.b.emit(Event{Kind: "refresh", Run: r.rec.Run, Version: r.rec.Version, Text: refresh.String(), Refresh: &refresh, Nodes: views})
 	}
 	if before.nodes == nil {
 		return
 	}
 	for _, v := range views {
 		if before.nodes[v.ID] != v {
-			r.b.tell(Event{Kind: "node", Run: r.rec.Run, Text: v.String(), Node: &v})
+			r.b.emit(Event{Kind: "node", Run: r.rec.Run, Text: v.String(), Node: &v})
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(before.nodes)) {
-		if _, there := r.picture.nodes[id]; !there {
+		if _, there := r.emitted.nodes[id]; !there {
 			gone := NodeView{ID: id, Lifecycle: Gone}
-			r.b.tell(Event{Kind: "node", Run: r.rec.Run, Text: gone.String(), Node: &gone})
+			r.b.emit(Event{Kind: "node", Run: r.rec.Run, Text: gone.String(), Node: &gone})
 		}
 	}
 }
@@ -60,11 +60,11 @@ func byID(views []NodeView) map[string]NodeView {
 
 // wait tells what is awaited, once.
 func (r *run) wait(text string) {
-	if text == "" || text == r.picture.waits {
+	if text == "" || text == r.emitted.waits {
 		return
 	}
-	r.picture.waits = text
-	r.b.tell(Event{Kind: "wait", Run: r.rec.Run, Text: text})
+	r.emitted.waits = text
+	r.b.emit(Event{Kind: "wait", Run: r.rec.Run, Text: text})
 }
 
 // String is one line for people.

@@ -45,6 +45,6 @@ func (r *run) saveEvidence(ctx context.Context, s State, a Action) {
 		}
 	}
 	if _, err := r.docs.write(ctx, r.docs.evidence(r.rec.Run)+name, e, artifact.Condition{}); err != nil {
-		r.b.tell(Event{Kind: "note", Run: r.rec.Run, Text: fmt.Sprintf("saving evidence: %v", err)})
+		r.b.emit(Event{Kind: "note", Run: r.rec.Run, Text: fmt.Sprintf("saving evidence: %v", err)})
 	}
 }

@@ -53,7 +53,7 @@ type acceptance struct {
 
 // acceptance looks at what the group runs, at the release to come and at the
 // database. Without a Site it knows nothing and finds nothing.
-func (b *Bake) acceptance(ctx context.Context, kind Kind, v artifact.Version, manifest artifact.Digest) (acceptance, error) {
+func (b *Engine) acceptance(ctx context.Context, kind Kind, v artifact.Version, manifest artifact.Digest) (acceptance, error) {
 	if b.o.Site == nil {
 		return acceptance{}, nil
 	}
@@ -64,18 +64,18 @@ func (b *Bake) acceptance(ctx context.Context, kind Kind, v artifact.Version, ma
 	return b.acceptanceTo(ctx, kind, to)
 }
 
-func (b *Bake) acceptanceTo(ctx context.Context, kind Kind, to *artifact.WordPress) (acceptance, error) {
+func (b *Engine) acceptanceTo(ctx context.Context, kind Kind, to *artifact.WordPress) (acceptance, error) {
 	if to == nil {
 		return acceptance{}, nil
 	}
-	s, err := b.observer().look(ctx, Record{})
+	s, err := b.observer().observe(ctx, Record{})
 	if err != nil {
 		return acceptance{}, err
 	}
 	m := wordpress.Move{To: to, Back: kind == Rollback}
 	if pin, ok := s.served(); ok {
 		if m.From, err = b.wordpress(ctx, pin.Version, pin.Manifest); err != nil {
-			b.tell(Event{Kind: "note", Text: fmt.Sprintf("what runs now cannot be compared: %v", err)})
+			b.emit(Event{Kind: "note", Text: fmt.Sprintf("what runs now cannot be compared: %v", err)})
 		}
 		if m.Then, err = b.before(ctx, pin.Run); err != nil {
 			return acceptance{}, err
@@ -87,7 +87,7 @@ func (b *Bake) acceptanceTo(ctx context.Context, kind Kind, to *artifact.WordPre
 
 // wordpress is what a published version is as WordPress, nil when nobody
 // looked.
-func (b *Bake) wordpress(ctx context.Context, v artifact.Version, want artifact.Digest) (*artifact.WordPress, error) {
+func (b *Engine) wordpress(ctx context.Context, v artifact.Version, want artifact.Digest) (*artifact.WordPress, error) {
 	m, digest, err := artifact.Find(ctx, b.o.Store, v)
 	if err != nil {
 		return nil, err
@@ -100,7 +100,7 @@ func (b *Bake) wordpress(ctx context.Context, v artifact.Version, want artifact.
 
 // before is the database as it was when a run began: the last that is known of
 // it under the code that ran until then.
-func (b *Bake) before(ctx context.Context, run string) (*wordpress.Database, error) {
+func (b *Engine) before(ctx context.Context, run string) (*wordpress.Database, error) {
 	rec, _, err := b.docs().record(ctx, run)
 	return rec.Database, err
 }
@@ -115,7 +115,7 @@ func (s State) served() (Boot, bool) {
 
 // askDatabase asks by way of the nodes in service, one after the other, and
 // tells why none could.
-func (b *Bake) askDatabase(ctx context.Context, s State) *wordpress.Database {
+func (b *Engine) askDatabase(ctx context.Context, s State) *wordpress.Database {
 	why := errors.New("no node of a release is in service")
 	for _, id := range s.reachable("") {
 		d, err := b.o.Site.Database(ctx, id)
@@ -126,7 +126,7 @@ func (b *Bake) askDatabase(ctx context.Context, s State) *wordpress.Database {
 			break
 		}
 	}
-	b.tell(Event{Kind: "note", Text: fmt.Sprintf("the database was not asked: %v", why)})
+	b.emit(Event{Kind: "note", Text: fmt.Sprintf("the database was not asked: %v", why)})
 	return nil
 }
 
@@ -147,12 +147,12 @@ func (s State) reachable(manifest artifact.Digest) []string {
 }
 
 // checkCompatibility refuses incompatibilities that nobody has accepted, and tells of the others.
-func (b *Bake) checkCompatibility(kind Kind, v artifact.Version, p acceptance) error {
+func (b *Engine) checkCompatibility(kind Kind, v artifact.Version, p acceptance) error {
 	if len(wordpress.Blocking(p.incompatible)) > 0 && !b.o.AcceptIncompatible {
 		return &Incompatible{Group: b.o.Group, Kind: kind, Version: v, Incompatibilities: p.incompatible}
 	}
 	for _, d := range p.incompatible {
-		b.tell(Event{Kind: "incompatibility", Version: v, Text: fmt.Sprintf("%s %s: %s", d.ID, d.Name, d.Text)})
+		b.emit(Event{Kind: "incompatibility", Version: v, Text: fmt.Sprintf("%s %s: %s", d.ID, d.Name, d.Text)})
 	}
 	return nil
 }
@@ -165,7 +165,7 @@ func (p acceptance) into(rec *Record) {
 
 // Incompatibilities lists what stands between the database and a tree that may not be
 // published yet, and changes nothing. Without a Site there is nothing to tell.
-func (b *Bake) Incompatibilities(ctx context.Context, to *artifact.WordPress) ([]wordpress.Incompatibility, *wordpress.Database, error) {
+func (b *Engine) Incompatibilities(ctx context.Context, to *artifact.WordPress) ([]wordpress.Incompatibility, *wordpress.Database, error) {
 	if b.o.Site == nil {
 		return nil, nil, nil
 	}
@@ -198,17 +198,17 @@ func (r *run) leftBehind(ctx context.Context, s State) {
 	}
 	r.rec.Incompatibilities = wordpress.Incompatibilities(m)
 	for _, d := range r.rec.Incompatibilities {
-		r.b.tell(Event{Kind: "incompatibility", Run: r.rec.Run, Text: fmt.Sprintf("%s %s: %s", d.ID, d.Name, d.Text)})
+		r.b.emit(Event{Kind: "incompatibility", Run: r.rec.Run, Text: fmt.Sprintf("%s %s: %s", d.ID, d.Name, d.Text)})
 	}
 }
 
 // Database asks the database by way of a node in service. Without a Site, or
 // with none that answers, it is an error.
-func (b *Bake) Database(ctx context.Context) (*wordpress.Database, error) {
+func (b *Engine) Database(ctx context.Context) (*wordpress.Database, error) {
 	if b.o.Site == nil {
 		return nil, errors.New("nothing says how to reach the database: database.command in wpbake.yaml does")
 	}
-	s, err := b.observer().look(ctx, Record{})
+	s, err := b.observer().observe(ctx, Record{})
 	if err != nil {
 		return nil, err
 	}

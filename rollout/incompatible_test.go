@@ -97,11 +97,11 @@ func (s *siteDatabase) publish(v artifact.Version, core string, schema int) arti
 
 func (s *siteDatabase) release(v artifact.Version, digest artifact.Digest, o rollout.Options) (rollout.Result, error) {
 	o.Site, o.Snapshot = s, s.snapshot
-	return s.w.bake(o).Release(s.w.ctx, v, digest)
+	return s.w.engine(o).Release(s.w.ctx, v, digest)
 }
 
 func (s *siteDatabase) rollback(v artifact.Version, accept bool) (rollout.Result, error) {
-	return s.w.bake(rollout.Options{Site: s, AcceptIncompatible: accept}).Rollback(s.w.ctx, v)
+	return s.w.engine(rollout.Options{Site: s, AcceptIncompatible: accept}).Rollback(s.w.ctx, v)
 }
 
 // twoCores is a world that went from WordPress 6.1 to 6.8.
@@ -157,7 +157,7 @@ func TestRollbackOverIncompatibility(t *testing.T) {
 				t.Errorf("the rollback touched the database: schema %d after %d steps", s.state.Schema, s.steps)
 			}
 		})
-		runs, err := w.bake(rollout.Options{}).History(w.ctx)
+		runs, err := w.engine(rollout.Options{}).History(w.ctx)
 		w.must(nil, err)
 		if !runs[0].Accepted || len(runs[0].Incompatibilities) != 2 {
 			t.Errorf("the record says %+v", runs[0])
@@ -243,8 +243,8 @@ func TestSchemaStepFails(t *testing.T) {
 		}
 		full := func(context.Context, rollout.Record) (string, error) { return "", errors.New("quota exceeded") }
 		digest := s.publish("v42", "6.8.12", 60421)
-		_, err := w.bake(rollout.Options{Site: s, Snapshot: full}).Release(w.ctx, "v42", digest)
-		var person *rollout.PersonNeeded
+		_, err := w.engine(rollout.Options{Site: s, Snapshot: full}).Release(w.ctx, "v42", digest)
+		var person *rollout.InterventionRequired
 		if !errors.As(err, &person) || !strings.Contains(err.Error(), "quota exceeded") {
 			t.Fatalf("got %v", err)
 		}
@@ -259,7 +259,7 @@ func TestSchemaStepFails(t *testing.T) {
 			t.Fatalf("got %v", err)
 		}
 		s.change(func(s *siteDatabase) { s.fails = nil })
-		res, err := w.bake(rollout.Options{Site: s, Snapshot: s.snapshot}).Resume(w.ctx)
+		res, err := w.engine(rollout.Options{Site: s, Snapshot: s.snapshot}).Resume(w.ctx)
 		if err != nil || res.Outcome != rollout.Released || res.Schema == nil || res.Schema.After != 60421 || res.Snapshot == "" {
 			t.Errorf("%+v, %v", res, err)
 		}
@@ -303,7 +303,7 @@ func TestKilledAroundTheSchemaStep(t *testing.T) {
 				}
 				digest := s.publish("v42", "6.8.12", 60421)
 				ctx, kill := context.WithCancel(w.ctx)
-				_, err := w.bake(rollout.Options{Site: s, Snapshot: s.snapshot, AfterStep: func(step rollout.Step) {
+				_, err := w.engine(rollout.Options{Site: s, Snapshot: s.snapshot, AfterStep: func(step rollout.Step) {
 					if step == at {
 						kill()
 					}
@@ -312,7 +312,7 @@ func TestKilledAroundTheSchemaStep(t *testing.T) {
 					t.Fatal("it was not killed")
 				}
 				res, err := s.release("v42", digest, rollout.Options{})
-				if err != nil || res.Outcome != rollout.Released && res.Outcome != rollout.Already {
+				if err != nil || res.Outcome != rollout.Released && res.Outcome != rollout.UpToDate {
 					t.Fatalf("%+v, %v", res, err)
 				}
 				if got := strings.Join(s.log, ", "); got != "snapshot, step 60421" || w.refreshes() != 2 {

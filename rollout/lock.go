@@ -23,22 +23,22 @@ type lease struct {
 	etag string
 }
 
-// claim is what a run wants the lock for.
-type claim struct {
+// intent is what a run wants the lock for.
+type intent struct {
 	kind     Kind
 	version  artifact.Version
 	manifest artifact.Digest
 	takeover string // not empty: take the lock whoever holds it, and note this
 }
 
-func (c claim) same(l Lock) bool {
+func (c intent) same(l Lock) bool {
 	return l.Kind == c.kind && l.Version == c.version && l.Manifest == c.manifest
 }
 
 // await returns the group's lock and its revision once nobody alive holds it,
 // and with it the run of the same aim that was waited for, if any. It waits for
 // others only when told to.
-func (b *Bake) await(ctx context.Context, c claim) (l Lock, etag, joined string, err error) {
+func (b *Engine) await(ctx context.Context, c intent) (l Lock, etag, joinedRun string, err error) {
 	told := false
 	for {
 		l, etag, err = b.docs().lock(ctx)
@@ -47,15 +47,15 @@ func (b *Bake) await(ctx context.Context, c claim) (l Lock, etag, joined string,
 		}
 		busy, err := b.busy(ctx, l, c)
 		if err != nil || !busy {
-			return l, etag, joined, err
+			return l, etag, joinedRun, err
 		}
 		if c.same(l) {
-			joined = l.Run
+			joinedRun = l.Run
 		} else if b.o.OnBusy != Wait {
 			return l, "", "", &Busy{Group: b.o.Group, Lock: l}
 		}
 		if !told {
-			b.tell(Event{Kind: "wait", Run: l.Run, Text: fmt.Sprintf("waiting for %s (%s of %s, run %s)", l.Holder.Name, l.Kind, l.Version, l.Run)})
+			b.emit(Event{Kind: "wait", Run: l.Run, Text: fmt.Sprintf("waiting for %s (%s of %s, run %s)", l.Holder.Name, l.Kind, l.Version, l.Run)})
 			told = true
 		}
 		if err := pause(ctx, b.o.Poll); err != nil {
@@ -64,10 +64,10 @@ func (b *Bake) await(ctx context.Context, c claim) (l Lock, etag, joined string,
 	}
 }
 
-// busy reports whether a claim has to wait: a live process holds the lock or,
+// busy reports whether a intent has to wait: a live process holds the lock or,
 // for one that was told to wait, the refresh of a run that nobody attends
 // still goes on.
-func (b *Bake) busy(ctx context.Context, l Lock, c claim) (bool, error) {
+func (b *Engine) busy(ctx context.Context, l Lock, c intent) (bool, error) {
 	if b.held(l) || c.same(l) || b.o.OnBusy != Wait {
 		return b.held(l), nil
 	}
@@ -81,7 +81,7 @@ func (b *Bake) busy(ctx context.Context, l Lock, c claim) (bool, error) {
 
 // held reports whether another live process has the lock. Without a process id
 // a holder of the same name may still be another process.
-func (b *Bake) held(l Lock) bool {
+func (b *Engine) held(l Lock) bool {
 	if l.Expires.IsZero() || time.Now().After(l.Expires) {
 		return false
 	}
@@ -94,7 +94,7 @@ func (b *Bake) held(l Lock) bool {
 // runFor continues the run that stands in the lock when it has the same aim
 // and no outcome yet. An unfinished run with another aim is in the way only
 // while its refresh is active.
-func (b *Bake) runFor(ctx context.Context, l Lock, c claim) (string, error) {
+func (b *Engine) runFor(ctx context.Context, l Lock, c intent) (string, error) {
 	fresh := NewRun(time.Now())
 	if l.Run == "" {
 		return fresh, nil
@@ -125,7 +125,7 @@ func (b *Bake) runFor(ctx context.Context, l Lock, c claim) (string, error) {
 type takeRequest struct {
 	old    Lock
 	etag   string
-	claim  claim
+	intent intent
 	run    string
 	holder owner.Holder
 	term   time.Duration
@@ -135,11 +135,11 @@ func (d documents) take(ctx context.Context, r takeRequest) (*lease, error) {
 	now := time.Now().UTC()
 	l := Lock{
 		Format: 1, Fence: r.old.Fence + 1, Run: r.run,
-		Kind: r.claim.kind, Version: r.claim.version, Manifest: r.claim.manifest,
+		Kind: r.intent.kind, Version: r.intent.version, Manifest: r.intent.manifest,
 		Holder: r.holder, Heartbeat: now, Expires: now.Add(r.term),
 	}
-	if r.claim.takeover != "" && !r.old.Expires.IsZero() {
-		l.Note = fmt.Sprintf("taken over from %s (run %s): %s", r.old.Holder.Name, r.old.Run, r.claim.takeover)
+	if r.intent.takeover != "" && !r.old.Expires.IsZero() {
+		l.Note = fmt.Sprintf("taken over from %s (run %s): %s", r.old.Holder.Name, r.old.Run, r.intent.takeover)
 	}
 	c := artifact.Condition{ETag: r.etag}
 	if r.etag == "" {

@@ -18,7 +18,7 @@ import (
 // cannot change (what a numbered template version pins, a report of a known
 // revision) and how often in a row a target was unhealthy.
 type observer struct {
-	b         *Bake
+	b         *Engine
 	pins      map[TemplateRef]*Boot // nil: known to pin nothing
 	made      []TemplateRef         // by the run of this process, not yet in its record
 	reports   map[string]seenReport
@@ -30,12 +30,12 @@ type seenReport struct {
 	report node.Report
 }
 
-func (b *Bake) observer() *observer {
+func (b *Engine) observer() *observer {
 	return &observer{b: b, pins: map[TemplateRef]*Boot{}, reports: map[string]seenReport{}, unhealthy: map[string]int{}}
 }
 
-// look observes the group for the run of rec.
-func (o *observer) look(ctx context.Context, rec Record) (State, error) {
+// observe observes the group for the run of rec.
+func (o *observer) observe(ctx context.Context, rec Record) (State, error) {
 	cloud := o.b.o.Cloud
 	g, err := cloud.Groups.Group(ctx, o.b.o.Group)
 	if err != nil {
@@ -241,7 +241,7 @@ func (o *observer) countUnhealthy(s State) map[string]int {
 }
 
 // activeRefresh is the group's active refresh, whoever started it.
-func (b *Bake) activeRefresh(ctx context.Context) (*Refresh, error) {
+func (b *Engine) activeRefresh(ctx context.Context) (*Refresh, error) {
 	refreshes, err := b.o.Cloud.Refreshes.Refreshes(ctx, b.o.Group)
 	if err != nil {
 		return nil, err
@@ -254,4 +254,4 @@ func (b *Bake) activeRefresh(ctx context.Context) (*Refresh, error) {
 	return nil, nil
 }
 
-func (b *Bake) docs() documents { return documents{store: b.o.Store, group: b.o.Group} }
+func (b *Engine) docs() documents { return documents{store: b.o.Store, group: b.o.Group} }

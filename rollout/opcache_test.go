@@ -17,7 +17,7 @@ func TestDoctorTellsOfOpcache(t *testing.T) {
 		const problem = "opcache.validate_timestamps=1: set it to 0"
 		w.fleet.behave(func(f *fleet) { f.opcache = &node.Opcache{Enabled: true, Validate: true, Problems: []string{problem}} })
 		doctor := func() []rollout.Finding {
-			found, err := w.bake(rollout.Options{}).Doctor(w.ctx)
+			found, err := w.engine(rollout.Options{}).Doctor(w.ctx)
 			if err != nil {
 				t.Fatal(err)
 			}

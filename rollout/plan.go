@@ -37,10 +37,10 @@ type Verb string
 
 // The actions of a run.
 const (
-	Look          Verb = "look"          // nothing to do now; Text says what is awaited
+	Await         Verb = "await"         // nothing to do now; Text says what is awaited
 	MakeTemplate  Verb = "make-template" // add a version to From
 	StartRefresh  Verb = "start-refresh"
-	TurnBack      Verb = "turn-back"      // roll the active refresh back; Cause says why
+	StartRollback Verb = "start-rollback" // roll the active refresh back; Cause says why
 	UpgradeSchema Verb = "upgrade-schema" // the fleet is proven: the database follows
 	Finish        Verb = "finish"         // the run ends with Outcome
 	GiveUp        Verb = "give-up"        // a person is needed; Text says why, Fix what to do; with an Outcome the run ends, else it can be resumed
@@ -127,18 +127,18 @@ func nextInRefresh(s State) Action {
 	case statusFailed, statusCancelled:
 		return endedWithoutUndoing(s)
 	case statusRollbackInProgress:
-		return Action{Verb: Look, Text: "rolling back"}
+		return Action{Verb: Await, Text: "rolling back"}
 	case statusCancelling:
-		return Action{Verb: Look, Text: "somebody is cancelling the refresh"}
+		return Action{Verb: Await, Text: "somebody is cancelling the refresh"}
 	}
 	if s.Record.Undo != "" {
-		return Action{Verb: TurnBack, Cause: s.Record.Undo}
+		return Action{Verb: StartRollback, Cause: s.Record.Undo}
 	}
 	v := judge(s)
 	if v.state == verdictBad {
-		return Action{Verb: TurnBack, Cause: v.cause, Node: v.node}
+		return Action{Verb: StartRollback, Cause: v.cause, Node: v.node}
 	}
-	return Action{Verb: Look, Text: v.text()}
+	return Action{Verb: Await, Text: v.text()}
 }
 
 // endedWithoutUndoing is the end of a refresh that failed or was cancelled:
@@ -167,7 +167,7 @@ func finishWhenProven(s State, templates []TemplateRef, o Outcome) Action {
 		return Action{Verb: Finish, Outcome: o, Cause: s.Record.Cause, Node: s.Record.BadNode}
 	}
 	if s.Now.Sub(settledAt(s)) < s.Limits.Settle {
-		return Action{Verb: Look, Text: "proving the fleet: " + missing[0]}
+		return Action{Verb: Await, Text: "proving the fleet: " + missing[0]}
 	}
 	a := Action{Verb: GiveUp, Cause: s.Record.Cause,
 		Text: "the refresh ended " + s.Refresh.Status + ", but the fleet could not be proven: " + strings.Join(missing, "; "),

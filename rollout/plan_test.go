@@ -97,53 +97,53 @@ func TestNext(t *testing.T) {
 		}, verb: Finish, outcome: Abandoned, says: "r-9"},
 		{name: "foreign refresh after ours", change: func(s *State) { s.settle("Cancelled", 0); s.Foreign = &Refresh{ID: "r-9", Status: "Pending"} }, verb: GiveUp, says: "r-9"},
 		{name: "refresh fell out of the history", change: func(s *State) { s.Refresh = nil }, verb: GiveUp, outcome: Unproven, says: "history"},
-		{name: "nothing to see yet", change: func(*State) {}, age: time.Minute, verb: Look, says: "first new node"},
-		{name: "a status nobody has seen before", change: func(s *State) { s.Refresh.Status = "Simmering" }, age: time.Minute, verb: Look},
-		{name: "first node bad at the gate", change: func(s *State) { s.add("i-new", target, "Pending:Wait", bad("gate", "PHP Parse error")) }, age: time.Minute, verb: TurnBack, says: "PHP Parse error"},
+		{name: "nothing to see yet", change: func(*State) {}, age: time.Minute, verb: Await, says: "first new node"},
+		{name: "a status nobody has seen before", change: func(s *State) { s.Refresh.Status = "Simmering" }, age: time.Minute, verb: Await},
+		{name: "first node bad at the gate", change: func(s *State) { s.add("i-new", target, "Pending:Wait", bad("gate", "PHP Parse error")) }, age: time.Minute, verb: StartRollback, says: "PHP Parse error"},
 		{name: "bad node is gone already", change: func(s *State) {
 			s.add("i-new", target, "x", bad("gate", "boom"))
 			s.Group.Nodes = s.Group.Nodes[:3]
-		}, age: time.Minute, verb: TurnBack, says: "boom"},
+		}, age: time.Minute, verb: StartRollback, says: "boom"},
 		{name: "node terminated in the middle of its boot", change: func(s *State) {
 			r := bad("fetch", "interrupted")
 			r.Verdict = node.Unknown
 			s.add("i-new", target, "Terminating", r)
-		}, age: time.Minute, verb: Look, says: "first new node"},
-		{name: "one node could not read the manifest", change: func(s *State) { s.add("i-new", target, "Pending:Wait", bad("manifest", "503")) }, age: time.Minute, verb: Look},
-		{name: "one node could not fetch the artifact", change: func(s *State) { s.add("i-new", target, "Pending:Wait", bad("fetch", "503")) }, age: time.Minute, verb: Look},
+		}, age: time.Minute, verb: Await, says: "first new node"},
+		{name: "one node could not read the manifest", change: func(s *State) { s.add("i-new", target, "Pending:Wait", bad("manifest", "503")) }, age: time.Minute, verb: Await},
+		{name: "one node could not fetch the artifact", change: func(s *State) { s.add("i-new", target, "Pending:Wait", bad("fetch", "503")) }, age: time.Minute, verb: Await},
 		{name: "two nodes could not read the manifest", change: func(s *State) {
 			s.add("i-new", target, "Pending:Wait", bad("manifest", "503"))
 			s.add("i-new2", target, "Pending:Wait", bad("manifest", "503"))
-		}, age: time.Minute, verb: TurnBack},
+		}, age: time.Minute, verb: StartRollback},
 		{name: "one bad node after a good one", change: func(s *State) {
 			s.add("i-new", target, "InService", good("R42", newSum))
 			s.add("i-new2", target, "Pending:Wait", bad("gate", "boom"))
-		}, age: time.Minute, verb: Look, says: "replacing"},
+		}, age: time.Minute, verb: Await, says: "replacing"},
 		{name: "two bad nodes after a good one", change: func(s *State) {
 			s.add("i-new", target, "InService", good("R42", newSum))
 			s.add("i-new2", target, "Pending:Wait", bad("gate", "boom"))
 			s.add("i-new3", target, "Pending:Wait", bad("gate", "boom"))
-		}, age: time.Minute, verb: TurnBack},
+		}, age: time.Minute, verb: StartRollback},
 		{name: "launches fail", change: func(s *State) {
 			s.Activities = []Activity{{Status: "Failed", Description: "Launching a new EC2 instance", Message: "bad AMI"}, {Status: "Failed", Description: "Launching a new EC2 instance", Message: "bad AMI"}}
-		}, age: time.Minute, verb: TurnBack, says: "bad AMI"},
+		}, age: time.Minute, verb: StartRollback, says: "bad AMI"},
 		{name: "capacity is short", change: func(s *State) {
 			s.Activities = []Activity{{Status: "Failed", Description: "Launching a new EC2 instance", Message: "InsufficientInstanceCapacity"}, {Status: "Failed", Description: "Launching a new EC2 instance", Message: "InsufficientInstanceCapacity"}}
-		}, age: time.Minute, verb: Look},
+		}, age: time.Minute, verb: Await},
 		{name: "capacity stays short", change: func(s *State) {
 			s.Activities = []Activity{{Status: "Failed", Description: "Launching a new EC2 instance", Message: "InsufficientInstanceCapacity"}}
-		}, age: 16 * time.Minute, verb: TurnBack, says: "InsufficientInstanceCapacity"},
-		{name: "silence", change: func(*State) {}, age: 16 * time.Minute, verb: TurnBack, says: "15m"},
-		{name: "unhealthy behind the balancer, twice", change: func(s *State) { s.unhealthy(2) }, age: time.Minute, verb: Look},
-		{name: "unhealthy behind the balancer, three times", change: func(s *State) { s.unhealthy(3) }, age: time.Minute, verb: TurnBack, says: "Target.ResponseCodeMismatch"},
-		{name: "a person wants it undone", change: func(s *State) { s.Record.Undo = "wpbake rollback" }, age: time.Minute, verb: TurnBack, says: "wpbake rollback"},
-		{name: "baking", change: func(s *State) { s.replaceAll(); s.Refresh.Status = "Baking" }, age: time.Hour, verb: Look},
+		}, age: 16 * time.Minute, verb: StartRollback, says: "InsufficientInstanceCapacity"},
+		{name: "silence", change: func(*State) {}, age: 16 * time.Minute, verb: StartRollback, says: "15m"},
+		{name: "unhealthy behind the balancer, twice", change: func(s *State) { s.unhealthy(2) }, age: time.Minute, verb: Await},
+		{name: "unhealthy behind the balancer, three times", change: func(s *State) { s.unhealthy(3) }, age: time.Minute, verb: StartRollback, says: "Target.ResponseCodeMismatch"},
+		{name: "a person wants it undone", change: func(s *State) { s.Record.Undo = "wpbake rollback" }, age: time.Minute, verb: StartRollback, says: "wpbake rollback"},
+		{name: "baking", change: func(s *State) { s.replaceAll(); s.Refresh.Status = "Baking" }, age: time.Hour, verb: Await},
 		{name: "successful, not all reported", change: func(s *State) {
 			s.replaceAll()
 			s.saved()
 			delete(s.Reports, "i-new1")
 			s.settle("Successful", time.Minute)
-		}, verb: Look, says: "i-new1"},
+		}, verb: Await, says: "i-new1"},
 		{name: "successful, never all reported", change: func(s *State) {
 			s.replaceAll()
 			s.saved()
@@ -172,7 +172,7 @@ func TestNext(t *testing.T) {
 			s.settle("Successful", 0)
 		}, verb: Finish, outcome: Released},
 		{name: "successful and proven", change: func(s *State) { s.replaceAll(); s.saved(); s.settle("Successful", 0) }, verb: Finish, outcome: Released},
-		{name: "rolling back", change: func(s *State) { s.Refresh.Status = "RollbackInProgress" }, verb: Look, says: "rolling back"},
+		{name: "rolling back", change: func(s *State) { s.Refresh.Status = "RollbackInProgress" }, verb: Await, says: "rolling back"},
 		{name: "rolled back and proven", change: func(s *State) { s.settle("RollbackSuccessful", 0) }, verb: Finish, outcome: RolledBack},
 		{name: "rolled back, a bad node remains", change: func(s *State) {
 			s.add("i-new", target, "InService", nil)

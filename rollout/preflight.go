@@ -26,7 +26,7 @@ type Finding struct {
 
 // Doctor looks at everything that could stand in the way of a safe release of
 // the group and changes nothing. Those that block come first.
-func (b *Bake) Doctor(ctx context.Context) ([]Finding, error) {
+func (b *Engine) Doctor(ctx context.Context) ([]Finding, error) {
 	g, err := b.o.Cloud.Groups.Group(ctx, b.o.Group)
 	if errors.Is(err, ErrNoGroup) {
 		return []Finding{{ID: "group/missing", Blocks: true,
@@ -55,8 +55,8 @@ func (b *Bake) Doctor(ctx context.Context) ([]Finding, error) {
 	return fs, nil
 }
 
-// Preflight is Doctor for a release: the blocking findings as *Refused.
-func (b *Bake) Preflight(ctx context.Context) error {
+// refuseFindings is Doctor for a release: the blocking findings as *Refused.
+func (b *Engine) refuseFindings(ctx context.Context) error {
 	fs, err := b.Doctor(ctx)
 	if err != nil {
 		return err
@@ -134,7 +134,7 @@ func hookFindings(g Group) []Finding {
 
 // imageFindings reads the saved template versions and asks by dry run whether
 // new ones may be made.
-func (b *Bake) imageFindings(ctx context.Context, g Group) ([]Finding, error) {
+func (b *Engine) imageFindings(ctx context.Context, g Group) ([]Finding, error) {
 	var fs []Finding
 	for _, t := range g.Templates {
 		v, err := b.o.Cloud.Templates.Version(ctx, t)
@@ -163,7 +163,7 @@ func (b *Bake) imageFindings(ctx context.Context, g Group) ([]Finding, error) {
 	return fs, nil
 }
 
-func (b *Bake) refreshFindings(ctx context.Context, g Group) ([]Finding, error) {
+func (b *Engine) refreshFindings(ctx context.Context, g Group) ([]Finding, error) {
 	active, err := b.activeRefresh(ctx)
 	if err != nil || active == nil {
 		return nil, err
@@ -184,7 +184,7 @@ func (b *Bake) refreshFindings(ctx context.Context, g Group) ([]Finding, error) 
 		Fix:  "wait for it (wpbake status shows it), or aws autoscaling cancel-instance-refresh"}}, nil
 }
 
-func (b *Bake) alarmFindings(ctx context.Context, g Group) ([]Finding, error) {
+func (b *Engine) alarmFindings(ctx context.Context, g Group) ([]Finding, error) {
 	if len(b.o.Refresh.Alarms) == 0 {
 		return nil, nil
 	}
@@ -212,7 +212,7 @@ const askedNodes = 5
 // opcacheFindings are what some of the group's nodes reported of PHP's opcache
 // when they booted in the last run, each once. None blocks: such a node serves,
 // only slower.
-func (b *Bake) opcacheFindings(ctx context.Context, g Group) ([]Finding, error) {
+func (b *Engine) opcacheFindings(ctx context.Context, g Group) ([]Finding, error) {
 	l, _, err := b.docs().lock(ctx)
 	if err != nil || l.Run == "" {
 		return nil, err

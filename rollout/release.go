@@ -16,18 +16,18 @@ import (
 // is nothing left to do.
 //
 // Errors: *Refused, *Busy and *Unfinished before anything was changed,
-// *FailedUntouched when no node was moved, *PersonNeeded, *Adrift,
+// *FailedUntouched when no node was moved, *InterventionRequired, *Unattended,
 // *Interrupted and *LeaseLost afterwards.
-func (b *Bake) Release(ctx context.Context, v artifact.Version, manifest artifact.Digest) (Result, error) {
-	c := claim{kind: Release, version: v, manifest: manifest}
-	if err := b.MayRelease(ctx, v); err != nil {
+func (b *Engine) Release(ctx context.Context, v artifact.Version, manifest artifact.Digest) (Result, error) {
+	c := intent{kind: Release, version: v, manifest: manifest}
+	if err := b.Preflight(ctx, v); err != nil {
 		return Result{}, err
 	}
 	open, err := b.unfinished(ctx)
 	if err != nil {
 		return Result{}, err
 	}
-	p, err := b.mayGo(ctx, c)
+	p, err := b.preflight(ctx, c)
 	if err != nil {
 		return Result{}, err
 	}
@@ -36,16 +36,16 @@ func (b *Bake) Release(ctx context.Context, v artifact.Version, manifest artifac
 			return Result{}, err
 		}
 	}
-	return b.perform(ctx, c, func(l Lock) (Record, error) {
+	return b.run(ctx, c, func(l Lock) (Record, error) {
 		rec, err := b.newRecord(ctx, l)
 		p.into(&rec)
 		return rec, err
 	})
 }
 
-// mayGo looks at the database for a release that begins now. One that has begun
+// preflight looks at the database for a release that begins now. One that has begun
 // was looked at then.
-func (b *Bake) mayGo(ctx context.Context, c claim) (acceptance, error) {
+func (b *Engine) preflight(ctx context.Context, c intent) (acceptance, error) {
 	open, err := b.unfinished(ctx)
 	if err != nil {
 		return acceptance{}, err
@@ -55,7 +55,7 @@ func (b *Bake) mayGo(ctx context.Context, c claim) (acceptance, error) {
 			return acceptance{}, err
 		}
 	}
-	if _, done, err := b.already(ctx, c); err != nil || done {
+	if _, done, err := b.upToDate(ctx, c); err != nil || done {
 		return acceptance{}, err
 	}
 	p, err := b.acceptance(ctx, Release, c.version, c.manifest)
@@ -65,10 +65,10 @@ func (b *Bake) mayGo(ctx context.Context, c claim) (acceptance, error) {
 	return p, b.checkCompatibility(Release, c.version, p)
 }
 
-// MayRelease refuses what Release would refuse, and changes nothing: callers
+// Preflight refuses what Release would refuse, and changes nothing: callers
 // ask it before they build and publish. A run of the same version that died
 // may always be continued, whatever the group looks like by now.
-func (b *Bake) MayRelease(ctx context.Context, v artifact.Version) error {
+func (b *Engine) Preflight(ctx context.Context, v artifact.Version) error {
 	open, err := b.unfinished(ctx)
 	if err != nil {
 		return err
@@ -76,7 +76,7 @@ func (b *Bake) MayRelease(ctx context.Context, v artifact.Version) error {
 	if open != nil && open.Kind == Release && open.Version == v {
 		return nil
 	}
-	if err := b.Preflight(ctx); err != nil {
+	if err := b.refuseFindings(ctx); err != nil {
 		return err
 	}
 	if open == nil || b.o.OnBusy != Fail {
@@ -85,13 +85,13 @@ func (b *Bake) MayRelease(ctx context.Context, v artifact.Version) error {
 	if b.held(*open) {
 		return &Busy{Group: b.o.Group, Lock: *open}
 	}
-	_, err = b.runFor(ctx, *open, claim{kind: Release, version: v})
+	_, err = b.runFor(ctx, *open, intent{kind: Release, version: v})
 	return err
 }
 
-// perform takes the lock for a claim and executes its run, unless there is
+// run takes the lock for a intent and executes its run, unless there is
 // nothing left to do.
-func (b *Bake) perform(ctx context.Context, c claim, fresh func(Lock) (Record, error)) (Result, error) {
+func (b *Engine) run(ctx context.Context, c intent, fresh func(Lock) (Record, error)) (Result, error) {
 	l, res, err := b.acquire(ctx, c)
 	if l == nil {
 		return res, err
@@ -106,9 +106,9 @@ func (b *Bake) perform(ctx context.Context, c claim, fresh func(Lock) (Record, e
 // acquire takes the group's lock. The run it names is that of an unfinished
 // run with the same aim, if there is one, else a new one. Without a lease the
 // result or the error is final.
-func (b *Bake) acquire(ctx context.Context, c claim) (*lease, Result, error) {
+func (b *Engine) acquire(ctx context.Context, c intent) (*lease, Result, error) {
 	for {
-		l, etag, joined, err := b.await(ctx, c)
+		l, etag, joinedRun, err := b.await(ctx, c)
 		if err != nil {
 			return nil, Result{}, err
 		}
@@ -117,11 +117,11 @@ func (b *Bake) acquire(ctx context.Context, c claim) (*lease, Result, error) {
 			return nil, Result{}, err
 		}
 		if run != l.Run {
-			if res, ok, err := b.nothingLeft(ctx, c, joined); ok || err != nil {
+			if res, ok, err := b.upToDateOrJoined(ctx, c, joinedRun); ok || err != nil {
 				return nil, res, err
 			}
 		}
-		got, err := b.docs().take(ctx, takeRequest{old: l, etag: etag, claim: c, run: run, holder: b.o.Holder, term: b.o.Lease})
+		got, err := b.docs().take(ctx, takeRequest{old: l, etag: etag, intent: c, run: run, holder: b.o.Holder, term: b.o.Lease})
 		if errors.Is(err, artifact.ErrChanged) || errors.Is(err, artifact.ErrExists) {
 			continue
 		}
@@ -132,13 +132,13 @@ func (b *Bake) acquire(ctx context.Context, c claim) (*lease, Result, error) {
 	}
 }
 
-// nothingLeft answers without a run of its own: the group is on the release
-// already, or joined, a run of the same release that was waited for, has ended.
-func (b *Bake) nothingLeft(ctx context.Context, c claim, joined string) (Result, bool, error) {
-	if res, ok, err := b.already(ctx, c); ok || err != nil || joined == "" {
+// upToDateOrJoined answers without a run of its own: the group is on the release
+// already, or joinedRun, a run of the same release that was waited for, has ended.
+func (b *Engine) upToDateOrJoined(ctx context.Context, c intent, joinedRun string) (Result, bool, error) {
+	if res, ok, err := b.upToDate(ctx, c); ok || err != nil || joinedRun == "" {
 		return res, ok, err
 	}
-	rec, _, err := b.docs().record(ctx, joined)
+	rec, _, err := b.docs().record(ctx, joinedRun)
 	if err != nil || rec.Outcome == "" {
 		return Result{}, false, err
 	}
@@ -147,8 +147,8 @@ func (b *Bake) nothingLeft(ctx context.Context, c claim, joined string) (Result,
 }
 
 // ended is the result that a finished run's record stands for.
-func (b *Bake) ended(ctx context.Context, rec Record) (Result, error) {
-	s, err := b.observer().look(ctx, rec)
+func (b *Engine) ended(ctx context.Context, rec Record) (Result, error) {
+	s, err := b.observer().observe(ctx, rec)
 	if err != nil {
 		return Result{}, err
 	}
@@ -159,14 +159,14 @@ func (b *Bake) ended(ctx context.Context, rec Record) (Result, error) {
 // replace writes the outcome of an unfinished run whose place in the lock was
 // just taken, as far as it can still be seen: a detached release may have been
 // proven meanwhile. The run that took its place goes on in any case.
-func (b *Bake) replace(ctx context.Context, old Lock, c claim) {
+func (b *Engine) replace(ctx context.Context, old Lock, c intent) {
 	err := b.conclude(ctx, old.Run, fmt.Sprintf("unfinished when %s of %s began", c.kind, c.version))
 	if err != nil {
-		b.tell(Event{Kind: "note", Run: old.Run, Text: fmt.Sprintf("concluding run %s: %v", old.Run, err)})
+		b.emit(Event{Kind: "note", Run: old.Run, Text: fmt.Sprintf("concluding run %s: %v", old.Run, err)})
 	}
 }
 
-func (b *Bake) conclude(ctx context.Context, name, why string) error {
+func (b *Engine) conclude(ctx context.Context, name, why string) error {
 	if name == "" {
 		return nil
 	}
@@ -174,8 +174,8 @@ func (b *Bake) conclude(ctx context.Context, name, why string) error {
 	if err != nil || rec.Run == "" || rec.Outcome != "" {
 		return err
 	}
-	r := &run{b: b, docs: b.docs(), rec: rec, eyes: b.observer()}
-	s, err := r.eyes.look(ctx, rec)
+	r := &run{b: b, docs: b.docs(), rec: rec, observer: b.observer()}
+	s, err := r.observer.observe(ctx, rec)
 	if err != nil {
 		return err
 	}
@@ -199,7 +199,7 @@ func (b *Bake) conclude(ctx context.Context, name, why string) error {
 }
 
 // unfinished returns the lock of a run without an outcome, if there is one.
-func (b *Bake) unfinished(ctx context.Context) (*Lock, error) {
+func (b *Engine) unfinished(ctx context.Context) (*Lock, error) {
 	l, _, err := b.docs().lock(ctx)
 	if err != nil || l.Run == "" {
 		return nil, err
@@ -211,10 +211,10 @@ func (b *Bake) unfinished(ctx context.Context) (*Lock, error) {
 	return &l, nil
 }
 
-// already answers for a group whose every node is proven on the release, with
+// upToDate answers for a group whose every node is proven on the release, with
 // no refresh active: there is nothing to do.
-func (b *Bake) already(ctx context.Context, c claim) (Result, bool, error) {
-	s, err := b.observer().look(ctx, Record{})
+func (b *Engine) upToDate(ctx context.Context, c intent) (Result, bool, error) {
+	s, err := b.observer().observe(ctx, Record{})
 	if err != nil {
 		return Result{}, false, err
 	}
@@ -229,14 +229,14 @@ func (b *Bake) already(ctx context.Context, c claim) (Result, bool, error) {
 		return Result{}, false, err
 	}
 	return Result{
-		Outcome: Already, Kind: c.kind, Group: b.o.Group, Run: pin.Run, Version: c.version, Manifest: c.manifest,
+		Outcome: UpToDate, Kind: c.kind, Group: b.o.Group, Run: pin.Run, Version: c.version, Manifest: c.manifest,
 		Templates: s.Group.Templates, Serving: pin.Version, Nodes: provenNodes(s.Group),
 	}, true, nil
 }
 
 // carries tells whether a template version has the content that was baked for
-// the claim; one that bakes nothing is content with any.
-func (b *Bake) carries(ctx context.Context, c claim, ref TemplateRef, pin Boot) (bool, error) {
+// the intent; one that bakes nothing is content with any.
+func (b *Engine) carries(ctx context.Context, c intent, ref TemplateRef, pin Boot) (bool, error) {
 	want := b.o.Baked
 	if c.kind != Release {
 		return true, nil
@@ -253,7 +253,7 @@ func (b *Bake) carries(ctx context.Context, c claim, ref TemplateRef, pin Boot) 
 
 // supersede ends another run so that c can begin: its refresh, if one is
 // active, is rolled back first. It answers with the word for the lock.
-func (b *Bake) supersede(ctx context.Context, open Lock, c claim) (string, error) {
+func (b *Engine) supersede(ctx context.Context, open Lock, c intent) (string, error) {
 	why := fmt.Sprintf("superseded by %s of %s", c.kind, c.version)
 	active, err := b.activeRefresh(ctx)
 	if err != nil {
@@ -272,7 +272,7 @@ func (b *Bake) supersede(ctx context.Context, open Lock, c claim) (string, error
 }
 
 // Resume takes up the run that stands in the lock and executes it to its end.
-func (b *Bake) Resume(ctx context.Context) (Result, error) {
+func (b *Engine) Resume(ctx context.Context) (Result, error) {
 	open, err := b.unfinished(ctx)
 	if err != nil {
 		return Result{}, err
@@ -280,13 +280,13 @@ func (b *Bake) Resume(ctx context.Context) (Result, error) {
 	if open == nil {
 		return Result{}, &NothingOpen{Group: b.o.Group}
 	}
-	c := claim{kind: open.Kind, version: open.Version, manifest: open.Manifest}
-	return b.perform(ctx, c, func(l Lock) (Record, error) { return b.resumedRecord(ctx, l) })
+	c := intent{kind: open.Kind, version: open.Version, manifest: open.Manifest}
+	return b.run(ctx, c, func(l Lock) (Record, error) { return b.resumedRecord(ctx, l) })
 }
 
 // resumedRecord is for a run that died between taking the lock and writing
 // its record.
-func (b *Bake) resumedRecord(ctx context.Context, l Lock) (Record, error) {
+func (b *Engine) resumedRecord(ctx context.Context, l Lock) (Record, error) {
 	if l.Kind == Release {
 		rec, err := b.newRecord(ctx, l)
 		if err != nil {
@@ -321,7 +321,7 @@ func (b *Bake) resumedRecord(ctx context.Context, l Lock) (Record, error) {
 
 // Watch follows the run that stands in the lock without changing anything,
 // until it has an outcome.
-func (b *Bake) Watch(ctx context.Context) (Result, error) {
+func (b *Engine) Watch(ctx context.Context) (Result, error) {
 	l, _, err := b.docs().lock(ctx)
 	if err != nil {
 		return Result{}, err
@@ -329,7 +329,7 @@ func (b *Bake) Watch(ctx context.Context) (Result, error) {
 	if l.Run == "" {
 		return Result{}, &NothingOpen{Group: b.o.Group}
 	}
-	w := &run{b: b, docs: b.docs(), eyes: b.observer()}
+	w := &run{b: b, docs: b.docs(), observer: b.observer()}
 	result, err := w.follow(ctx, l.Run)
 	if err != nil && ctx.Err() != nil {
 		return Result{}, &Interrupted{Run: l.Run, Touched: w.rec.Has(StepRefresh)}
@@ -346,18 +346,18 @@ func (r *run) follow(ctx context.Context, id string) (Result, error) {
 			return Result{}, err
 		}
 		r.rec = rec
-		s, err := r.eyes.look(ctx, r.rec)
+		s, err := r.observer.observe(ctx, r.rec)
 		if err != nil {
 			return Result{}, err
 		}
-		r.show(s)
+		r.emitChanges(s)
 		if r.rec.Outcome != "" {
 			return r.result(s, Action{Outcome: r.rec.Outcome}), nil
 		}
 		if !attended && (s.Refresh == nil || !s.Refresh.Active()) {
 			return Result{}, unattended(id, s.Refresh)
 		}
-		if a := Next(s); a.Verb == Look {
+		if a := Next(s); a.Verb == Await {
 			r.wait(a.Text)
 		}
 		if err := pause(ctx, r.b.o.Poll); err != nil {
@@ -372,12 +372,12 @@ func unattended(run string, f *Refresh) error {
 		return &FailedUntouched{Run: run, Cause: fmt.Sprintf("run %s stopped before its refresh and nobody attends it", run),
 			Fix: "wpbake resume goes on with it"}
 	}
-	return &PersonNeeded{Run: run, Fix: "wpbake resume writes the outcome down",
+	return &InterventionRequired{Run: run, Fix: "wpbake resume writes the outcome down",
 		Text: fmt.Sprintf("instance refresh %s ended %s and nobody attends run %s any more", f.ID, f.Status, run)}
 }
 
 // attended reports whether a live process holds the lock for the run.
-func (b *Bake) attended(ctx context.Context, run string) bool {
+func (b *Engine) attended(ctx context.Context, run string) bool {
 	l, _, err := b.docs().lock(ctx)
 	return err != nil || l.Run == run && !l.Expires.IsZero() && time.Now().Before(l.Expires) && b.o.Alive(l.Holder)
 }

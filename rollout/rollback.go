@@ -14,7 +14,7 @@ import (
 // the newest proven one that does not run now. While a release is under way
 // it is turned back instead. It asks for no preflight, ignores alarms and
 // takes the lock over from whoever holds it.
-func (b *Bake) Rollback(ctx context.Context, v artifact.Version) (Result, error) {
+func (b *Engine) Rollback(ctx context.Context, v artifact.Version) (Result, error) {
 	active, err := b.activeRefresh(ctx)
 	if err != nil {
 		return Result{}, err
@@ -24,7 +24,7 @@ func (b *Bake) Rollback(ctx context.Context, v artifact.Version) (Result, error)
 		if err != nil || wentBack(res, v) {
 			return res, err
 		}
-		b.tell(Event{Kind: "note", Run: res.Run, Text: fmt.Sprintf("the refresh to %s ended %s: going on from there", res.Version, res.Outcome)})
+		b.emit(Event{Kind: "note", Run: res.Run, Text: fmt.Sprintf("the refresh to %s ended %s: going on from there", res.Version, res.Outcome)})
 	}
 	return b.rollbackTo(ctx, v)
 }
@@ -43,12 +43,12 @@ func wentBack(r Result, v artifact.Version) bool {
 }
 
 // rollbackTo starts a run that goes back, from a group without a refresh.
-func (b *Bake) rollbackTo(ctx context.Context, v artifact.Version) (Result, error) {
+func (b *Engine) rollbackTo(ctx context.Context, v artifact.Version) (Result, error) {
 	target, current, err := b.target(ctx, v)
 	if err != nil {
 		return Result{}, err
 	}
-	c := claim{kind: Rollback, version: target.Version, manifest: target.Manifest}
+	c := intent{kind: Rollback, version: target.Version, manifest: target.Manifest}
 	if open, err := b.unfinished(ctx); err != nil {
 		return Result{}, err
 	} else if open == nil || !c.same(*open) {
@@ -61,10 +61,10 @@ func (b *Bake) rollbackTo(ctx context.Context, v artifact.Version) (Result, erro
 	if err := b.checkCompatibility(Rollback, target.Version, p); err != nil {
 		return Result{}, err
 	}
-	b.tell(Event{Kind: "note", Version: target.Version, Text: fmt.Sprintf("going back from %s to %s", current, target.Version)})
+	b.emit(Event{Kind: "note", Version: target.Version, Text: fmt.Sprintf("going back from %s to %s", current, target.Version)})
 	quiet := *b
 	quiet.o.Refresh.Alarms = nil
-	return quiet.perform(ctx, c, func(l Lock) (Record, error) {
+	return quiet.run(ctx, c, func(l Lock) (Record, error) {
 		rec, err := quiet.rollbackRecord(ctx, l, target)
 		p.into(&rec)
 		return rec, err
@@ -72,7 +72,7 @@ func (b *Bake) rollbackTo(ctx context.Context, v artifact.Version) (Result, erro
 }
 
 // undoActive turns the active refresh back when it is wpbake's.
-func (b *Bake) undoActive(ctx context.Context, active Refresh, v artifact.Version) (Result, error) {
+func (b *Engine) undoActive(ctx context.Context, active Refresh, v artifact.Version) (Result, error) {
 	l, _, err := b.docs().lock(ctx)
 	if err != nil {
 		return Result{}, err
@@ -93,7 +93,7 @@ func (b *Bake) undoActive(ctx context.Context, active Refresh, v artifact.Versio
 }
 
 // undo takes over the run in the lock and turns its refresh back.
-func (b *Bake) undo(ctx context.Context, l Lock, why string) (Result, error) {
+func (b *Engine) undo(ctx context.Context, l Lock, why string) (Result, error) {
 	docs := b.docs()
 	current, etag, err := docs.lock(ctx)
 	if err != nil {
@@ -102,8 +102,8 @@ func (b *Bake) undo(ctx context.Context, l Lock, why string) (Result, error) {
 	if current.Run != l.Run {
 		return Result{}, &Busy{Group: b.o.Group, Lock: current}
 	}
-	c := claim{kind: l.Kind, version: l.Version, manifest: l.Manifest, takeover: why}
-	got, err := docs.take(ctx, takeRequest{old: current, etag: etag, claim: c, run: l.Run, holder: b.o.Holder, term: b.o.Lease})
+	c := intent{kind: l.Kind, version: l.Version, manifest: l.Manifest, takeover: why}
+	got, err := docs.take(ctx, takeRequest{old: current, etag: etag, intent: c, run: l.Run, holder: b.o.Holder, term: b.o.Lease})
 	if errors.Is(err, artifact.ErrChanged) {
 		return b.undo(ctx, l, why) // the holder's heartbeat came in between
 	}
@@ -114,19 +114,19 @@ func (b *Bake) undo(ctx context.Context, l Lock, why string) (Result, error) {
 	if err != nil {
 		return (&run{b: b, docs: docs, lease: got}).fail(ctx, err)
 	}
-	if err := r.step(ctx, StepRecord, func(rec *Record) { rec.Undo = why }); err != nil {
+	if err := r.record(ctx, StepRecord, func(rec *Record) { rec.Undo = why }); err != nil {
 		return r.fail(ctx, err)
 	}
 	return r.execute(ctx)
 }
 
 // target chooses what to go back to and verifies that it is still there.
-func (b *Bake) target(ctx context.Context, v artifact.Version) (t ProvenRelease, current artifact.Version, err error) {
+func (b *Engine) target(ctx context.Context, v artifact.Version) (t ProvenRelease, current artifact.Version, err error) {
 	p, err := b.docs().proven(ctx)
 	if err != nil {
 		return t, "", err
 	}
-	s, err := b.observer().look(ctx, Record{})
+	s, err := b.observer().observe(ctx, Record{})
 	if err != nil {
 		return t, "", err
 	}
@@ -167,7 +167,7 @@ func chooseTarget(s State, p Proven, v artifact.Version) (t ProvenRelease, curre
 
 // stillThere refuses a target whose template version or artifact is gone
 // before the group is touched.
-func (b *Bake) stillThere(ctx context.Context, t ProvenRelease) error {
+func (b *Engine) stillThere(ctx context.Context, t ProvenRelease) error {
 	for _, ref := range t.Templates {
 		if _, err := b.o.Cloud.Templates.Version(ctx, ref); err != nil {
 			return fmt.Errorf("going back to %q: %w", t.Version, err)
@@ -183,7 +183,7 @@ func (b *Bake) stillThere(ctx context.Context, t ProvenRelease) error {
 	return nil
 }
 
-func (b *Bake) rollbackRecord(ctx context.Context, l Lock, t ProvenRelease) (Record, error) {
+func (b *Engine) rollbackRecord(ctx context.Context, l Lock, t ProvenRelease) (Record, error) {
 	rec, err := b.newRecord(ctx, l)
 	if err != nil {
 		return Record{}, err

@@ -23,7 +23,7 @@ import (
 // released rolls a version out and demands that it ends released.
 func (w *world) released(v artifact.Version) rollout.Result {
 	w.t.Helper()
-	res, err := w.bake(rollout.Options{}).Release(w.ctx, v, w.publish(v))
+	res, err := w.engine(rollout.Options{}).Release(w.ctx, v, w.publish(v))
 	if err != nil || res.Outcome != rollout.Released {
 		w.t.Fatalf("releasing %s: %+v, %v", v, res, err)
 	}
@@ -36,7 +36,7 @@ func (w *world) saved() string { return w.state().Templates[0].Version }
 // provenOn demands that every node runs v, by AWS and by its own report.
 func (w *world) provenOn(v artifact.Version) {
 	w.t.Helper()
-	st, err := w.bake(rollout.Options{}).Status(w.ctx)
+	st, err := w.engine(rollout.Options{}).Status(w.ctx)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -68,7 +68,7 @@ func TestReleaseThousandNodes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 1000)
 		began := time.Now()
-		res, err := w.bake(rollout.Options{Poll: 30 * time.Second}).Release(w.ctx, "v1", w.publish("v1"))
+		res, err := w.engine(rollout.Options{Poll: 30 * time.Second}).Release(w.ctx, "v1", w.publish("v1"))
 		if err != nil || res.Outcome != rollout.Released {
 			t.Fatalf("%+v, %v", res, err)
 		}
@@ -124,7 +124,7 @@ func TestReleaseMixedInstances(t *testing.T) {
 		w.provenOn("v1")
 		before := w.state().Templates
 		w.fleet.behave(func(f *fleet) { f.bad = map[artifact.Version]string{"v2": "boom"} })
-		if res, err := w.bake(rollout.Options{}).Release(w.ctx, "v2", w.publish("v2")); err != nil || res.Outcome != rollout.RolledBack {
+		if res, err := w.engine(rollout.Options{}).Release(w.ctx, "v2", w.publish("v2")); err != nil || res.Outcome != rollout.RolledBack {
 			t.Fatalf("v2: %+v, %v", res, err)
 		}
 		w.provenOn("v1")
@@ -145,7 +145,7 @@ func TestFirstReleaseRolledBack(t *testing.T) {
 		w := newWorld(t, 3)
 		w.fleet.behave(func(f *fleet) { f.sick = map[artifact.Version]bool{"v1": true} })
 		before := w.saved()
-		res, err := w.bake(rollout.Options{}).Release(w.ctx, "v1", w.publish("v1"))
+		res, err := w.engine(rollout.Options{}).Release(w.ctx, "v1", w.publish("v1"))
 		if err != nil || res.Outcome != rollout.RolledBack || res.Serving != "" {
 			t.Fatalf("%+v, %v", res, err)
 		}
@@ -173,7 +173,7 @@ func TestAlarmRings(t *testing.T) {
 				wait(w.ctx, 5*time.Second)
 			}
 		}()
-		res, err := w.bake(watched).Release(w.ctx, "v3", w.publish("v3"))
+		res, err := w.engine(watched).Release(w.ctx, "v3", w.publish("v3"))
 		if err != nil || res.Outcome != rollout.RolledBack {
 			t.Fatalf("%+v, %v", res, err)
 		}
@@ -182,10 +182,10 @@ func TestAlarmRings(t *testing.T) {
 			t.Errorf("evidence: %v", err)
 		}
 		var refused *rollout.Refused
-		if _, err := w.bake(watched).Release(w.ctx, "v4", w.publish("v4")); !errors.As(err, &refused) {
+		if _, err := w.engine(watched).Release(w.ctx, "v4", w.publish("v4")); !errors.As(err, &refused) {
 			t.Errorf("releasing while the alarm rings: %v", err)
 		}
-		if res, err := w.bake(watched).Rollback(w.ctx, ""); err != nil || res.Version != "v1" {
+		if res, err := w.engine(watched).Rollback(w.ctx, ""); err != nil || res.Version != "v1" {
 			t.Errorf("rolling back while the alarm rings: %+v, %v", res, err)
 		}
 	})
@@ -210,8 +210,8 @@ func TestReleaseTwiceDoesNothing(t *testing.T) {
 		w := newWorld(t, 3)
 		first := w.released("v1")
 		versions, refreshes := w.templateVersions(), w.refreshes()
-		res, err := w.bake(rollout.Options{}).Release(w.ctx, "v1", first.Manifest)
-		if err != nil || res.Outcome != rollout.Already {
+		res, err := w.engine(rollout.Options{}).Release(w.ctx, "v1", first.Manifest)
+		if err != nil || res.Outcome != rollout.UpToDate {
 			t.Fatalf("again: %+v, %v", res, err)
 		}
 		if w.templateVersions() != versions || w.refreshes() != refreshes {
@@ -232,7 +232,7 @@ func TestTerraformIssue34189(t *testing.T) {
 			f.bad = map[artifact.Version]string{"v2": "PHP Parse error: syntax error in broken.php on line 5"}
 		})
 		w.watchSaved(before)
-		res, err := w.bake(rollout.Options{}).Release(w.ctx, "v2", w.publish("v2"))
+		res, err := w.engine(rollout.Options{}).Release(w.ctx, "v2", w.publish("v2"))
 		if err != nil || res.Outcome != rollout.RolledBack {
 			t.Fatalf("%+v, %v", res, err)
 		}
@@ -287,7 +287,7 @@ func TestReleaseWithBadNodes(t *testing.T) {
 				w.released("v1")
 				w.fleet.behave(tt.spoil)
 				began := time.Now()
-				res, err := w.bake(rollout.Options{}).Release(w.ctx, "v2", w.publish("v2"))
+				res, err := w.engine(rollout.Options{}).Release(w.ctx, "v2", w.publish("v2"))
 				if err != nil || res.Outcome != rollout.RolledBack || !strings.Contains(res.Cause, tt.says) {
 					t.Fatalf("%+v, %v", res, err)
 				}
@@ -306,19 +306,19 @@ func TestRollbackGoesToProven(t *testing.T) {
 		w.released("v1")
 		w.released("v2")
 		w.fleet.behave(func(f *fleet) { f.bad = map[artifact.Version]string{"v3": "boom"} })
-		if res, err := w.bake(rollout.Options{}).Release(w.ctx, "v3", w.publish("v3")); err != nil || res.Outcome != rollout.RolledBack {
+		if res, err := w.engine(rollout.Options{}).Release(w.ctx, "v3", w.publish("v3")); err != nil || res.Outcome != rollout.RolledBack {
 			t.Fatalf("v3: %+v, %v", res, err)
 		}
-		res, err := w.bake(rollout.Options{}).Rollback(w.ctx, "")
+		res, err := w.engine(rollout.Options{}).Rollback(w.ctx, "")
 		if err != nil || res.Outcome != rollout.Released || res.Version != "v1" {
 			t.Fatalf("rolling back: %+v, %v", res, err)
 		}
 		w.provenOn("v1")
 		var none *rollout.NotProven
-		if _, err := w.bake(rollout.Options{}).Rollback(w.ctx, ""); !errors.As(err, &none) {
+		if _, err := w.engine(rollout.Options{}).Rollback(w.ctx, ""); !errors.As(err, &none) {
 			t.Errorf("a second rollback: %v", err)
 		}
-		if _, err := w.bake(rollout.Options{}).Rollback(w.ctx, "v3"); !errors.As(err, &none) {
+		if _, err := w.engine(rollout.Options{}).Rollback(w.ctx, "v3"); !errors.As(err, &none) {
 			t.Errorf("to a release that never passed: %v", err)
 		}
 	})
@@ -337,16 +337,16 @@ func TestKilledAfterEachStep(t *testing.T) {
 				if !w.killedAfter(step, "v2", digest) {
 					t.Fatalf("the run never reached step %s", step)
 				}
-				res, err := w.bake(rollout.Options{Holder: owner.Holder{Name: "second"}}).Release(w.ctx, "v2", digest)
-				if err != nil || res.Outcome != rollout.Released && res.Outcome != rollout.Already {
+				res, err := w.engine(rollout.Options{Holder: owner.Holder{Name: "second"}}).Release(w.ctx, "v2", digest)
+				if err != nil || res.Outcome != rollout.Released && res.Outcome != rollout.UpToDate {
 					t.Fatalf("second run: %+v, %v", res, err)
 				}
 				if a, b := w.templateVersions()-versions, w.refreshes()-refreshes; a != 1 || b != 1 {
 					t.Errorf("%d template versions and %d refreshes were made", a, b)
 				}
 				w.provenOn("v2")
-				res, err = w.bake(rollout.Options{Holder: owner.Holder{Name: "third"}}).Release(w.ctx, "v2", digest)
-				if err != nil || res.Outcome != rollout.Already {
+				res, err = w.engine(rollout.Options{Holder: owner.Holder{Name: "third"}}).Release(w.ctx, "v2", digest)
+				if err != nil || res.Outcome != rollout.UpToDate {
 					t.Errorf("third run: %+v, %v", res, err)
 				}
 			})
@@ -366,7 +366,7 @@ func (w *world) killedAfter(step rollout.Step, v artifact.Version, d artifact.Di
 			died = true
 		}
 	}()
-	_, _ = w.bake(rollout.Options{Holder: owner.Holder{Name: "first"}, AfterStep: func(s rollout.Step) {
+	_, _ = w.engine(rollout.Options{Holder: owner.Holder{Name: "first"}, AfterStep: func(s rollout.Step) {
 		if s == step {
 			panic(killed{})
 		}
@@ -390,12 +390,12 @@ func TestRefreshCancelledBySomebody(t *testing.T) {
 				wait(w.ctx, 5*time.Second)
 			}
 		}()
-		var person *rollout.PersonNeeded
-		_, err := w.bake(rollout.Options{}).Release(w.ctx, "v2", w.publish("v2"))
+		var person *rollout.InterventionRequired
+		_, err := w.engine(rollout.Options{}).Release(w.ctx, "v2", w.publish("v2"))
 		if !errors.As(err, &person) || !strings.Contains(err.Error(), "mixed") {
 			t.Fatalf("got %v", err)
 		}
-		res, err := w.bake(rollout.Options{}).Rollback(w.ctx, "")
+		res, err := w.engine(rollout.Options{}).Rollback(w.ctx, "")
 		if err != nil || res.Version != "v1" {
 			t.Fatalf("rolling back: %+v, %v", res, err)
 		}
@@ -408,10 +408,10 @@ func TestRollbackDuringRelease(t *testing.T) {
 		w := newWorld(t, 3)
 		w.released("v1")
 		digest := w.publish("v2")
-		if _, err := w.bake(rollout.Options{Detach: true}).Release(w.ctx, "v2", digest); err != nil {
+		if _, err := w.engine(rollout.Options{Detach: true}).Release(w.ctx, "v2", digest); err != nil {
 			t.Fatal(err)
 		}
-		res, err := w.bake(rollout.Options{Holder: owner.Holder{Name: "second"}}).Rollback(w.ctx, "")
+		res, err := w.engine(rollout.Options{Holder: owner.Holder{Name: "second"}}).Rollback(w.ctx, "")
 		if err != nil || res.Outcome != rollout.RolledBack || res.Serving != "v1" {
 			t.Fatalf("%+v, %v", res, err)
 		}
@@ -428,7 +428,7 @@ func TestTwoReleasesAtOnce(t *testing.T) {
 		versions, refreshes := w.templateVersions(), w.refreshes()
 		ends := make(chan error, 2)
 		for i := range 2 {
-			b := w.bake(rollout.Options{Holder: owner.Holder{Name: fmt.Sprint("ci-", i)}})
+			b := w.engine(rollout.Options{Holder: owner.Holder{Name: fmt.Sprint("ci-", i)}})
 			go func() {
 				_, err := b.Release(w.ctx, "v2", digest)
 				ends <- err
@@ -436,10 +436,10 @@ func TestTwoReleasesAtOnce(t *testing.T) {
 		}
 		wait(w.ctx, time.Minute)
 		var busy *rollout.Busy
-		if _, err := w.bake(rollout.Options{Holder: owner.Holder{Name: "other"}}).Release(w.ctx, "v3", other); !errors.As(err, &busy) {
+		if _, err := w.engine(rollout.Options{Holder: owner.Holder{Name: "other"}}).Release(w.ctx, "v3", other); !errors.As(err, &busy) {
 			t.Errorf("another version meanwhile: %v", err)
 		}
-		if _, err := w.bake(rollout.Options{Holder: owner.Holder{Name: "ci-0"}}).Release(w.ctx, "v3", other); !errors.As(err, &busy) {
+		if _, err := w.engine(rollout.Options{Holder: owner.Holder{Name: "ci-0"}}).Release(w.ctx, "v3", other); !errors.As(err, &busy) {
 			t.Errorf("another version by the same name: %v", err)
 		}
 		for range 2 {
@@ -458,15 +458,15 @@ func TestSupersede(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 3)
 		w.released("v1")
-		if _, err := w.bake(rollout.Options{Detach: true}).Release(w.ctx, "v2", w.publish("v2")); err != nil {
+		if _, err := w.engine(rollout.Options{Detach: true}).Release(w.ctx, "v2", w.publish("v2")); err != nil {
 			t.Fatal(err)
 		}
 		digest := w.publish("v3")
 		var open *rollout.Unfinished
-		if _, err := w.bake(rollout.Options{}).Release(w.ctx, "v3", digest); !errors.As(err, &open) {
+		if _, err := w.engine(rollout.Options{}).Release(w.ctx, "v3", digest); !errors.As(err, &open) {
 			t.Errorf("over an unfinished run: %v", err)
 		}
-		res, err := w.bake(rollout.Options{OnBusy: rollout.Supersede}).Release(w.ctx, "v3", digest)
+		res, err := w.engine(rollout.Options{OnBusy: rollout.Supersede}).Release(w.ctx, "v3", digest)
 		if err != nil || res.Outcome != rollout.Released {
 			t.Fatalf("%+v, %v", res, err)
 		}

@@ -64,7 +64,7 @@ func rolloutGroups(ctx context.Context, store artifact.Store) ([]string, error) 
 		last = name
 		group, err := url.PathUnescape(name)
 		if err != nil {
-			return nil, &PersonNeeded{Text: fmt.Sprintf("listing rollouts: %q is no group's folder: %v", folder+name, err), Fix: "look at the objects; move them away if they are not wpbake's"}
+			return nil, &InterventionRequired{Text: fmt.Sprintf("listing rollouts: %q is no group's folder: %v", folder+name, err), Fix: "look at the objects; move them away if they are not wpbake's"}
 		}
 		groups = append(groups, group)
 	}

@@ -11,19 +11,19 @@ import (
 
 // run is one run being performed by this process.
 type run struct {
-	b       *Bake
-	docs    documents
-	lease   *lease
-	rec     Record
-	etag    string
-	eyes    *observer
-	picture picture
+	b        *Engine
+	docs     documents
+	lease    *lease
+	rec      Record
+	etag     string
+	observer *observer
+	emitted  emitted
 }
 
 // begin continues the run that the lease names, or writes its record. fresh
 // returns the record of a run that starts now.
-func (b *Bake) begin(ctx context.Context, l *lease, fresh func() (Record, error)) (*run, error) {
-	r := &run{b: b, docs: b.docs(), lease: l, eyes: b.observer()}
+func (b *Engine) begin(ctx context.Context, l *lease, fresh func() (Record, error)) (*run, error) {
+	r := &run{b: b, docs: b.docs(), lease: l, observer: b.observer()}
 	b.o.AfterStep(StepLock)
 	rec, etag, err := r.docs.record(ctx, l.lock.Run)
 	if err != nil {
@@ -31,17 +31,17 @@ func (b *Bake) begin(ctx context.Context, l *lease, fresh func() (Record, error)
 	}
 	r.rec, r.etag = rec, etag
 	if rec.Run != "" {
-		b.tell(Event{Kind: "note", Run: rec.Run, Version: rec.Version, Text: fmt.Sprintf("continuing run %s of %s", rec.Run, rec.Version)})
+		b.emit(Event{Kind: "note", Run: rec.Run, Version: rec.Version, Text: fmt.Sprintf("continuing run %s of %s", rec.Run, rec.Version)})
 		return r, nil
 	}
 	if r.rec, err = fresh(); err != nil {
 		return nil, err
 	}
-	return r, r.step(ctx, StepRecord, func(*Record) {})
+	return r, r.record(ctx, StepRecord, func(*Record) {})
 }
 
 // newRecord is the record of a run that starts from the group as it is.
-func (b *Bake) newRecord(ctx context.Context, l Lock) (Record, error) {
+func (b *Engine) newRecord(ctx context.Context, l Lock) (Record, error) {
 	g, err := b.o.Cloud.Groups.Group(ctx, b.o.Group)
 	if err != nil {
 		return Record{}, err
@@ -61,9 +61,9 @@ func (b *Bake) newRecord(ctx context.Context, l Lock) (Record, error) {
 	return rec, nil
 }
 
-// step changes the record and writes it with the step in it, unless the step
+// record changes the record and writes it with the step in it, unless the step
 // stands there already. Only the holder of the lock writes a record.
-func (r *run) step(ctx context.Context, s Step, change func(*Record)) error {
+func (r *run) record(ctx context.Context, s Step, change func(*Record)) error {
 	next := r.rec
 	change(&next)
 	if !next.Has(s) {
@@ -81,7 +81,7 @@ func (r *run) step(ctx context.Context, s Step, change func(*Record)) error {
 		return err
 	}
 	r.rec, r.etag = next, etag
-	r.b.tell(Event{Kind: "step", Run: r.rec.Run, Step: s, Version: r.rec.Version, Text: stepText(s, r.rec)})
+	r.b.emit(Event{Kind: "step", Run: r.rec.Run, Step: s, Version: r.rec.Version, Text: stepText(s, r.rec)})
 	r.b.o.AfterStep(s)
 	return nil
 }
@@ -96,13 +96,13 @@ func (r *run) lostRecord(ctx context.Context, err error) error {
 	if l.Fence != r.lease.lock.Fence {
 		return &LeaseLost{Run: r.rec.Run, By: l}
 	}
-	return &PersonNeeded{Run: r.rec.Run, Text: err.Error(), Fix: "wpbake status; then wpbake resume"}
+	return &InterventionRequired{Run: r.rec.Run, Text: err.Error(), Fix: "wpbake status; then wpbake resume"}
 }
 
 // execute performs steps until the run has an outcome.
 func (r *run) execute(ctx context.Context) (Result, error) {
 	for {
-		res, done, err := r.once(ctx)
+		res, done, err := r.step(ctx)
 		if err != nil {
 			return r.fail(ctx, err)
 		}
@@ -112,8 +112,8 @@ func (r *run) execute(ctx context.Context) (Result, error) {
 	}
 }
 
-func (r *run) once(ctx context.Context) (Result, bool, error) {
-	s, err := r.look(ctx)
+func (r *run) step(ctx context.Context) (Result, bool, error) {
+	s, err := r.observe(ctx)
 	if err != nil {
 		return Result{}, false, err
 	}
@@ -121,15 +121,15 @@ func (r *run) once(ctx context.Context) (Result, bool, error) {
 		return Result{}, false, err
 	}
 	s.Record = r.rec
-	r.show(s)
+	r.emitChanges(s)
 	a := Next(s)
 	switch a.Verb {
 	case MakeTemplate:
 		return Result{}, false, r.makeTemplate(ctx, s, a.From)
 	case StartRefresh:
 		return r.startRefresh(ctx, s)
-	case TurnBack:
-		return Result{}, false, r.turnBack(ctx, s, a)
+	case StartRollback:
+		return Result{}, false, r.startRollback(ctx, s, a)
 	case UpgradeSchema:
 		return Result{}, false, r.upgradeSchema(ctx, s)
 	case Finish:
@@ -146,19 +146,19 @@ func (r *run) once(ctx context.Context) (Result, bool, error) {
 	return Result{}, false, pause(ctx, r.b.o.Poll)
 }
 
-// look renews the lease and observes. While a refresh is under way it bears
+// observe renews the lease and observes. While a refresh is under way it bears
 // with an AWS or a store that does not answer, for as long as a proof may lag:
-// giving up would leave the first node to AWS's own patience of an hour.
-func (r *run) look(ctx context.Context) (State, error) {
+// giving up would leave the first node to AWS's own time-out of an hour.
+func (r *run) observe(ctx context.Context) (State, error) {
 	for begun := time.Now(); ; {
 		err := r.lease.renew(ctx)
 		if err == nil {
 			var s State
-			if s, err = r.eyes.look(ctx, r.rec); err == nil {
+			if s, err = r.observer.observe(ctx, r.rec); err == nil {
 				return s, nil
 			}
 		}
-		if !r.rec.Has(StepRefresh) || !passing(err) || time.Since(begun) >= r.b.o.Settle {
+		if !r.rec.Has(StepRefresh) || !isTransient(err) || time.Since(begun) >= r.b.o.Settle {
 			return State{}, err
 		}
 		r.wait(fmt.Sprintf("asking again: %v", err))
@@ -168,18 +168,18 @@ func (r *run) look(ctx context.Context) (State, error) {
 	}
 }
 
-// passing reports whether waiting may mend an error.
-func passing(err error) bool {
+// isTransient reports whether waiting may mend an error.
+func isTransient(err error) bool {
 	var lost *LeaseLost
-	var person *PersonNeeded
+	var person *InterventionRequired
 	if errors.As(err, &lost) || errors.As(err, &person) {
 		return false
 	}
-	for _, lasting := range []error{
+	for _, permanent := range []error{
 		context.Canceled, ErrCredentials, ErrDenied, ErrNoGroup,
 		artifact.ErrCredentials, artifact.ErrDenied, artifact.ErrNoBucket,
 	} {
-		if errors.Is(err, lasting) {
+		if errors.Is(err, permanent) {
 			return false
 		}
 	}
@@ -190,7 +190,7 @@ func passing(err error) bool {
 // process that caused them died in between, or AWS did them by itself.
 func (r *run) catchUp(ctx context.Context, s State) error {
 	if !r.rec.Has(StepTemplate) && complete(s.Templates) {
-		if err := r.step(ctx, StepTemplate, func(rec *Record) { rec.Templates = s.Templates }); err != nil {
+		if err := r.record(ctx, StepTemplate, func(rec *Record) { rec.Templates = s.Templates }); err != nil {
 			return err
 		}
 	}
@@ -198,31 +198,31 @@ func (r *run) catchUp(ctx context.Context, s State) error {
 		return nil
 	}
 	if !r.rec.Has(StepRefresh) {
-		if err := r.step(ctx, StepRefresh, func(rec *Record) { rec.Refresh = s.Refresh.ID }); err != nil {
+		if err := r.record(ctx, StepRefresh, func(rec *Record) { rec.Refresh = s.Refresh.ID }); err != nil {
 			return err
 		}
 	}
 	if !r.rec.Has(StepVerdict) {
 		if v := judge(s); v.state == verdictGood {
-			if err := r.step(ctx, StepVerdict, func(*Record) {}); err != nil {
+			if err := r.record(ctx, StepVerdict, func(*Record) {}); err != nil {
 				return err
 			}
 		}
 	}
 	if isRollback(s.Refresh.Status) && !r.rec.Has(StepRollback) {
-		if err := r.turnedBack(ctx, s); err != nil {
+		if err := r.recordRollback(ctx, s); err != nil {
 			return err
 		}
 	}
 	if !s.Refresh.Active() && !r.rec.Has(StepSettled) {
-		return r.step(ctx, StepSettled, func(*Record) {})
+		return r.record(ctx, StepSettled, func(*Record) {})
 	}
 	return nil
 }
 
-// turnedBack records a rollback that is under way. When this run did not ask
+// recordRollback records a rollback that is under way. When this run did not ask
 // for it, the cause is what a bad node said, else what AWS says.
-func (r *run) turnedBack(ctx context.Context, s State) error {
+func (r *run) recordRollback(ctx context.Context, s State) error {
 	a := Action{Cause: r.rec.Cause, Node: r.rec.BadNode}
 	if a.Cause == "" {
 		a.Cause = "the refresh was rolled back by AWS or by somebody else" + reasonOf(*s.Refresh)
@@ -231,7 +231,7 @@ func (r *run) turnedBack(ctx context.Context, s State) error {
 		}
 		r.saveEvidence(ctx, s, a)
 	}
-	return r.step(ctx, StepRollback, func(rec *Record) { rec.Cause, rec.BadNode = a.Cause, a.Node })
+	return r.record(ctx, StepRollback, func(rec *Record) { rec.Cause, rec.BadNode = a.Cause, a.Node })
 }
 
 func complete(ts []TemplateRef) bool {
@@ -257,17 +257,17 @@ func (r *run) fail(ctx context.Context, err error) (Result, error) {
 	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	r.free(clean)
-	var adrift *Adrift
+	var adrift *Unattended
 	if errors.As(err, &adrift) {
 		return Result{}, err
 	}
 	if ctx.Err() != nil {
 		return Result{}, &Interrupted{Run: r.rec.Run, Touched: r.rec.Has(StepRefresh)}
 	}
-	var person *PersonNeeded
+	var person *InterventionRequired
 	var untouched *FailedUntouched
 	if r.rec.Has(StepRefresh) && !errors.As(err, &person) && !errors.As(err, &untouched) {
-		return Result{}, &Adrift{Run: r.rec.Run, Err: err}
+		return Result{}, &Unattended{Run: r.rec.Run, Err: err}
 	}
 	return Result{}, err
 }

@@ -40,7 +40,7 @@ func (r *run) upgradeSchema(ctx context.Context, s State) error {
 func (r *run) firstSchema(ctx context.Context, s State) error {
 	d := r.b.askDatabase(ctx, s)
 	if d == nil {
-		return r.step(ctx, StepSchema, func(*Record) {})
+		return r.record(ctx, StepSchema, func(*Record) {})
 	}
 	p := acceptance{database: d, code: r.rec.Code}
 	if d.Schema > r.rec.Code {
@@ -53,9 +53,9 @@ func (r *run) firstSchema(ctx context.Context, s State) error {
 	}
 	if d.Schema >= r.rec.Code && d.Behind == 0 {
 		for _, d := range p.incompatible {
-			r.b.tell(Event{Kind: "incompatibility", Run: r.rec.Run, Text: fmt.Sprintf("%s %s: %s", d.ID, d.Name, d.Text)})
+			r.b.emit(Event{Kind: "incompatibility", Run: r.rec.Run, Text: fmt.Sprintf("%s %s: %s", d.ID, d.Name, d.Text)})
 		}
-		return r.step(ctx, StepSchema, func(rec *Record) { rec.Database, rec.Incompatibilities = d, p.incompatible })
+		return r.record(ctx, StepSchema, func(rec *Record) { rec.Database, rec.Incompatibilities = d, p.incompatible })
 	}
 	r.rec.Database = d // written with the next step
 	return nil
@@ -74,9 +74,9 @@ func (r *run) snapshot(ctx context.Context) error {
 	if err != nil {
 		return r.schemaFailed(ctx, fmt.Errorf("saving the database: %w", err))
 	}
-	whole, cancel := uncut(ctx)
+	whole, cancel := withoutCancel(ctx)
 	defer cancel()
-	return r.step(whole, StepSnapshot, func(rec *Record) { rec.Snapshot = name })
+	return r.record(whole, StepSnapshot, func(rec *Record) { rec.Snapshot = name })
 }
 
 func (r *run) schemaStep(ctx context.Context, s State) error {
@@ -96,9 +96,9 @@ func (r *run) schemaStep(ctx context.Context, s State) error {
 	if err != nil {
 		return r.schemaFailed(ctx, fmt.Errorf("node %s: %w", ids[0], err))
 	}
-	whole, cancel := uncut(ctx)
+	whole, cancel := withoutCancel(ctx)
 	defer cancel()
-	return r.step(whole, StepSchema, func(rec *Record) {
+	return r.record(whole, StepSchema, func(rec *Record) {
 		rec.Schema = &SchemaChange{Before: rec.Database.Schema, After: done.After, Node: ids[0], Sites: done.Sites}
 	})
 }
@@ -118,7 +118,7 @@ func (r *run) schemaFailed(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return err
 	}
-	return &PersonNeeded{Run: r.rec.Run,
+	return &InterventionRequired{Run: r.rec.Run,
 		Text: fmt.Sprintf("every node is proven on %s, but the database has not followed: %v", r.rec.Version, err),
 		Fix:  "put that right, then wpbake resume: the step runs once, and only if it has to"}
 }

@@ -122,7 +122,7 @@ func (w *world) createBalancer() (targetGroup string) {
 
 func (w *world) adopt() {
 	w.t.Helper()
-	b := w.bake(rollout.Options{})
+	b := w.engine(rollout.Options{})
 	changes, err := b.PlanAdopt(w.ctx)
 	w.must(changes, err)
 	w.must(nil, b.Adopt(w.ctx, changes))
@@ -164,7 +164,7 @@ func (w *world) until(what string, ok func() bool) {
 	w.t.Fatalf("never: %s\n%+v\n%+v", what, w.state(), as)
 }
 
-func (w *world) bake(o rollout.Options) *rollout.Bake {
+func (w *world) engine(o rollout.Options) *rollout.Engine {
 	w.t.Helper()
 	o.Store, o.StoreURL, o.Group = w.store, storeURL, w.group
 	if o.Cloud.Groups == nil {

@@ -25,7 +25,7 @@ type Status struct {
 }
 
 // Status looks and changes nothing.
-func (b *Bake) Status(ctx context.Context) (Status, error) {
+func (b *Engine) Status(ctx context.Context) (Status, error) {
 	l, _, err := b.docs().lock(ctx)
 	if err != nil {
 		return Status{}, err
@@ -34,7 +34,7 @@ func (b *Bake) Status(ctx context.Context) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
-	s, err := b.observer().look(ctx, rec)
+	s, err := b.observer().observe(ctx, rec)
 	if err != nil {
 		return Status{}, err
 	}
@@ -65,7 +65,7 @@ func (b *Bake) Status(ctx context.Context) (Status, error) {
 }
 
 // History returns the records of the group's runs, newest first.
-func (b *Bake) History(ctx context.Context) ([]Record, error) {
+func (b *Engine) History(ctx context.Context) ([]Record, error) {
 	stats, err := b.o.Store.List(ctx, b.docs().prefix())
 	if err != nil {
 		return nil, err

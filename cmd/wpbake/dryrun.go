@@ -42,9 +42,9 @@ func runDryRelease(ctx context.Context, b builder, o releaseOptions) error {
 	}
 	p.Findings = append([]rollout.Finding{}, p.Findings...) // an empty list in JSON, never null
 	if sayFindings(b.out, p.Findings) > 0 {
-		return r.Preflight(ctx)
+		return r.Preflight(ctx, o.version)
 	}
-	if err := r.MayRelease(ctx, o.version); err != nil {
+	if err := r.Preflight(ctx, o.version); err != nil {
 		return err
 	}
 	step, built, err := b.wouldPublish(ctx, r.store, o.version)

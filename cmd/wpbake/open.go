@@ -33,7 +33,7 @@ func (o opener) holder() owner.Holder { return owner.Self(o.env) }
 
 // openGroup is a group ready to be looked at or changed.
 type openGroup struct {
-	*rollout.Bake
+	*rollout.Engine
 	name    string
 	clients *aws.Clients
 	store   artifact.Store

@@ -88,7 +88,7 @@ func runRelease(ctx context.Context, b builder, o releaseOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := r.MayRelease(ctx, o.version); err != nil {
+	if err := r.Preflight(ctx, o.version); err != nil {
 		return err
 	}
 	view.Lap("preflight")
@@ -97,7 +97,7 @@ func runRelease(ctx context.Context, b builder, o releaseOptions) error {
 		return err
 	}
 	view.Lap("publish")
-	rolling := r.Bake
+	rolling := r.Engine
 	if b.cfg.Bake.As != "" {
 		made, err := b.baker(r.clients, r.store).bake(ctx, o.version)
 		if err != nil {

@@ -128,7 +128,7 @@ func sayEnded(out *cli.Output, r rollout.Result, timings cli.Timings) error {
 	switch r.Outcome {
 	case rollout.Released:
 		out.Say("%s of %s to %s is done: %s proven on %s in %s", r.Kind, r.Version, r.Group, cli.Count(r.Nodes, "node"), r.Manifest.Short(), cli.Seconds(r.Seconds))
-	case rollout.Already:
+	case rollout.UpToDate:
 		out.Say("nothing to do: %s of %s proven on %s, %s", cli.Count(r.Nodes, "node"), r.Group, r.Version, r.Manifest.Short())
 	case rollout.Started:
 		out.Say("%s of %s to %s has started; wpbake watch follows it, wpbake resume finishes it", r.Kind, r.Version, r.Group)
@@ -152,7 +152,7 @@ func sayEnded(out *cli.Output, r rollout.Result, timings cli.Timings) error {
 		return err
 	}
 	switch r.Outcome {
-	case rollout.Released, rollout.Already, rollout.Started:
+	case rollout.Released, rollout.UpToDate, rollout.Started:
 		return nil
 	}
 	return &cli.Ended{Result: r}

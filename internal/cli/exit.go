@@ -30,13 +30,13 @@ const ExitCodesHelp = `Exit codes of every command:
 // ExitCode is what the program ends with after err.
 func ExitCode(err error) int {
 	var (
-		usage       *usageError
-		ended       *Ended
-		person      *rollout.PersonNeeded
-		lost        *rollout.LeaseLost
-		adrift      *rollout.Adrift
-		interrupted *rollout.Interrupted
-		database    *rollout.Incompatible
+		usage        *usageError
+		ended        *Ended
+		intervention *rollout.InterventionRequired
+		lost         *rollout.LeaseLost
+		unattended   *rollout.Unattended
+		interrupted  *rollout.Interrupted
+		database     *rollout.Incompatible
 	)
 	switch {
 	case err == nil:
@@ -45,7 +45,7 @@ func ExitCode(err error) int {
 		return ExitUsage
 	case errors.As(err, &ended):
 		return ended.exit()
-	case errors.As(err, &person), errors.As(err, &database), errors.As(err, &lost), errors.As(err, &adrift):
+	case errors.As(err, &intervention), errors.As(err, &database), errors.As(err, &lost), errors.As(err, &unattended):
 		return ExitPerson
 	case errors.As(err, &interrupted) && interrupted.Touched:
 		return ExitPerson

@@ -30,8 +30,8 @@ func TestExitCodes(t *testing.T) {
 		{"unknown outcome", ended("else"), 4},
 		{"interrupted late", &rollout.Interrupted{Touched: true}, 4},
 		{"lease lost", &rollout.LeaseLost{}, 4},
-		{"adrift", &rollout.Adrift{Err: errors.New("expired")}, 4},
-		{"person", fmt.Errorf("wrapped: %w", &rollout.PersonNeeded{}), 4},
+		{"unattended", &rollout.Unattended{Err: errors.New("expired")}, 4},
+		{"intervention", fmt.Errorf("wrapped: %w", &rollout.InterventionRequired{}), 4},
 	} {
 		if got := ExitCode(tt.err); got != tt.want {
 			t.Errorf("%s: exit code %d, want %d", tt.name, got, tt.want)
@@ -43,14 +43,14 @@ func TestInterruption(t *testing.T) {
 	ended, end := context.WithCancel(t.Context())
 	end()
 	failed := errors.New("disk full")
-	adrift := &rollout.Adrift{Err: context.Canceled}
+	unattended := &rollout.Unattended{Err: context.Canceled}
 	for name, tt := range map[string]struct {
 		ctx       context.Context
 		err, want error
 	}{
 		"met by a call":       {ended, fmt.Errorf("listing: %w", context.Canceled), errInterrupted},
 		"after another cause": {ended, failed, failed},
-		"under way":           {ended, adrift, adrift},
+		"under way":           {ended, unattended, unattended},
 		"done all the same":   {ended, nil, nil},
 		"not a signal":        {t.Context(), context.Canceled, context.Canceled},
 	} {
