@@ -134,16 +134,18 @@ func runDoctor(ctx context.Context, out *cli.Output, r openGroup) error {
 
 // sayFindings prints each finding with its fix and returns how many block.
 func sayFindings(out *cli.Output, findings []rollout.Finding) (blocking int) {
+	var list cli.List
 	for _, f := range findings {
 		word := "note"
 		if f.Blocks {
 			word = "blocks"
 			blocking++
 		}
-		out.Say("%-6s %s: %s", word, f.ID, f.Text)
+		list.Add(word, "%s: %s", f.ID, f.Text)
 		if f.Fix != "" {
-			out.Say("       fix: %s", f.Fix)
+			list.Add("", "fix: %s", f.Fix)
 		}
 	}
+	out.List(list)
 	return blocking
 }

@@ -217,13 +217,15 @@ func runNodeStatus(ctx context.Context, out *cli.Output, place nodePlace, deep b
 	if st.Current != "" {
 		serves = strings.TrimSpace(string(st.Version) + " " + st.Current)
 	}
-	out.Say("serves    %s, from %s", serves, st.Root)
+	var list cli.List
+	list.Add("serves", "%s, from %s", serves, st.Root)
 	if st.Verified != nil && *st.Verified {
-		out.Say("verified  every byte")
+		list.Add("verified", "every byte")
 	}
 	for _, b := range st.Boots {
-		out.Say("passed    %s %s at %s, run %s", b.Version, b.Manifest.Short(), b.At.UTC().Format(time.DateTime), b.Run)
+		list.Add("passed", "%s %s at %s, run %s", b.Version, b.Manifest.Short(), b.At.UTC().Format(time.DateTime), b.Run)
 	}
+	out.List(list)
 	if err := out.Object(st); err != nil {
 		return err
 	}

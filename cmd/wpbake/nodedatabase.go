@@ -56,16 +56,18 @@ func runNodeDatabase(ctx context.Context, out *cli.Output, site siteOptions) err
 	if err != nil {
 		return err
 	}
-	out.Say("schema    %d", d.Schema)
-	out.Say("users     %d, of these %d with a password hash of WordPress 6.8 or later", d.Users, d.NewHashes)
-	out.Say("theme     %s", d.Stylesheet)
-	out.Say("plugins   %s", cli.OrDash(strings.Join(d.Active, " ")))
+	var list cli.List
+	list.Add("schema", "%d", d.Schema)
+	list.Add("users", "%d, of these %d with a password hash of WordPress 6.8 or later", d.Users, d.NewHashes)
+	list.Add("theme", "%s", d.Stylesheet)
+	list.Add("plugins", "%s", cli.OrDash(strings.Join(d.Active, " ")))
 	for _, name := range slices.Sorted(maps.Keys(d.Versions)) {
-		out.Say("%-9s %s", name, d.Versions[name])
+		list.Add(name, "%s", d.Versions[name])
 	}
 	if d.Multisite {
-		out.Say("network   %d sites behind the main site's schema", d.Behind)
+		list.Add("network", "%d sites behind the main site's schema", d.Behind)
 	}
+	out.List(list)
 	return out.Object(d)
 }
 

@@ -61,19 +61,28 @@ func runShow(ctx context.Context, out *cli.Output, store artifact.ReleaseStore, 
 	if err != nil {
 		return err
 	}
-	out.Say("version    %s", v)
-	out.Say("manifest   %s", d)
-	out.Say("artifact   %s, %s", m.Artifact.Digest, cli.Size(m.Artifact.Size))
-	out.Say("tree       %d files, %s, below %s/", m.Tree.Files, cli.Size(m.Tree.Bytes), m.Tree.Prefix)
+	out.List(versionList(v, d, m))
+	return out.Object(shown{v, d, m})
+}
+
+func versionList(v artifact.Version, d artifact.Digest, m artifact.Manifest) (list cli.List) {
+	list.Add("version", "%s", v)
+	list.Add("manifest", "%s", d)
+	list.Add("artifact", "%s, %s", m.Artifact.Digest, cli.Size(m.Artifact.Size))
+	list.Add("tree", "%s, %s, below %s/", cli.Count(m.Tree.Files, "file"), cli.Size(m.Tree.Bytes), m.Tree.Prefix)
 	if s := m.SBOM; s != nil {
-		out.Say("sbom       %s, %s", s.Digest, cli.Size(s.Size))
+		list.Add("sbom", "%s, %s", s.Digest, cli.Size(s.Size))
 	}
 	if w := m.WordPress; w != nil {
-		out.Say("wordpress  %s, database %d, PHP %s, MySQL %s", w.Core, w.DBVersion, cli.OrDash(w.PHP), cli.OrDash(w.MySQL))
-		sayComponents(out, "plugin", w.Plugins)
-		sayComponents(out, "theme", w.Themes)
+		list.Add("wordpress", "%s, database %d, PHP %s, MySQL %s", w.Core, w.DBVersion, cli.OrDash(w.PHP), cli.OrDash(w.MySQL))
+		for _, x := range w.Plugins {
+			list.Add("plugin", "%s %s", x.Slug, x.Version)
+		}
+		for _, x := range w.Themes {
+			list.Add("theme", "%s %s", x.Slug, x.Version)
+		}
 	}
-	return out.Object(shown{v, d, m})
+	return list
 }
 
 // runShowSBOM writes the bill of materials byte for byte: its digest is the one
@@ -92,12 +101,6 @@ func runShowSBOM(ctx context.Context, w io.Writer, store artifact.ReleaseStore, 
 	}
 	_, err = w.Write(b)
 	return err
-}
-
-func sayComponents(out *cli.Output, kind string, list []artifact.Component) {
-	for _, x := range list {
-		out.Say("%-10s %s %s", kind, x.Slug, x.Version)
-	}
 }
 
 // runShowAll lists the versions in the store.

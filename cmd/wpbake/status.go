@@ -38,9 +38,7 @@ func runStatus(ctx context.Context, out *cli.Output, r openGroup) error {
 	if err != nil {
 		return err
 	}
-	for _, line := range statusLines(st) {
-		out.Say("%s", line)
-	}
+	out.List(statusList(st))
 	if len(st.Nodes) > 0 {
 		out.Say("")
 		out.Table(nodeTable(st.Nodes))
@@ -48,7 +46,7 @@ func runStatus(ctx context.Context, out *cli.Output, r openGroup) error {
 	return out.Object(st)
 }
 
-func statusLines(st rollout.Status) []string {
+func statusList(st rollout.Status) (list cli.List) {
 	release := "no release of wpbake"
 	if st.Version != "" {
 		release = fmt.Sprintf("%s %s", st.Version, st.Manifest.Short())
@@ -63,20 +61,18 @@ func statusLines(st rollout.Status) []string {
 	case !st.Proven:
 		proof = "not proven: " + strings.Join(st.Missing, "; ")
 	}
-	lines := []string{
-		fmt.Sprintf("group     %s, %s desired", st.Group, cli.Count(st.Desired, "node")),
-		"saved     " + release,
-		fmt.Sprintf("proof     %s", proof),
-	}
+	list.Add("group", "%s, %s desired", st.Group, cli.Count(st.Desired, "node"))
+	list.Add("saved", "%s", release)
+	list.Add("proof", "%s", proof)
 	if r := st.Refresh; r != nil {
 		whose := ""
 		if st.Foreign {
 			whose = ", not started by wpbake"
 		}
-		lines = append(lines, fmt.Sprintf("refresh   %s %s, %d %%%s", r.ID, r.Status, r.Percent, whose))
+		list.Add("refresh", "%s %s, %d %%%s", r.ID, r.Status, r.Percent, whose)
 	}
 	if l := st.Lock; l != nil {
-		lines = append(lines, fmt.Sprintf("run       %s of %s, %s, by %s", l.Kind, l.Version, l.Run, l.Holder.Name))
+		list.Add("run", "%s of %s, %s, by %s", l.Kind, l.Version, l.Run, l.Holder.Name)
 	}
 	if len(st.Releases) > 0 {
 		names := make([]string, 0, len(st.Releases))
@@ -87,9 +83,9 @@ func statusLines(st rollout.Status) []string {
 			}
 			names = append(names, name)
 		}
-		lines = append(lines, "proven    "+strings.Join(names, ", "))
+		list.Add("proven", "%s", strings.Join(names, ", "))
 	}
-	return lines
+	return list
 }
 
 func nodeTable(views []rollout.NodeView) [][]string {

@@ -66,7 +66,9 @@ func (v *liveView) lines(st styles, columns, rows int) []string {
 		table = append(table, nodeRow(n, st))
 	}
 	if len(shown) > 0 {
-		out = append(out, grid(table)...)
+		for _, line := range grid(table, 0) {
+			out = append(out, "  "+line)
+		}
 	}
 	if rest := len(v.nodes) - len(shown); rest > 0 {
 		out = append(out, st.dim.Render(fmt.Sprintf("  and %d more", rest)))
@@ -141,33 +143,9 @@ func nodeRow(n rollout.NodeView, st styles) []cell {
 		state, last = st.bad, st.bad
 	}
 	plain := lipgloss.NewStyle()
-	return []cell{{n.ID, plain}, {n.Zone, st.dim}, {n.Lifecycle, state}, {n.Target, target}, {release, plain}, {waits, last}}
-}
-
-type cell struct {
-	text  string
-	style lipgloss.Style
-}
-
-// grid aligns rows of equal length in columns.
-func grid(rows [][]cell) []string {
-	wide := make([]int, len(rows[0]))
-	for _, row := range rows {
-		for i := range row {
-			row[i].text = Printable(OrDash(row[i].text))
-			wide[i] = max(wide[i], lipgloss.Width(row[i].text))
-		}
+	row := []cell{{n.ID, plain}, {n.Zone, st.dim}, {n.Lifecycle, state}, {n.Target, target}, {release, plain}, {waits, last}}
+	for i := range row {
+		row[i].text = OrDash(row[i].text)
 	}
-	lines := make([]string, len(rows))
-	for r, row := range rows {
-		var b strings.Builder
-		for i, c := range row {
-			b.WriteString("  " + c.style.Render(c.text))
-			if i < len(row)-1 {
-				b.WriteString(strings.Repeat(" ", wide[i]-lipgloss.Width(c.text)))
-			}
-		}
-		lines[r] = b.String()
-	}
-	return lines
+	return row
 }

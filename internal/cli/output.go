@@ -7,7 +7,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 	"unicode"
 
@@ -66,26 +65,6 @@ func (o *Output) Object(v any) error {
 	e := json.NewEncoder(o.Stdout)
 	e.SetEscapeHTML(false)
 	return e.Encode(v)
-}
-
-// Table writes rows in aligned columns; the first row is the heading.
-func (o *Output) Table(rows [][]string) {
-	if o.JSON {
-		return
-	}
-	var b strings.Builder
-	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	for _, row := range rows {
-		cells := make([]string, len(row))
-		for i, cell := range row {
-			cells[i] = Printable(OrDash(cell))
-		}
-		fmt.Fprintln(w, strings.Join(cells, "\t"))
-	}
-	w.Flush()
-	for line := range strings.Lines(b.String()) {
-		fmt.Fprintln(o.Stdout, strings.TrimRight(line, " \n"))
-	}
 }
 
 // End prints how the program ended and returns its exit code. args are the
