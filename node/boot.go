@@ -2,19 +2,9 @@ package node
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"runtime/debug"
-	"strings"
-	"time"
-)
 
-const (
-	// identityPatience is how long the metadata service may be silent after
-	// the network came up.
-	identityPatience = time.Minute
-	identityAttempt  = 10 * time.Second
-	identityRetry    = time.Second
+	"github.com/wpbake/wpbake/node/disk"
 )
 
 // Failed says at which stage a boot ended.
@@ -29,22 +19,20 @@ func (e *Failed) Error() string { return fmt.Sprintf("booting: %s: %s", e.Stage,
 // Unwrap returns the stage's own error.
 func (e *Failed) Unwrap() error { return e.err }
 
-// boot is one run of Boot.
+// boot is one run of Boot: what outlives a single stage of it.
 type boot struct {
-	Options
-	layout
-	browser browser
-	logs    logs
-	report  Report
-	secrets *strings.Replacer // of what leaves the node; nil before the environment is known
-	unlock  func()
-	warmed  int // errors in the report that warming left
+	options Options
+	disk    disk.Disk
+	journal *journal
+	lock    *rootLock
+	hook    launchHook
 }
 
 // stage is one step of a boot.
 type stage struct {
 	name string
 	run  func(ctx context.Context) error
+	skip bool // the configuration asks for nothing
 }
 
 // Boot brings the node to the release that Options pins, proves it, reports to
@@ -57,20 +45,23 @@ func Boot(ctx context.Context, o Options) (Report, error) {
 		return Refuse(ctx, o, err)
 	}
 	b := newBoot(o)
-	defer func() { b.unlock() }()
+	defer b.lock.release()
 	within, cancel := context.WithTimeout(ctx, o.Config.Timeout)
 	defer cancel()
-	if err := b.do(within, stage{"identity", b.identify}); err != nil {
+	if err := b.journal.run(within, b.identity()); err != nil {
 		return b.fail(ctx, "identity", err)
 	}
-	defer b.keepAlive(ctx)()
-	for _, s := range append(b.stages(), stage{"report", b.reportGood}, stage{"lifecycle", b.goOn}) {
-		if err := b.do(within, s); err != nil {
+	defer b.hook.keepWaiting(ctx)()
+	for _, s := range b.stages() {
+		if s.skip {
+			continue
+		}
+		if err := b.journal.run(within, s); err != nil {
 			return b.fail(ctx, s.name, err)
 		}
 	}
 	b.remember()
-	return b.report, nil
+	return b.journal.report, nil
 }
 
 // Refuse ends a boot that could not begin, such as for a configuration that
@@ -79,121 +70,60 @@ func Boot(ctx context.Context, o Options) (Report, error) {
 func Refuse(ctx context.Context, o Options, cause error) (Report, error) {
 	b := newBoot(o)
 	if o.Metadata != nil {
-		if err := b.do(ctx, stage{"identity", b.identify}); err != nil {
-			b.say("%v", err)
+		if err := b.journal.run(ctx, b.identity()); err != nil {
+			b.journal.say("%v", err)
 		}
 	}
 	return b.fail(ctx, "config", cause)
 }
 
 func newBoot(o Options) *boot {
+	d, j := disk.At(o.Config.Root), newJournal(o)
 	return &boot{
-		Options: o,
-		layout:  layout{o.Config.Root},
-		browser: newBrowser(o.Config.Gate),
-		logs:    watchLogs(o.Config.Logs),
-		report:  Report{Group: o.Group, Run: o.Run, Version: o.Version, Started: time.Now().UTC()},
-		unlock:  func() {},
+		options: o, disk: d, journal: j,
+		lock: &rootLock{disk: d},
+		hook: launchHook{lifecycle: o.Lifecycle, journal: j, group: o.Group, name: o.Hook},
 	}
 }
 
-// stages are what happens between knowing oneself and reporting. Those that
-// the configuration leaves empty are left out.
+func (b *boot) identity() stage {
+	return stage{name: "identity", run: identity{b.options.Metadata, b.journal}.find}
+}
+
+// stages are what happens once the node knows who it is, in this order.
 func (b *boot) stages() []stage {
-	all := []struct {
-		stage
-		wanted bool
-	}{
-		{stage{"lock", b.lockRoot}, true},
-		{stage{"manifest", b.findManifest}, true},
-		{stage{"fetch", b.fetch}, true},
-		{stage{"switch", b.switchOver}, true},
-		{stage{"environment", b.writeEnvironment}, b.Config.Environment.Path != ""},
-		{stage{"hooks", b.runHooks}, len(b.Config.Hooks) > 0},
-		{stage{"services", b.runServices}, len(b.Config.Services) > 0},
-		{stage{"warm", b.warmUp}, len(b.Config.Warm) > 0},
-		{stage{"gate", b.passGate}, true},
-	}
-	var wanted []stage
-	for _, s := range all {
-		if s.wanted {
-			wanted = append(wanted, s.stage)
-		}
-	}
-	return wanted
-}
-
-// do runs a stage, times it and turns a panic into its error.
-func (b *boot) do(ctx context.Context, s stage) (err error) {
-	begun := time.Now()
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v", p)
-			b.say("%s: panic: %v\n%s", s.name, p, debug.Stack())
-		}
-		seconds := time.Since(begun).Seconds()
-		if err != nil {
-			b.say("%s failed after %.2fs: %s", s.name, seconds, b.line(err.Error()))
-			return
-		}
-		b.report.Stages = append(b.report.Stages, Stage{Name: s.name, Seconds: seconds})
-		b.say("%s %.2fs", s.name, seconds)
-	}()
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	return s.run(ctx)
-}
-
-// say writes to the console. Nothing depends on anybody reading it.
-func (b *boot) say(format string, args ...any) {
-	if b.Log != nil {
-		fmt.Fprintln(b.Log, "wpbake: "+b.redact(fmt.Sprintf(format, args...)))
+	o, c, j := b.options, b.options.Config, b.journal
+	pinned := &release{store: o.Store, version: o.Version, digest: o.Manifest}
+	content := content{release: pinned, disk: b.disk, as: c.As, volume: o.Volume, journal: j}
+	place := place{disk: b.disk, digest: o.Manifest, journal: j}
+	environment := environmentFile{parameters: o.Parameters, config: c.Environment, digest: o.Manifest, journal: j}
+	web := newBrowser(c.Gate)
+	proof := proof{browser: web, digest: o.Manifest, config: c, disk: b.disk, journal: j}
+	return []stage{
+		{name: "lock", run: b.lock.take},
+		{name: "manifest", run: pinned.find},
+		{name: "fetch", run: content.fetch},
+		{name: "switch", run: place.point},
+		{name: "environment", run: environment.write, skip: c.Environment.Path == ""},
+		{name: "hooks", run: b.commands(c.Hooks).run, skip: len(c.Hooks) == 0},
+		{name: "services", run: b.commands(c.Services).run, skip: len(c.Services) == 0},
+		{name: "warm", run: warmUp{browser: web, paths: c.Warm, journal: j}.run, skip: len(c.Warm) == 0},
+		{name: "gate", run: proof.pass},
+		{name: "report", run: b.reportGood},
+		{name: "lifecycle", run: b.goOn},
 	}
 }
 
-func (b *boot) redact(text string) string {
-	if b.secrets == nil {
-		return text
-	}
-	return b.secrets.Replace(text)
-}
-
-// line makes text one clean line without secrets.
-func (b *boot) line(text string) string { return cleanLine(b.redact(strings.TrimSpace(text))) }
-
-// cause is err in one line. An end of time is said in the reader's terms.
-func (b *boot) cause(ctx context.Context, err error) string {
-	switch {
-	case ctx.Err() != nil:
-		return "interrupted: " + b.line(err.Error())
-	case errors.Is(err, context.DeadlineExceeded) && b.Config.Timeout > 0 && time.Since(b.report.Started) >= b.Config.Timeout:
-		return fmt.Sprintf("the boot took longer than %v: %s", b.Config.Timeout, b.line(err.Error()))
-	}
-	return b.line(err.Error())
-}
-
-// identify asks who this node is until the metadata service answers.
-func (b *boot) identify(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, identityPatience)
-	defer cancel()
-	for {
-		id, err := b.identifyOnce(ctx)
-		if err == nil && id.Instance == "" {
-			err = errors.New("the answer has no instance id")
-		}
-		if err == nil {
-			b.report.Instance = id.Instance
-			return nil
-		}
-		if pause(ctx, identityRetry) != nil {
-			return fmt.Errorf("asking the metadata service: %w", err)
-		}
-	}
-}
-
-func (b *boot) identifyOnce(ctx context.Context) (Identity, error) {
-	ctx, cancel := context.WithTimeout(ctx, identityAttempt)
-	defer cancel()
-	return b.Metadata.Instance(ctx)
+// commands are hooks or services with what they are told. The environment's
+// values are not among it: a command that needs them reads the file.
+func (b *boot) commands(list [][]string) commands {
+	return commands{list: list, timeout: b.options.Config.CommandTimeout, variables: []string{
+		"WPBAKE_VERSION=" + string(b.options.Version),
+		"WPBAKE_MANIFEST=" + string(b.options.Manifest),
+		"WPBAKE_RELEASE=" + b.disk.Release(b.options.Manifest).Dir(),
+		"WPBAKE_CURRENT=" + b.disk.Current(),
+		"WPBAKE_ENVIRONMENT=" + b.options.Config.Environment.File,
+		"WPBAKE_INSTANCE=" + b.journal.report.Instance,
+		"WPBAKE_GROUP=" + b.options.Group,
+	}}
 }

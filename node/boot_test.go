@@ -175,7 +175,7 @@ func TestReboot(t *testing.T) {
 	if got := f.store.downloads(); got != downloads {
 		t.Errorf("%d downloads", got-downloads)
 	}
-	if time.Since(begun) > actionPatience/2 {
+	if time.Since(begun) > actionTimeout/2 {
 		t.Error("waited for the hook")
 	}
 	if told := f.hook.told(); len(told) != 1 {

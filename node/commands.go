@@ -21,23 +21,30 @@ const (
 	leaveTime = 2 * time.Second
 )
 
-// runCommands runs each command in order and stops at the first failure, whose
-// last lines of output are the cause. extra is added to the environment.
-func runCommands(ctx context.Context, commands [][]string, timeout time.Duration, extra []string) error {
-	for _, argv := range commands {
-		if err := runCommand(ctx, argv, timeout, extra); err != nil {
+// commands are programs of the node's owner: hooks, or services to start.
+type commands struct {
+	list      [][]string    // argv lists
+	timeout   time.Duration // for each
+	variables []string      // added to their environment
+}
+
+// run is the stage that runs each command in order and stops at the first
+// failure, whose last lines of output are the cause.
+func (c commands) run(ctx context.Context) error {
+	for _, argv := range c.list {
+		if err := c.one(ctx, argv); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func runCommand(ctx context.Context, argv []string, timeout time.Duration, extra []string) error {
-	limited, cancel := context.WithTimeout(ctx, timeout)
+func (c commands) one(ctx context.Context, argv []string) error {
+	limited, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	var output tail
 	cmd := exec.CommandContext(limited, argv[0], argv[1:]...)
-	cmd.Env = append(os.Environ(), extra...)
+	cmd.Env = append(os.Environ(), c.variables...)
 	cmd.Stdout, cmd.Stderr = &output, &output
 	cmd.WaitDelay = leaveTime
 	// Its own process group, so that a shell's children end with it.
@@ -51,7 +58,7 @@ func runCommand(ctx context.Context, argv []string, timeout time.Duration, extra
 	case ctx.Err() != nil:
 		err = ctx.Err()
 	case limited.Err() != nil:
-		err = fmt.Errorf("no end after %v", timeout)
+		err = fmt.Errorf("no end after %v", c.timeout)
 	}
 	lines := cleanLines(output.String())
 	if n := len(lines); n > 0 {

@@ -29,7 +29,7 @@ func TestRunCommands(t *testing.T) {
 				timeout = 200 * time.Millisecond
 			}
 			begun := time.Now()
-			err := runCommands(t.Context(), c.commands, timeout, nil)
+			err := commands{list: c.commands, timeout: timeout}.run(t.Context())
 			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
@@ -46,22 +46,24 @@ func TestRunCommands(t *testing.T) {
 // A service command may leave a daemon behind that keeps its output open.
 func TestRunCommandLeavesDaemons(t *testing.T) {
 	dir := t.TempDir()
-	err := runCommand(t.Context(), []string{"/bin/sh", "-c", "sleep 60 & echo $! >" + dir + "/pid"}, time.Minute, nil)
+	c := commands{timeout: time.Minute}
+	err := c.one(t.Context(), []string{"/bin/sh", "-c", "sleep 60 & echo $! >" + dir + "/pid"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := runCommand(t.Context(), []string{"/bin/sh", "-c", "kill $(cat " + dir + "/pid)"}, time.Minute, nil); err != nil {
+	if err := c.one(t.Context(), []string{"/bin/sh", "-c", "kill $(cat " + dir + "/pid)"}); err != nil {
 		t.Errorf("the daemon is gone: %v", err)
 	}
 }
 
 func TestRunCommandTellsAndIsInterrupted(t *testing.T) {
-	if err := runCommand(t.Context(), []string{"/bin/sh", "-c", `[ "$WPBAKE_VERSION" = v42 ] && [ -n "$PATH" ]`}, time.Minute, []string{"WPBAKE_VERSION=v42"}); err != nil {
+	c := commands{timeout: time.Minute, variables: []string{"WPBAKE_VERSION=v42"}}
+	if err := c.one(t.Context(), []string{"/bin/sh", "-c", `[ "$WPBAKE_VERSION" = v42 ] && [ -n "$PATH" ]`}); err != nil {
 		t.Error(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	err := runCommand(ctx, []string{"sleep", "60"}, time.Minute, nil)
+	err := c.one(ctx, []string{"sleep", "60"})
 	if err == nil || !strings.Contains(err.Error(), "deadline exceeded") {
 		t.Errorf("got %v", err)
 	}

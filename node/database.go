@@ -18,13 +18,14 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/node/disk"
 	"github.com/wpbake/wpbake/wordpress"
 )
 
 const (
-	dialTime  = 5 * time.Second
-	askTime   = 30 * time.Second // for all questions together; counting users reads their whole table
-	localSock = "/run/mysqld/mysqld.sock"
+	dialTimeout = 5 * time.Second
+	askTimeout  = 30 * time.Second // for all questions together; counting users reads their whole table
+	localSock   = "/run/mysqld/mysqld.sock"
 )
 
 // SiteOptions say which node's site is meant.
@@ -36,7 +37,7 @@ type SiteOptions struct {
 // AskDatabase asks the database of the release that this node serves, in one
 // read-only transaction, and runs nothing of the site's.
 func AskDatabase(ctx context.Context, o SiteOptions) (wordpress.Database, error) {
-	s, err := openSite(o, currentLink)
+	s, err := openSite(o, disk.CurrentLink)
 	if err != nil {
 		return wordpress.Database{}, err
 	}
@@ -60,7 +61,7 @@ func openSite(o SiteOptions, dir string) (*site, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := layout{o.Config.Root}.manifest(filepath.Base(base))
+	m, err := disk.At(o.Config.Root).Named(filepath.Base(base)).Manifest()
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +84,7 @@ func (s *site) open() (*sql.DB, error) {
 	c := mysql.NewConfig()
 	c.User, c.Passwd, c.DBName = s.config.User, s.config.Password, s.config.Name
 	c.Net, c.Addr = databaseAddress(s.config.Host)
-	c.Timeout, c.ReadTimeout, c.WriteTimeout = dialTime, askTime, dialTime
+	c.Timeout, c.ReadTimeout, c.WriteTimeout = dialTimeout, askTimeout, dialTimeout
 	c.Logger = &mysql.NopLogger{}
 	if c.Net == "tcp" {
 		c.TLSConfig = "preferred" // as RDS can demand; a server without it is spoken to in plain, as PHP does
@@ -128,7 +129,7 @@ func (s *site) ask(ctx context.Context) (wordpress.Database, error) {
 		return wordpress.Database{}, err
 	}
 	defer db.Close()
-	ctx, cancel := context.WithTimeout(ctx, askTime)
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	tx, err := db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {

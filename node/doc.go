@@ -5,20 +5,9 @@
 // launch hook CONTINUE; after any failure, a panic or a timeout among them, it
 // tells ABANDON, and the instance never serves.
 //
-// On disk, below Config.Root:
-//
-//	releases/<digest12>/wordpress   a verified tree; read-only by agreement, or by the kernel where
-//	                                an image is mounted
-//	images/<digest12>.erofs, .json  the image and its manifest
-//	artifacts/<digest12>.tar.zst    what the next release is fetched with the help of; never trusted
-//	current -> releases/<digest12>  the docroot's parent, replaced by rename
-//	boots.json                      which releases booted here, newest first
-//	boot.lock                       held (flock) while a boot runs
-//
-// A directory in releases is complete, an empty place for a mount, or not
-// there; images and directories are made under another name and renamed. An
-// image is verified each time before it is mounted. So a crash at any moment
-// leaves current at the old tree, at the new tree, or absent.
+// A boot is a line of stages (boot.go), each a small type that owns what it
+// needs; what they say goes through one journal. How releases lie below
+// Config.Root is node/disk; what may come late is waited for with node/wait.
 //
 // The package knows the store, the instance and its services' command lines,
 // all of them given to it. It refuses to know what a group or a rollout

@@ -2,17 +2,38 @@ package node
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/node/disk"
 )
+
+// environmentFile is the file of variables that services read.
+type environmentFile struct {
+	parameters Parameters
+	config     Environment
+	digest     artifact.Digest // of the release that is served
+	journal    *journal
+}
+
+// write is the stage that reads the parameters and replaces the file. From here
+// on the journal knows what is secret.
+func (f environmentFile) write(ctx context.Context) error {
+	env, err := readEnvironment(ctx, f.parameters, f.config.Path)
+	if err != nil {
+		return err
+	}
+	f.journal.secrets = env.redactor()
+	if f.config.CacheSalt == CacheSaltRelease {
+		env.saltCache(f.digest)
+	}
+	return disk.WriteFile(f.config.File, env.bytes(), 0o600)
+}
 
 // environment is what the parameters below a path say, by variable name.
 type environment map[string]string
@@ -92,42 +113,7 @@ func (e environment) redactor() *strings.Replacer {
 	return strings.NewReplacer(pairs...)
 }
 
-// writeFile replaces file by rename, so that readers see all of the old or all
-// of the new.
-func writeFile(file string, content []byte, mode os.FileMode) (err error) {
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+".*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(f.Name()))
-		}
-	}()
-	_, err = f.Write(content)
-	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
-	if err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), file); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(file))
-}
-
-// syncDir makes a rename in dir survive a power cut.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
-
-// readEnvironmentFile reads back what writeEnvironment wrote. A node without an
+// readEnvironmentFile reads back what environmentFile wrote. A node without an
 // environment has none.
 func readEnvironmentFile(e Environment) (environment, error) {
 	if e.Path == "" {

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/wpbake/wpbake/node/disk"
 )
 
 // parameters is a Parameter Store of fixed values.
@@ -118,7 +119,7 @@ func TestRedactor(t *testing.T) {
 func TestWriteFile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "run", "environment")
 	for _, content := range []string{"old", "new"} {
-		if err := writeFile(file, []byte(content), 0o600); err != nil {
+		if err := disk.WriteFile(file, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		got, err := os.ReadFile(file)
@@ -136,7 +137,7 @@ func TestWriteFile(t *testing.T) {
 	if err := os.Mkdir(file+".d", 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := writeFile(file+".d", nil, 0o600); err == nil {
+	if err := disk.WriteFile(file+".d", nil, 0o600); err == nil {
 		t.Error("a directory was replaced")
 	}
 	if entries, err := os.ReadDir(filepath.Dir(file)); err != nil || len(entries) != 2 {

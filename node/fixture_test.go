@@ -17,6 +17,7 @@ import (
 
 	"github.com/wpbake/wpbake/artifact"
 	"github.com/wpbake/wpbake/artifact/dirstore"
+	"github.com/wpbake/wpbake/node/disk"
 )
 
 const (
@@ -235,4 +236,24 @@ func stageNames(r Report) (names []string) {
 		names = append(names, s.Name)
 	}
 	return names
+}
+
+func (f *fixture) disk() disk.Disk { return disk.At(f.options.Config.Root) }
+
+// place is where the pinned release lies.
+func (f *fixture) place() disk.Release { return f.disk().Release(f.options.Manifest) }
+
+func (f *fixture) releases() string { return filepath.Join(f.options.Config.Root, disk.ReleasesDir) }
+
+func names(t *testing.T, dir string) []string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+	for _, e := range entries {
+		found = append(found, e.Name())
+	}
+	return found
 }

@@ -6,13 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/node/wait"
 )
 
 // ReleaseHeader is the response header that names the directory a page was
@@ -23,8 +24,6 @@ const (
 	pageBytes   = 4 << 20 // read of a page
 	pageTimeout = 30 * time.Second
 	gatePause   = 500 * time.Millisecond
-	listenTime  = 15 * time.Second // for a service to listen after its command ended
-	warmTime    = time.Minute      // for all of the warm-up
 )
 
 // browser asks this node's web server.
@@ -87,65 +86,14 @@ func (b browser) get(ctx context.Context, target string) (page, error) {
 	return page{res.StatusCode, res.Header.Get("Location"), res.Header.Get(ReleaseHeader), body}, nil
 }
 
-// Warmed is a page that was asked for so that its code is in opcache. One
-// request is enough for all of PHP-FPM's processes: they share the cache.
-type Warmed struct {
-	Path    string  `json:"path"`
-	Status  int     `json:"status,omitempty"` // 0: there was no answer
-	Seconds float64 `json:"seconds"`
-	Error   string  `json:"error,omitempty"`
-}
-
-// failure is what went wrong, in a line, or empty.
-func (w Warmed) failure() string {
-	switch {
-	case w.Error != "":
-		return fmt.Sprintf("warming %q: %s", w.Path, w.Error)
-	case w.Status >= http.StatusBadRequest:
-		return fmt.Sprintf("warming %q: status %d", w.Path, w.Status)
-	}
-	return ""
-}
-
-// warm asks for each path once, for as long as all of it may take. A failure is
-// no verdict: that is the gate's.
-func (b browser) warm(ctx context.Context, paths []string) []Warmed {
-	ctx, cancel := context.WithTimeout(ctx, warmTime)
-	defer cancel()
-	var all []Warmed
-	listening := time.Now().Add(listenTime)
-	for _, path := range paths {
-		begun := time.Now()
-		p, err := b.get(ctx, path)
-		for refused(err) && time.Now().Before(listening) && pause(ctx, gatePause) == nil {
-			p, err = b.get(ctx, path)
-		}
-		w := Warmed{Path: path, Status: p.status, Seconds: time.Since(begun).Seconds()}
-		switch {
-		case err == nil:
-		case ctx.Err() != nil:
-			w.Error = fmt.Sprintf("no answer within the %v of the whole warm-up", warmTime)
-		default:
-			w.Error = err.Error()
-		}
-		all = append(all, w)
-	}
-	return all
-}
-
-// refused tells a server that does not listen yet from one that fails.
-func refused(err error) bool {
-	var op *net.OpError
-	return errors.As(err, &op) && op.Op == "dial"
-}
-
 // pass asks for the gate's page until it proves the release, and returns the
 // last objection when the gate's time is over.
 func (b browser) pass(ctx context.Context, want artifact.Digest) error {
 	limited, cancel := context.WithTimeout(ctx, b.gate.Timeout)
 	defer cancel()
 	var objection error
-	for asked := 1; ; asked++ {
+	asked := 0
+	for asked = range wait.Every(limited, gatePause) {
 		p, err := b.get(limited, "")
 		if err == nil {
 			err = b.gate.judge(p, want)
@@ -156,14 +104,11 @@ func (b browser) pass(ctx context.Context, want artifact.Digest) error {
 		if objection == nil || limited.Err() == nil { // a request cut by the clock says less than the one before
 			objection = err
 		}
-		if pause(limited, gatePause) == nil {
-			continue
-		}
-		if ctx.Err() != nil {
-			return fmt.Errorf("%w, the last answer: %w", ctx.Err(), objection)
-		}
-		return fmt.Errorf("%w (asked %d times in %v)", objection, asked, b.gate.Timeout)
 	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("%w, the last answer: %w", ctx.Err(), objection)
+	}
+	return fmt.Errorf("%w (asked %d times in %v)", objection, asked, b.gate.Timeout)
 }
 
 // judge says what a page lacks to prove the release.
@@ -183,4 +128,26 @@ func (g Gate) judge(p page, want artifact.Digest) error {
 		return fmt.Errorf("the body of %d bytes lacks %q", len(p.body), g.Body)
 	}
 	return nil
+}
+
+// denied asks for a page that the web server has to keep from everybody.
+func (b browser) denied(ctx context.Context, target string) error {
+	p, err := b.get(ctx, target)
+	if err != nil {
+		return err
+	}
+	if slices.Contains([]int{http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusGone}, p.status) {
+		return nil
+	}
+	return &Open{Page: target, Status: p.status}
+}
+
+// Open says that the web server answers a page that it has to deny.
+type Open struct {
+	Page   string
+	Status int
+}
+
+func (e *Open) Error() string {
+	return fmt.Sprintf("the web server answers %s with status %d and has to deny it (docs/node.md)", e.Page, e.Status)
 }

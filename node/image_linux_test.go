@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/node/disk"
 )
 
 // newImageFixture is a node that mounts.
@@ -19,12 +20,12 @@ func newImageFixture(t *testing.T) *fixture {
 	f := newFixture(t)
 	f.options.Config.As = AsImage
 	t.Cleanup(func() {
-		releases := filepath.Join(f.options.Config.Root, releasesDir)
+		releases := f.releases()
 		if _, err := os.Stat(releases); errors.Is(err, os.ErrNotExist) { // its disk went, and with it all mounts
 			return
 		}
 		for _, name := range names(t, releases) {
-			if err := unmountAll(filepath.Join(releases, name)); err != nil {
+			if err := disk.Unmount(f.disk().Named(name).Dir()); err != nil {
 				t.Error(err)
 			}
 		}
@@ -40,25 +41,22 @@ func (f *fixture) next() Report {
 	return f.boot()
 }
 
-func (f *fixture) layout() layout { return layout{f.options.Config.Root} }
-
 // mounts fails unless exactly these releases stand here, each mounted once and
 // read-only, with the files of its own.
 func (f *fixture) mounts(want ...string) {
 	f.t.Helper()
-	l := f.layout()
 	for _, name := range want {
-		at := filepath.Join(l.releases(), name)
-		if !mountedFrom(at, l.image(name)) {
-			all, err := mountsAt(at)
+		at := f.disk().Named(name).Dir()
+		if !disk.MountedFrom(at, f.disk().Named(name).Image()) {
+			all, err := disk.MountsAt(at)
 			f.t.Errorf("%s is not mounted from its image: %+v, %v", name, all, err)
 		}
 		if err := os.WriteFile(filepath.Join(at, "wordpress", "shell.php"), nil, 0o644); !errors.Is(err, syscall.EROFS) {
 			f.t.Errorf("writing into a release: %v", err)
 		}
 	}
-	if diff := cmp.Diff(len(want), len(names(f.t, l.releases()))); diff != "" {
-		f.t.Errorf("releases: %v", names(f.t, l.releases()))
+	if diff := cmp.Diff(len(want), len(names(f.t, f.releases()))); diff != "" {
+		f.t.Errorf("releases: %v", names(f.t, f.releases()))
 	}
 }
 
@@ -78,7 +76,7 @@ func TestBootMountsImage(t *testing.T) {
 	f.mounts(old)
 
 	// After a reboot no mount is left.
-	if err := unmountAll(f.layout().release(f.options.Manifest)); err != nil {
+	if err := disk.Unmount(f.place().Dir()); err != nil {
 		t.Fatal(err)
 	}
 	st, err := Status(t.Context(), StatusOptions{Root: f.options.Config.Root})
@@ -108,12 +106,12 @@ func TestImagesArePruned(t *testing.T) {
 	f.options.Config.Keep = 1
 	old := f.options.Manifest
 	f.next()
-	reading, err := os.Open(filepath.Join(f.layout().release(old), "wordpress", "index.php"))
+	reading, err := os.Open(filepath.Join(f.disk().Release(old).Dir(), "wordpress", "index.php"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer reading.Close()
-	stale := filepath.Join(f.options.Config.Root, imagesDir, "killed.erofs.partial")
+	stale := filepath.Join(f.options.Config.Root, disk.ImagesDir, "killed.erofs.partial")
 	if err := os.WriteFile(stale, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +119,7 @@ func TestImagesArePruned(t *testing.T) {
 	f.next()
 	f.mounts(d)
 	for dir, want := range map[string][]string{
-		imagesDir: {d + ".erofs", d + ".json"}, artifactsDir: {d + ".tar.zst"}, releasesDir: {d},
+		disk.ImagesDir: {d + ".erofs", d + ".json"}, disk.ArtifactsDir: {d + ".tar.zst"}, disk.ReleasesDir: {d},
 	} {
 		if diff := cmp.Diff(want, names(t, filepath.Join(f.options.Config.Root, dir))); diff != "" {
 			t.Errorf("%s: %s", dir, diff)
@@ -137,8 +135,8 @@ func TestImagesArePruned(t *testing.T) {
 func TestChangedImage(t *testing.T) {
 	f := newImageFixture(t)
 	f.next()
-	image := f.layout().image(f.options.Manifest.Short())
-	if err := unmountAll(f.layout().release(f.options.Manifest)); err != nil {
+	image := f.place().Image()
+	if err := disk.Unmount(f.place().Dir()); err != nil {
 		t.Fatal(err)
 	}
 	file, err := os.OpenFile(image, os.O_WRONLY, 0)
@@ -155,7 +153,7 @@ func TestChangedImage(t *testing.T) {
 	if !errors.As(err, &taken) {
 		t.Fatalf("got %v", err)
 	}
-	if all, err := mountsAt(f.layout().release(f.options.Manifest)); len(all) > 0 || err != nil {
+	if all, err := disk.MountsAt(f.place().Dir()); len(all) > 0 || err != nil {
 		t.Errorf("mounted %v, %v", all, err)
 	}
 }
@@ -172,8 +170,8 @@ func TestKilledMounting(t *testing.T) {
 			if got := f.current(); got != old && got != d {
 				t.Errorf("current is %q", got)
 			}
-			for _, name := range names(t, f.layout().releases()) {
-				if all, err := mountsAt(filepath.Join(f.layout().releases(), name)); err != nil || len(all) > 1 {
+			for _, name := range names(t, f.releases()) {
+				if all, err := disk.MountsAt(f.disk().Named(name).Dir()); err != nil || len(all) > 1 {
 					t.Errorf("%s: %v, %v", name, all, err)
 				}
 			}
@@ -199,10 +197,10 @@ func TestFormChanges(t *testing.T) {
 	}
 	f.options.Config.As = AsDirectory
 	r := f.next()
-	if all, err := mountsAt(f.layout().release(f.options.Manifest)); r.As != AsDirectory || len(all) > 0 || err != nil {
+	if all, err := disk.MountsAt(f.place().Dir()); r.As != AsDirectory || len(all) > 0 || err != nil {
 		t.Errorf("back to a directory: %+v, %v, %v", r, all, err)
 	}
-	if err := artifact.Check(f.layout().release(f.options.Manifest), mustUnpacked(t, f.layout().release(f.options.Manifest))); err != nil {
+	if err := artifact.Check(f.place().Dir(), mustUnpacked(t, f.place().Dir())); err != nil {
 		t.Error(err)
 	}
 }
@@ -245,19 +243,7 @@ func TestImageDiskFull(t *testing.T) {
 		t.Errorf("stored %+v", got)
 	}
 	f.mounts(old)
-	if diff := cmp.Diff([]string{old + ".erofs", old + ".json"}, names(t, filepath.Join(root, imagesDir))); diff != "" {
+	if diff := cmp.Diff([]string{old + ".erofs", old + ".json"}, names(t, filepath.Join(root, disk.ImagesDir))); diff != "" {
 		t.Error(diff)
-	}
-}
-
-func TestParseMounts(t *testing.T) {
-	table := "22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw\n" +
-		"90 22 7:0 / /srv/word\\040press/a ro,nosuid - erofs /dev/loop0 ro\n" +
-		"91 22 0:50 / /srv/word\\040press/b rw shared:3 master:1 - erofs /srv/b\\040c.erofs ro\n" +
-		"broken\n"
-	got := append(parseMounts(table, "/srv/word press/a"), parseMounts(table, "/srv/word press/b")...)
-	want := []mounted{{"erofs", "/dev/loop0", true}, {"erofs", "/srv/b c.erofs", false}}
-	if len(got) != 2 || got[0] != want[0] || got[1] != want[1] {
-		t.Errorf("got %+v", got)
 	}
 }

@@ -5,30 +5,66 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/wpbake/wpbake/node/wait"
 )
 
 const (
-	// beat is well inside the shortest timeout a hook can have, 30 seconds.
-	beat = 10 * time.Second
+	// heartbeatPause is well inside the shortest timeout a hook can have, 30 seconds.
+	heartbeatPause = 10 * time.Second
 
-	// actionPatience is how long a hook may take to begin waiting: user data
+	// actionTimeout is how long a hook may take to begin waiting: user data
 	// can run before the instance enters the wait state.
-	actionPatience = 3 * time.Minute
+	actionTimeout = 3 * time.Minute
 
 	// completeAttempt bounds one call.
 	completeAttempt = 20 * time.Second
 
-	completeRetry = 2 * time.Second
+	completePause = 2 * time.Second
 )
 
+// launchHook is the hook that keeps the node out of service until it is told.
+type launchHook struct {
+	lifecycle Lifecycle
+	journal   *journal // knows the instance, once that is known
+	group     string
+	name      string // empty when nobody is to be told
+}
+
+func (h launchHook) action() Action {
+	return Action{Group: h.group, Hook: h.name, Instance: h.journal.report.Instance}
+}
+
+// keepWaiting beats while the boot runs, when there is a hook to keep waiting.
+func (h launchHook) keepWaiting(ctx context.Context) (stop func()) {
+	if h.name == "" {
+		return func() {}
+	}
+	return keepAlive(ctx, h.lifecycle, h.action())
+}
+
+// tell gives the hook the boot's result, within a timeout for the hook to begin
+// waiting.
+func (h launchHook) tell(ctx context.Context, result string, timeout time.Duration) error {
+	if h.name == "" {
+		return nil
+	}
+	told, err := complete(ctx, h.lifecycle, Completion{h.action(), result}, timeout)
+	if err == nil && !told {
+		h.journal.say("hook %q was not waiting", h.name)
+	}
+	return err
+}
+
 // complete tells the hook, again and again until it listens. A hook that waits
-// for nothing after patience was told before: by an attempt whose answer was
+// for nothing after the timeout was told before: by an attempt whose answer was
 // lost, or by an earlier boot of this instance; told says which it was.
-func complete(ctx context.Context, l Lifecycle, c Completion, patience time.Duration) (told bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, actionPatience)
+func complete(ctx context.Context, l Lifecycle, c Completion, timeout time.Duration) (told bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, actionTimeout)
 	defer cancel()
 	var answer error // the last one; a call cut off by the end of ctx has none
-	for begun := time.Now(); ; {
+	begun := time.Now()
+	for range wait.Every(ctx, completePause) {
 		err := completeOnce(ctx, l, c)
 		if err == nil {
 			return true, nil
@@ -36,16 +72,14 @@ func complete(ctx context.Context, l Lifecycle, c Completion, patience time.Dura
 		if answer == nil || ctx.Err() == nil {
 			answer = err
 		}
-		if errors.Is(answer, ErrNoAction) && time.Since(begun) >= patience {
-			return false, nil
-		}
-		if pause(ctx, completeRetry) != nil {
-			if errors.Is(answer, ErrNoAction) {
-				return false, nil
-			}
-			return false, fmt.Errorf("telling hook %q %s: %w", c.Hook, c.Result, answer)
+		if errors.Is(answer, ErrNoAction) && time.Since(begun) >= timeout {
+			break
 		}
 	}
+	if errors.Is(answer, ErrNoAction) {
+		return false, nil
+	}
+	return false, fmt.Errorf("telling hook %q %s: %w", c.Hook, c.Result, answer)
 }
 
 func completeOnce(ctx context.Context, l Lifecycle, c Completion) error {
@@ -62,24 +96,12 @@ func keepAlive(ctx context.Context, l Lifecycle, a Action) (stop func()) {
 	go func() {
 		defer close(done)
 		defer func() { _ = recover() }() // a panic here must not take the boot's own ABANDON with it
-		for pause(ctx, beat) == nil {
+		for wait.Pause(ctx, heartbeatPause) == nil {
 			_ = l.Heartbeat(ctx, a)
 		}
 	}()
 	return func() {
 		cancel()
 		<-done
-	}
-}
-
-// pause waits for d, or returns the context's error.
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
 	}
 }

@@ -59,22 +59,22 @@ func TestComplete(t *testing.T) {
 	c := Completion{Action{"shop", "wpbake-boot", "i-1"}, Continue}
 	throttled := errors.New("Throttling: Rate exceeded")
 	for name, tt := range map[string]struct {
-		hook     *hook
-		patience time.Duration
-		told     bool
-		err      error
-		after    time.Duration // virtual time it may take
+		hook    *hook
+		timeout time.Duration
+		told    bool
+		err     error
+		after   time.Duration // virtual time it may take
 	}{
-		"at once":             {hook: &hook{}, patience: actionPatience, told: true},
-		"waits later":         {hook: &hook{deaf: 30}, patience: actionPatience, told: true, after: 30 * completeRetry},
-		"never waits":         {hook: &hook{deaf: 1e6}, patience: actionPatience, after: actionPatience},
+		"at once":             {hook: &hook{}, timeout: actionTimeout, told: true},
+		"waits later":         {hook: &hook{deaf: 30}, timeout: actionTimeout, told: true, after: 30 * completePause},
+		"never waits":         {hook: &hook{deaf: 1e6}, timeout: actionTimeout, after: actionTimeout},
 		"told by an old boot": {hook: &hook{deaf: 1e6}},
-		"fails":               {hook: &hook{err: throttled}, patience: actionPatience, err: throttled, after: actionPatience},
+		"fails":               {hook: &hook{err: throttled}, timeout: actionTimeout, err: throttled, after: actionTimeout},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				begun := time.Now()
-				told, err := complete(t.Context(), tt.hook, c, tt.patience)
+				told, err := complete(t.Context(), tt.hook, c, tt.timeout)
 				if told != tt.told || !errors.Is(err, tt.err) {
 					t.Errorf("told %v, %v", told, err)
 				}
@@ -95,14 +95,14 @@ func (slow) Heartbeat(ctx context.Context, _ Action) error    { <-ctx.Done(); re
 func TestCompleteIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begun := time.Now()
-		_, err := complete(t.Context(), slow{}, Completion{Result: Abandon}, actionPatience)
-		if took := time.Since(begun); !errors.Is(err, context.DeadlineExceeded) || took > actionPatience {
+		_, err := complete(t.Context(), slow{}, Completion{Result: Abandon}, actionTimeout)
+		if took := time.Since(begun); !errors.Is(err, context.DeadlineExceeded) || took > actionTimeout {
 			t.Errorf("%v after %v", err, took)
 		}
 	})
 }
 
-// cutOff has no action, and its last call is cut off by the end of patience.
+// cutOff has no action, and its last call is cut off by the end of timeout.
 type cutOff struct{ slow }
 
 func (c cutOff) Complete(ctx context.Context, _ Completion) error {
@@ -114,7 +114,7 @@ func (c cutOff) Complete(ctx context.Context, _ Completion) error {
 
 func TestCompleteCutOffHasNoAction(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		if told, err := complete(t.Context(), cutOff{}, Completion{Result: Continue}, actionPatience); told || err != nil {
+		if told, err := complete(t.Context(), cutOff{}, Completion{Result: Continue}, actionTimeout); told || err != nil {
 			t.Errorf("told %v, %v", told, err)
 		}
 	})
@@ -124,9 +124,9 @@ func TestKeepAlive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hook{}
 		stop := keepAlive(t.Context(), h, Action{"shop", "wpbake-boot", "i-1"})
-		time.Sleep(3*beat + beat/2)
+		time.Sleep(3*heartbeatPause + heartbeatPause/2)
 		stop()
-		time.Sleep(10 * beat)
+		time.Sleep(10 * heartbeatPause)
 		if len(h.beats) != 3 || h.beats[0].Instance != "i-1" {
 			t.Errorf("beats %v", h.beats)
 		}

@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"path/filepath"
 	"strings"
+
+	"github.com/wpbake/wpbake/node/disk"
 )
 
 //go:embed opcache.php
@@ -67,10 +69,10 @@ type opcacheStatus struct {
 // PHP-FPM can read, outside of every document root.
 func askOpcache(ctx context.Context, address, dir string) (o Opcache, err error) {
 	script := filepath.Join(dir, "opcache.php")
-	if err := writeFile(script, opcachePHP, 0o644); err != nil {
+	if err := disk.WriteFile(script, opcachePHP, 0o644); err != nil {
 		return Opcache{}, err
 	}
-	defer func() { err = errors.Join(err, remove(script)) }()
+	defer func() { err = errors.Join(err, disk.Remove(script)) }()
 	body, err := runByFPM(ctx, address, script)
 	if err != nil {
 		return Opcache{}, err
@@ -145,26 +147,4 @@ func phpFiles(ctx context.Context, dir string) (n int, err error) {
 		return err
 	})
 	return n, err
-}
-
-// lookAtOpcache tells what PHP-FPM says of its cache. It is no verdict: a node
-// with a bad cache serves, only slower.
-func (b *boot) lookAtOpcache(ctx context.Context) {
-	if b.Config.PHP.FPM == "" {
-		return
-	}
-	o, err := askOpcache(ctx, b.Config.PHP.FPM, b.root)
-	if err != nil {
-		b.note("opcache could not be asked: %v", err)
-		return
-	}
-	files, err := phpFiles(ctx, b.layout.release(b.Manifest))
-	if err != nil {
-		b.note("opcache: counting files of PHP: %v", err)
-	}
-	o.judge(files)
-	for _, p := range o.Problems {
-		b.say("%s", p)
-	}
-	b.report.Opcache = &o
 }

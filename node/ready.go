@@ -16,5 +16,5 @@ func Ready(ctx context.Context, m Metadata, l Lifecycle, a Action) (told bool, e
 		return false, err
 	}
 	a.Instance = id.Instance
-	return complete(ctx, l, Completion{Action: a, Result: Continue}, actionPatience)
+	return complete(ctx, l, Completion{Action: a, Result: Continue}, actionTimeout)
 }

@@ -2,16 +2,13 @@ package node
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/node/disk"
 )
 
 // ResumeOptions says what to resume. Config is required.
@@ -39,69 +36,40 @@ func Resume(ctx context.Context, o ResumeOptions) (Resumed, error) {
 	if o.Config.Environment.Path != "" && o.Parameters == nil {
 		return Resumed{}, errors.New("resuming: an environment path needs a parameter client")
 	}
-	b := newBoot(Options{Config: o.Config, Parameters: o.Parameters, Log: o.Log})
-	defer func() { b.unlock() }()
-	name, err := b.running()
+	d := disk.At(o.Config.Root)
+	name, err := d.Running()
 	if err != nil || name == "" {
 		return Resumed{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, o.Config.Timeout)
 	defer cancel()
-	r, err := b.resume(ctx, name)
+	r, err := resume(ctx, o, d.Named(name))
 	if err != nil {
 		return Resumed{}, fmt.Errorf("resuming %s: %w", name, err)
 	}
 	return r, nil
 }
 
-func (b *boot) resume(ctx context.Context, name string) (Resumed, error) {
-	if err := b.lockRoot(ctx); err != nil {
+func resume(ctx context.Context, o ResumeOptions, release disk.Release) (Resumed, error) {
+	lock := rootLock{disk: disk.At(o.Config.Root)}
+	if err := lock.take(ctx); err != nil {
 		return Resumed{}, err
 	}
-	m, err := b.layout.manifest(name)
+	defer lock.release()
+	m, err := release.Manifest()
 	if err != nil {
 		return Resumed{}, err
 	}
-	b.Version, b.Manifest = m.Version, m.Digest()
 	r := Resumed{Version: m.Version, Manifest: m.Digest()}
-	if r.As, err = b.restore(ctx, name, m); err != nil {
+	if r.As, err = release.Restore(ctx, m); err != nil {
 		return Resumed{}, err
 	}
-	if b.Config.Environment.Path != "" {
-		err = b.writeEnvironment(ctx)
+	if o.Config.Environment.Path == "" {
+		return r, nil
 	}
-	return r, err
-}
-
-// restore compares a release with its manifest and mounts it when it is to be
-// mounted.
-func (b *boot) restore(ctx context.Context, name string, m artifact.Manifest) (as string, err error) {
-	at := filepath.Join(b.releases(), name)
-	if _, err := os.Lstat(b.document(name)); errors.Is(err, fs.ErrNotExist) {
-		return AsDirectory, artifact.Check(at, m)
-	}
-	text, err := os.ReadFile(b.volume(name))
-	if errors.Is(err, fs.ErrNotExist) {
-		if err := artifact.CheckImage(ctx, b.image(name), m); err != nil {
-			return "", err
-		}
-		return AsImage, b.mount(b.image(name), at)
-	}
-	var v mountedVolume
-	if err == nil {
-		err = json.Unmarshal(text, &v)
-	}
-	if err != nil {
-		return "", fmt.Errorf("reading %q: %w", b.volume(name), err)
-	}
-	disk, err := awaitDisk(ctx, v.Disk, volumePatience)
-	if err != nil {
-		return "", fmt.Errorf("looking for the release volume of %s: %w", v.Snapshot, err)
-	}
-	if err := artifact.CheckVolume(ctx, disk, v.Image); err != nil {
-		return "", err
-	}
-	return AsVolume, b.mount(disk, at)
+	journal := newJournal(Options{Config: o.Config, Log: o.Log})
+	environment := environmentFile{parameters: o.Parameters, config: o.Config.Environment, digest: r.Manifest, journal: journal}
+	return r, environment.write(ctx)
 }
 
 // Text is what was resumed, for people.

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/node/disk"
 )
 
 func (f *fixture) resume() (Resumed, error) {
@@ -48,7 +49,7 @@ func TestResumeADirectory(t *testing.T) {
 	if again, err := os.ReadFile(f.options.Config.Environment.File); err != nil || string(again) != string(environment) {
 		t.Errorf("the environment is %q, %v; it was %q", again, err, environment)
 	}
-	shell := filepath.Join(f.layout().release(f.options.Manifest), "wordpress", "shell.php")
+	shell := filepath.Join(f.place().Dir(), "wordpress", "shell.php")
 	if err := os.WriteFile(shell, []byte("<?php"), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -69,24 +70,24 @@ func TestResumeWithoutParameters(t *testing.T) {
 func TestResumeAnImage(t *testing.T) {
 	f := newImageFixture(t)
 	f.next()
-	at := f.layout().release(f.options.Manifest)
+	at := f.place().Dir()
 	for range 2 { // after a reboot, and once more
 		if r, err := f.resume(); err != nil || r.As != AsImage || r.Version != "v42" {
 			t.Fatalf("%+v, %v", r, err)
 		}
 		f.mounts(f.options.Manifest.Short())
 	}
-	if err := unmountAll(at); err != nil {
+	if err := disk.Unmount(at); err != nil {
 		t.Fatal(err)
 	}
 	if r, err := f.resume(); err != nil || r.As != AsImage {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	f.mounts(f.options.Manifest.Short())
-	if err := unmountAll(at); err != nil {
+	if err := disk.Unmount(at); err != nil {
 		t.Fatal(err)
 	}
-	file, err := os.OpenFile(f.layout().image(f.options.Manifest.Short()), os.O_WRONLY, 0)
+	file, err := os.OpenFile(f.place().Image(), os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,20 +97,20 @@ func TestResumeAnImage(t *testing.T) {
 	}
 	var damaged *artifact.Damaged
 	_, err = Resume(t.Context(), ResumeOptions{Config: f.options.Config, Parameters: f.options.Parameters})
-	if !errors.As(err, &damaged) || mountedFrom(at, file.Name()) {
+	if !errors.As(err, &damaged) || disk.MountedFrom(at, file.Name()) {
 		t.Errorf("an image that was changed: %v", err)
 	}
 }
 
 func TestResumeAVolume(t *testing.T) {
 	f := newImageFixture(t)
-	disk := f.attach()
+	device := f.attach()
 	f.next()
-	if err := unmountAll(f.layout().release(f.options.Manifest)); err != nil {
+	if err := disk.Unmount(f.place().Dir()); err != nil {
 		t.Fatal(err)
 	}
 	if r, err := f.resume(); err != nil || r.As != AsVolume {
 		t.Fatalf("%+v, %v", r, err)
 	}
-	f.mountsVolume(disk)
+	f.mountsVolume(device)
 }

@@ -20,14 +20,15 @@ import (
 	"time"
 
 	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/node/disk"
 	"github.com/wpbake/wpbake/wordpress"
 )
 
 //go:embed schema.php
 var schemaPHP []byte
 
-// lockWait is how long a schema step waits for one that is under way.
-const lockWait = 10 * time.Minute
+// lockTimeout is how long a schema step waits for one that is under way.
+const lockTimeout = 10 * time.Minute
 
 // PHP is the interpreter that a schema step is run by, and the PHP-FPM that
 // serves. The zero value is php on the PATH, for at most an hour.
@@ -81,7 +82,7 @@ func (e *SchemaDown) Hint() string { return "release a WordPress of the newer sc
 // without its caller, who finds it done or under way when asking again.
 func UpgradeSchema(ctx context.Context, o SchemaOptions) (Schema, error) {
 	begun := time.Now()
-	s, err := openSite(o.SiteOptions, currentLink)
+	s, err := openSite(o.SiteOptions, disk.CurrentLink)
 	if err != nil {
 		return Schema{}, err
 	}
@@ -192,7 +193,7 @@ func (s *site) runPHP(ctx context.Context, o SchemaOptions, one networkSite) (sc
 	defer out.Close()
 	p := o.Config.PHP.orDefault()
 	argv := append(append([]string{}, p.Command[1:]...), "-d", "display_errors=stderr", "-d", "log_errors=0", "--",
-		filepath.Join(s.tree, s.config.Core), host, one.path, strconv.Itoa(int(lockWait/time.Second)))
+		filepath.Join(s.tree, s.config.Core), host, one.path, strconv.Itoa(int(lockTimeout/time.Second)))
 	cmd := exec.Command(p.Command[0], argv...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(schemaPHP), out, out
 	cmd.Env = s.environ()

@@ -3,14 +3,11 @@ package node
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/node/disk"
 )
 
 // StatusOptions says where to look.
@@ -28,30 +25,26 @@ type State struct {
 	Verified *bool            `json:"verified,omitempty"` // nil unless asked for
 	Problem  string           `json:"problem,omitempty"`  // why the running tree cannot be vouched for
 	Releases []string         `json:"releases"`           // on disk
-	Boots    []Booted         `json:"boots"`              // that passed, newest first
+	Boots    []disk.Booted    `json:"boots"`              // that passed, newest first
 }
 
 // Status tells what runs on this node, from its disk alone. It is an error
 // when there is no node here; a tree that is not what it should be is not, but
 // a Problem.
 func Status(ctx context.Context, o StatusOptions) (State, error) {
-	l := layout{o.Root}
-	s := State{Root: o.Root, Releases: []string{}, Boots: []Booted{}}
-	entries, err := os.ReadDir(l.releases())
+	d := disk.At(o.Root)
+	s := State{Root: o.Root, Releases: []string{}, Boots: []disk.Booted{}}
+	names, err := d.Releases()
 	if err != nil {
-		return s, fmt.Errorf("looking for releases: %w", err)
+		return s, err
 	}
-	for _, e := range entries {
-		if e.IsDir() && !strings.Contains(e.Name(), ".") { // no staging directory
-			s.Releases = append(s.Releases, e.Name())
-		}
-	}
-	h, err := l.history()
+	s.Releases = names
+	h, err := d.History()
 	if err != nil {
 		return s, err
 	}
 	s.Boots = append(s.Boots, h.Boots...)
-	name, err := l.running()
+	name, err := d.Running()
 	if err != nil {
 		return s, err
 	}
@@ -59,13 +52,13 @@ func Status(ctx context.Context, o StatusOptions) (State, error) {
 		return s, nil
 	}
 	s.Current = name
-	return s, s.look(ctx, l, o.Deep)
+	return s, s.look(ctx, d.Named(name), o.Deep)
 }
 
 // look fills in what the running release says of itself.
-func (s *State) look(ctx context.Context, l layout, deep bool) error {
+func (s *State) look(ctx context.Context, r disk.Release, deep bool) error {
 	var problem error
-	m, err := l.manifest(s.Current)
+	m, err := r.Manifest()
 	switch {
 	case !slices.Contains(s.Releases, s.Current):
 		problem = errors.New("its directory is missing")
@@ -75,7 +68,7 @@ func (s *State) look(ctx context.Context, l layout, deep bool) error {
 		problem = err
 	default:
 		s.Version, s.Manifest = m.Version, m.Digest()
-		problem = l.whole(ctx, s.Current, m, deep)
+		problem = r.Check(ctx, m, deep)
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -88,45 +81,4 @@ func (s *State) look(ctx context.Context, l layout, deep bool) error {
 		s.Verified = &verified
 	}
 	return nil
-}
-
-// whole tells whether a release is what its manifest says: for an image, that
-// it is mounted, and when it matters that every byte of it is right.
-func (l layout) whole(ctx context.Context, name string, m artifact.Manifest, deep bool) error {
-	at, image := filepath.Join(l.releases(), name), l.image(name)
-	if _, err := os.Lstat(l.document(name)); err != nil {
-		if deep {
-			return artifact.Check(at, m)
-		}
-		return nil
-	}
-	if _, err := os.Lstat(l.volume(name)); err == nil {
-		return l.wholeVolume(ctx, name, deep)
-	}
-	if !mountedFrom(at, image) {
-		return errors.New("its image is not mounted")
-	}
-	if deep {
-		return artifact.CheckImage(ctx, image, m)
-	}
-	return nil
-}
-
-// manifest reads the manifest inside a release's directory, or beside its
-// image, and refuses another's.
-func (l layout) manifest(name string) (artifact.Manifest, error) {
-	m, err := artifact.Unpacked(filepath.Join(l.releases(), name))
-	if errors.Is(err, fs.ErrNotExist) {
-		var b []byte
-		if b, err = os.ReadFile(l.document(name)); err == nil {
-			m, err = artifact.ParseManifest(b)
-		}
-	}
-	if err != nil {
-		return artifact.Manifest{}, err
-	}
-	if got := m.Digest().Short(); got != name {
-		return artifact.Manifest{}, fmt.Errorf("its manifest is that of %s", got)
-	}
-	return m, nil
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/wpbake/wpbake/node/disk"
 )
 
 func TestStatus(t *testing.T) {
@@ -28,7 +29,7 @@ func TestStatus(t *testing.T) {
 	}
 	want := State{
 		Root: root, Current: d.Short(), Version: "v42", Manifest: d, Releases: []string{d.Short()},
-		Boots: []Booted{{Version: "v42", Manifest: d, Instance: "i-0123456789abcdef0", Group: "shop", Run: testRun, At: f.stored().Finished}},
+		Boots: []disk.Booted{{Version: "v42", Manifest: d, Instance: "i-0123456789abcdef0", Group: "shop", Run: testRun, At: f.stored().Finished}},
 	}
 	if diff := cmp.Diff(want, status(false)); diff != "" {
 		t.Error(diff)

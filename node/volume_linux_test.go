@@ -10,11 +10,12 @@ import (
 	"time"
 
 	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/node/disk"
 )
 
 // attach gives the node a disk with the image of its release, as its template
 // would.
-func (f *fixture) attach() (disk string) {
+func (f *fixture) attach() (device string) {
 	f.t.Helper()
 	file := filepath.Join(f.t.TempDir(), "image")
 	got, err := artifact.Fetch(f.t.Context(), f.store.Store, artifact.FetchOptions{
@@ -24,7 +25,7 @@ func (f *fixture) attach() (disk string) {
 		f.t.Fatal(err)
 	}
 	disks := filepath.Join(f.dir, "disks")
-	disk = filepath.Join(disks, "vol-"+f.options.Manifest.Short())
+	device = filepath.Join(disks, "vol-"+f.options.Manifest.Short())
 	if err := os.MkdirAll(disks, 0o755); err != nil {
 		f.t.Fatal(err)
 	}
@@ -32,26 +33,26 @@ func (f *fixture) attach() (disk string) {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	if err := errors.Join(os.WriteFile(disk, image, 0o600), os.Truncate(disk, 1<<30)); err != nil {
+	if err := errors.Join(os.WriteFile(device, image, 0o600), os.Truncate(device, 1<<30)); err != nil {
 		f.t.Fatal(err)
 	}
 	id, err := artifact.ImageUUID(got.Manifest.Tree.Digest)
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	if err := os.Symlink(disk, filepath.Join(disks, id)); err != nil {
+	if err := os.Symlink(device, filepath.Join(disks, id)); err != nil {
 		f.t.Fatal(err)
 	}
-	f.options.Volume = Volume{Snapshot: "snap-0123456789abcdef0", Image: got.Manifest.Image.Digest, Disks: disks, Patience: time.Second}
-	return disk
+	f.options.Volume = Volume{Snapshot: "snap-0123456789abcdef0", Image: got.Manifest.Image.Digest, Disks: disks, Timeout: time.Second}
+	return device
 }
 
 // mountsVolume fails unless the release is mounted from the disk, read-only.
-func (f *fixture) mountsVolume(disk string) {
+func (f *fixture) mountsVolume(device string) {
 	f.t.Helper()
-	at := f.layout().release(f.options.Manifest)
-	if !mountedFrom(at, disk) {
-		all, err := mountsAt(at)
+	at := f.place().Dir()
+	if !disk.MountedFrom(at, device) {
+		all, err := disk.MountsAt(at)
 		f.t.Errorf("mounted: %+v, %v", all, err)
 	}
 	if err := os.WriteFile(filepath.Join(at, "wordpress", "shell.php"), nil, 0o644); !errors.Is(err, syscall.EROFS) {
@@ -61,21 +62,21 @@ func (f *fixture) mountsVolume(disk string) {
 
 func TestBootMountsVolume(t *testing.T) {
 	f := newImageFixture(t)
-	disk := f.attach()
+	device := f.attach()
 	if r := f.next(); r.As != AsVolume || r.Downloaded != 0 || len(r.Notes) > 0 {
 		t.Errorf("report %+v", r)
 	}
 	if n := f.store.downloads(); n != 0 {
 		t.Errorf("%d reads of the artifact", n)
 	}
-	f.mountsVolume(disk)
+	f.mountsVolume(device)
 	st, err := Status(t.Context(), StatusOptions{Root: f.options.Config.Root, Deep: true})
 	if err != nil || st.Problem != "" || st.Verified == nil || !*st.Verified {
 		t.Errorf("status %+v, %v", st, err)
 	}
 
 	// After a reboot it is mounted again, and a release without a volume follows.
-	if err := unmountAll(f.layout().release(f.options.Manifest)); err != nil {
+	if err := disk.Unmount(f.place().Dir()); err != nil {
 		t.Fatal(err)
 	}
 	st, err = Status(t.Context(), StatusOptions{Root: f.options.Config.Root})
@@ -83,19 +84,19 @@ func TestBootMountsVolume(t *testing.T) {
 		t.Errorf("status %+v, %v", st, err)
 	}
 	f.next()
-	f.mountsVolume(disk)
+	f.mountsVolume(device)
 	f.options.Volume = Volume{}
 	d := f.release("v43").Short()
 	if r := f.next(); r.As != AsImage || r.Downloaded == 0 {
 		t.Errorf("report %+v", r)
 	}
-	if !mountedFrom(f.layout().release(f.options.Manifest), f.layout().image(d)) {
+	if !disk.MountedFrom(f.place().Dir(), f.disk().Named(d).Image()) {
 		t.Error("the release without a volume is not mounted from its image")
 	}
-	if err := f.layout().dropFiles(map[string]bool{d: true}); err != nil {
+	if err := f.disk().Prune([]string{d}); err != nil {
 		t.Fatal(err)
 	}
-	if left := names(t, filepath.Join(f.options.Config.Root, imagesDir)); len(left) != 2 {
+	if left := names(t, filepath.Join(f.options.Config.Root, disk.ImagesDir)); len(left) != 2 {
 		t.Errorf("left of both releases: %q", left)
 	}
 }
@@ -103,13 +104,13 @@ func TestBootMountsVolume(t *testing.T) {
 // Every byte that the file system can reach is compared before it is mounted.
 func TestChangedVolume(t *testing.T) {
 	f := newImageFixture(t)
-	disk := f.attach()
-	image, err := os.ReadFile(disk)
+	device := f.attach()
+	image, err := os.ReadFile(device)
 	if err != nil {
 		t.Fatal(err)
 	}
 	at := strings.Index(string(image), "<?php")
-	file, err := os.OpenFile(disk, os.O_WRONLY, 0)
+	file, err := os.OpenFile(device, os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +123,7 @@ func TestChangedVolume(t *testing.T) {
 	if !errors.As(err, &damaged) {
 		t.Fatalf("booted from another disk: %v", err)
 	}
-	if all, err := mountsAt(f.layout().release(f.options.Manifest)); err != nil || len(all) > 0 {
+	if all, err := disk.MountsAt(f.place().Dir()); err != nil || len(all) > 0 {
 		t.Errorf("mounted %+v, %v", all, err)
 	}
 }

@@ -67,12 +67,13 @@ func TestUpgradePage(t *testing.T) {
 				f.serveTree(w, r)
 			}
 			f.boot() // without a database to ask, nothing is said
-			b := newBoot(f.options)
-			b.report.Database = &wordpress.Database{Schema: tt.have}
-			err := b.guardUpgrade(t.Context())
+			j := newJournal(f.options)
+			j.report.Database = &wordpress.Database{Schema: tt.have}
+			p := proof{browser: newBrowser(f.options.Config.Gate), config: f.options.Config, disk: f.disk(), journal: j}
+			err := p.guardUpgrade(t.Context())
 			var open *Open
-			if got := errors.As(err, &open); got != tt.fails || len(b.report.Errors) != tt.told || err != nil && !got {
-				t.Errorf("got %v, told %q", err, b.report.Errors)
+			if got := errors.As(err, &open); got != tt.fails || len(j.report.Errors) != tt.told || err != nil && !got {
+				t.Errorf("got %v, told %q", err, j.report.Errors)
 			}
 		})
 	}

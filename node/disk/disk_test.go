@@ -1,4 +1,4 @@
-package node
+package disk
 
 import (
 	"context"
@@ -26,34 +26,34 @@ func names(t *testing.T, dir string) []string {
 }
 
 func TestPoint(t *testing.T) {
-	l := layout{filepath.Join(t.TempDir(), "srv", "wordpress")}
-	if err := l.prepare(); err != nil {
+	d := At(filepath.Join(t.TempDir(), "srv", "wordpress"))
+	if err := d.Prepare(); err != nil {
 		t.Fatal(err)
 	}
-	if name, err := l.running(); name != "" || err != nil {
+	if name, err := d.Running(); name != "" || err != nil {
 		t.Fatalf("running %q, %v", name, err)
 	}
 	// What a crash between the two steps of an earlier switch leaves.
-	if err := os.Symlink("releases/lost", l.current()+".next"); err != nil {
+	if err := os.Symlink("releases/lost", d.Current()+".next"); err != nil {
 		t.Fatal(err)
 	}
 	for _, content := range []string{"v41", "v42", "v42"} {
-		d := artifact.DigestOf([]byte(content))
-		if err := os.MkdirAll(l.release(d), 0o755); err != nil {
+		r := d.Release(artifact.DigestOf([]byte(content)))
+		if err := os.MkdirAll(r.Dir(), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := l.point(d); err != nil {
+		if err := d.Point(r); err != nil {
 			t.Fatal(err)
 		}
-		target, err := os.Readlink(l.current())
-		if err != nil || target != "releases/"+d.Short() {
+		target, err := os.Readlink(d.Current())
+		if err != nil || target != "releases/"+r.Name() {
 			t.Errorf("current is %q, %v", target, err)
 		}
-		if name, err := l.running(); name != d.Short() || err != nil {
+		if name, err := d.Running(); name != r.Name() || err != nil {
 			t.Errorf("running %q, %v", name, err)
 		}
 	}
-	if diff := cmp.Diff([]string{"current", "releases"}, names(t, l.root)); diff != "" {
+	if diff := cmp.Diff([]string{"current", "releases"}, names(t, d.root)); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -75,12 +75,12 @@ func TestMisplaced(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l := layout{t.TempDir()}
-			if err := place(l.root, t.TempDir()); err != nil {
+			d := At(t.TempDir())
+			if err := place(d.root, t.TempDir()); err != nil {
 				t.Fatal(err)
 			}
 			var misplaced *Misplaced
-			if err := l.prepare(); !errors.As(err, &misplaced) || misplaced.Hint() == "" {
+			if err := d.Prepare(); !errors.As(err, &misplaced) || misplaced.Hint() == "" {
 				t.Errorf("got %v", err)
 			}
 		})
@@ -88,19 +88,19 @@ func TestMisplaced(t *testing.T) {
 }
 
 func TestLockExcludes(t *testing.T) {
-	l := layout{t.TempDir()}
-	unlock, err := l.lock(t.Context())
+	d := At(t.TempDir())
+	unlock, err := d.Lock(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
-	if _, err := l.lock(ctx); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := d.Lock(ctx); !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatalf("a second lock: %v", err)
 	}
 	second := make(chan error, 1)
 	go func() {
-		unlock, err := l.lock(t.Context())
+		unlock, err := d.Lock(t.Context())
 		if err == nil {
 			unlock()
 		}
@@ -113,62 +113,62 @@ func TestLockExcludes(t *testing.T) {
 }
 
 func TestPruneKeepsTheRunning(t *testing.T) {
-	l := layout{t.TempDir()}
-	if err := l.prepare(); err != nil {
+	d := At(t.TempDir())
+	if err := d.Prepare(); err != nil {
 		t.Fatal(err)
 	}
-	d := artifact.DigestOf([]byte("v40"))
-	for _, name := range []string{d.Short(), "a", "b", "c", "c.partial"} {
-		if err := os.MkdirAll(filepath.Join(l.releases(), name, "wordpress"), 0o755); err != nil {
+	r := d.Release(artifact.DigestOf([]byte("v40")))
+	for _, name := range []string{r.Name(), "a", "b", "c", "c.partial"} {
+		if err := os.MkdirAll(filepath.Join(d.releases(), name, "wordpress"), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := l.point(d); err != nil {
+	if err := d.Point(r); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.prune([]string{"b", "gone"}); err != nil {
+	if err := d.Prune([]string{"b", "gone"}); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{d.Short(), "b"}, names(t, l.releases())); diff != "" {
+	if diff := cmp.Diff([]string{r.Name(), "b"}, names(t, d.releases())); diff != "" {
 		t.Error(diff)
 	}
 }
 
 func TestHistory(t *testing.T) {
-	l := layout{t.TempDir()}
+	d := At(t.TempDir())
 	booted := func(version, run string) Booted {
 		return Booted{
 			Version: artifact.Version(version), Manifest: artifact.DigestOf([]byte(version)),
 			Instance: "i-1", Group: "shop", Run: run, At: time.Unix(1, 0).UTC(),
 		}
 	}
-	h, err := l.history()
+	h, err := d.History()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, v := range []string{"v1", "v2", "v3", "v2", "v4"} {
-		h = h.with(booted(v, "run of "+v), 3)
+		h = h.With(booted(v, "run of "+v), 3)
 	}
-	if err := l.writeHistory(h); err != nil {
+	if err := d.WriteHistory(h); err != nil {
 		t.Fatal(err)
 	}
-	got, err := l.history()
+	got, err := d.History()
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := history{[]Booted{booted("v4", "run of v4"), booted("v2", "run of v2"), booted("v3", "run of v3")}}
+	want := History{[]Booted{booted("v4", "run of v4"), booted("v2", "run of v2"), booted("v3", "run of v3")}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
 	other := booted("v4", "run of v4")
 	other.Instance = "i-2"
-	if !got.has(booted("v4", "run of v4")) || got.has(booted("v4", "another run")) || got.has(other) {
+	if !got.Has(booted("v4", "run of v4")) || got.Has(booted("v4", "another run")) || got.Has(other) {
 		t.Error("a boot is known by release, instance and run")
 	}
-	if err := os.WriteFile(filepath.Join(l.root, historyFile), []byte("{"), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(d.root, historyFile), []byte("{"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if h, err := l.history(); err == nil || len(h.Boots) > 0 {
+	if h, err := d.History(); err == nil || len(h.Boots) > 0 {
 		t.Errorf("a broken history gave %v, %v", h, err)
 	}
 }

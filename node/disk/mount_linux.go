@@ -1,4 +1,4 @@
-package node
+package disk
 
 import (
 	"errors"
@@ -68,16 +68,16 @@ func attachLoop(image string) (*os.File, error) {
 	}
 }
 
-// mountedFrom tells whether what is mounted at a place is this image.
-func mountedFrom(at, image string) bool {
-	all, err := mountsAt(at)
-	if err != nil || len(all) != 1 || all[0].kind != "erofs" || !all[0].readOnly {
+// MountedFrom tells whether what is mounted at a place is this image.
+func MountedFrom(at, image string) bool {
+	all, err := MountsAt(at)
+	if err != nil || len(all) != 1 || all[0].Kind != "erofs" || !all[0].ReadOnly {
 		return false
 	}
-	if all[0].source == image {
+	if all[0].Source == image {
 		return true
 	}
-	return strings.HasPrefix(all[0].source, "/dev/loop") && loopHolds(all[0].source, image)
+	return strings.HasPrefix(all[0].Source, "/dev/loop") && loopHolds(all[0].Source, image)
 }
 
 func loopHolds(device, image string) bool {
@@ -94,14 +94,14 @@ func loopHolds(device, image string) bool {
 	return err == nil && info.Inode == st.Ino && info.Device == st.Dev
 }
 
-// mounted is one line of the kernel's table.
-type mounted struct {
-	kind, source string
-	readOnly     bool
+// Mounted is one line of the kernel's table.
+type Mounted struct {
+	Kind, Source string
+	ReadOnly     bool
 }
 
-// mountsAt lists what is mounted at a place, the uppermost last.
-func mountsAt(at string) ([]mounted, error) {
+// MountsAt lists what is mounted at a place, the uppermost last.
+func MountsAt(at string) ([]Mounted, error) {
 	at, err := filepath.EvalSymlinks(at)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
@@ -117,7 +117,7 @@ func mountsAt(at string) ([]mounted, error) {
 }
 
 // parseMounts reads the table that proc(5) describes.
-func parseMounts(table, at string) (all []mounted) {
+func parseMounts(table, at string) (all []Mounted) {
 	plain := strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
 	for line := range strings.Lines(table) {
 		before, after, _ := strings.Cut(line, " - ")
@@ -125,18 +125,18 @@ func parseMounts(table, at string) (all []mounted) {
 		if len(where) < 6 || len(what) < 2 || plain.Replace(where[4]) != at {
 			continue
 		}
-		all = append(all, mounted{
-			kind: what[0], source: plain.Replace(what[1]),
-			readOnly: where[5] == "ro" || strings.HasPrefix(where[5], "ro,"),
+		all = append(all, Mounted{
+			Kind: what[0], Source: plain.Replace(what[1]),
+			ReadOnly: where[5] == "ro" || strings.HasPrefix(where[5], "ro,"),
 		})
 	}
 	return all
 }
 
-// unmountAll takes everything off a place at once. Programs that still use it
+// Unmount takes everything off a place at once. Programs that still use it
 // keep it until they end.
-func unmountAll(at string) error {
-	all, err := mountsAt(at)
+func Unmount(at string) error {
+	all, err := MountsAt(at)
 	if err != nil {
 		return err
 	}

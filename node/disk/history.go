@@ -1,4 +1,4 @@
-package node
+package disk
 
 import (
 	"encoding/json"
@@ -25,15 +25,16 @@ type Booted struct {
 	At       time.Time        `json:"at"`
 }
 
-// history is boots.json: what has passed here, newest first, each release
+// History is boots.json: what has passed here, newest first, each release
 // once. It decides which releases stay on disk, never which one runs.
-type history struct {
+type History struct {
 	Boots []Booted `json:"boots"`
 }
 
-func (l layout) history() (history, error) {
-	var h history
-	b, err := os.ReadFile(filepath.Join(l.root, historyFile))
+// History reads what has passed here.
+func (d Disk) History() (History, error) {
+	var h History
+	b, err := os.ReadFile(filepath.Join(d.root, historyFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return h, nil
 	}
@@ -41,36 +42,37 @@ func (l layout) history() (history, error) {
 		return h, err
 	}
 	if err := json.Unmarshal(b, &h); err != nil {
-		return history{}, fmt.Errorf("reading %q: %w", filepath.Join(l.root, historyFile), err)
+		return History{}, fmt.Errorf("reading %q: %w", filepath.Join(d.root, historyFile), err)
 	}
 	return h, nil
 }
 
-func (l layout) writeHistory(h history) error {
+// WriteHistory replaces what has passed here.
+func (d Disk) WriteHistory(h History) error {
 	b, err := json.MarshalIndent(h, "", "  ")
 	if err != nil {
 		return err
 	}
-	return writeFile(filepath.Join(l.root, historyFile), append(b, '\n'), 0o644)
+	return WriteFile(filepath.Join(d.root, historyFile), append(b, '\n'), 0o644)
 }
 
-// with puts a boot first and forgets those beyond keep.
-func (h history) with(b Booted, keep int) history {
+// With puts a boot first and forgets those beyond keep.
+func (h History) With(b Booted, keep int) History {
 	others := slices.DeleteFunc(slices.Clone(h.Boots), func(o Booted) bool { return o.Manifest == b.Manifest })
 	boots := append([]Booted{b}, others...)
-	return history{Boots: boots[:min(keep, len(boots))]}
+	return History{Boots: boots[:min(keep, len(boots))]}
 }
 
-// has tells whether this instance already passed with this release in this
+// Has tells whether this instance already passed with this release in this
 // run: then its hook was told before.
-func (h history) has(b Booted) bool {
+func (h History) Has(b Booted) bool {
 	return slices.ContainsFunc(h.Boots, func(o Booted) bool {
 		return o.Manifest == b.Manifest && o.Instance == b.Instance && o.Group == b.Group && o.Run == b.Run
 	})
 }
 
-// directories are the names in releases that the history keeps.
-func (h history) directories() []string {
+// Names are those of the releases that the history keeps, as on the disk.
+func (h History) Names() []string {
 	names := make([]string, len(h.Boots))
 	for i, b := range h.Boots {
 		names[i] = b.Manifest.Short()
