@@ -19,7 +19,7 @@ import (
 
 	"github.com/wpbake/wpbake/artifact"
 	"github.com/wpbake/wpbake/node/disk"
-	"github.com/wpbake/wpbake/wordpress"
+	"github.com/wpbake/wpbake/wordpress/database"
 )
 
 const (
@@ -36,10 +36,10 @@ type SiteOptions struct {
 
 // AskDatabase asks the database of the release that this node serves, in one
 // read-only transaction, and runs nothing of the site's.
-func AskDatabase(ctx context.Context, o SiteOptions) (wordpress.Database, error) {
+func AskDatabase(ctx context.Context, o SiteOptions) (database.State, error) {
 	s, err := openSite(o, disk.CurrentLink)
 	if err != nil {
-		return wordpress.Database{}, err
+		return database.State{}, err
 	}
 	return s.ask(ctx)
 }
@@ -48,7 +48,7 @@ func AskDatabase(ctx context.Context, o SiteOptions) (wordpress.Database, error)
 type site struct {
 	manifest artifact.Manifest
 	tree     string // the WordPress tree, in a directory or a mounted image
-	config   wordpress.DatabaseConfig
+	config   database.Config
 	env      environment
 }
 
@@ -70,7 +70,7 @@ func openSite(o SiteOptions, dir string) (*site, error) {
 		return nil, err
 	}
 	s := &site{manifest: m, tree: filepath.Join(base, m.Tree.Prefix), env: env}
-	s.config, err = wordpress.ReadDatabase(os.DirFS(s.tree), func(name string) (string, bool) {
+	s.config, err = database.ReadConfig(os.DirFS(s.tree), func(name string) (string, bool) {
 		if v, ok := env[name]; ok || o.Env == nil {
 			return v, ok
 		}
@@ -123,17 +123,17 @@ func databaseAddress(host string) (network, address string) {
 }
 
 // ask asks everything in one read-only transaction.
-func (s *site) ask(ctx context.Context) (wordpress.Database, error) {
+func (s *site) ask(ctx context.Context) (database.State, error) {
 	db, err := s.open()
 	if err != nil {
-		return wordpress.Database{}, err
+		return database.State{}, err
 	}
 	defer db.Close()
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	tx, err := db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
-		return wordpress.Database{}, fmt.Errorf("reaching the database: %w", err)
+		return database.State{}, fmt.Errorf("reaching the database: %w", err)
 	}
 	defer tx.Rollback()
 	q := questions{tx, s.config}
@@ -159,14 +159,14 @@ func (s *site) fingerprint() string {
 // questions are asked inside one transaction.
 type questions struct {
 	tx     *sql.Tx
-	config wordpress.DatabaseConfig
+	config database.Config
 }
 
 func (q questions) table(name string) string { return "`" + q.config.Prefix + name + "`" }
 
-func (q questions) all(ctx context.Context) (wordpress.Database, error) {
-	d := wordpress.Database{Versions: map[string]string{}}
-	options, err := q.options(ctx, append([]string{"db_version", "active_plugins", "template", "stylesheet"}, wordpress.VersionOptions()...))
+func (q questions) all(ctx context.Context) (database.State, error) {
+	d := database.State{Versions: map[string]string{}}
+	options, err := q.options(ctx, append([]string{"db_version", "active_plugins", "template", "stylesheet"}, database.VersionOptions()...))
 	if err != nil {
 		return d, err
 	}
@@ -174,12 +174,12 @@ func (q questions) all(ctx context.Context) (wordpress.Database, error) {
 		return d, errors.New("it holds no WordPress: option db_version is no number")
 	}
 	d.Template, d.Stylesheet = options["template"], options["stylesheet"]
-	for _, name := range wordpress.VersionOptions() {
+	for _, name := range database.VersionOptions() {
 		if options[name] != "" {
 			d.Versions[name] = options[name]
 		}
 	}
-	active, ok := wordpress.ActivePlugins(options["active_plugins"])
+	active, ok := database.ActivePlugins(options["active_plugins"])
 	if !ok && options["active_plugins"] != "" {
 		return d, errors.New("option active_plugins cannot be read")
 	}
@@ -216,7 +216,7 @@ func (q questions) options(ctx context.Context, names []string) (map[string]stri
 }
 
 // network adds what a multisite has beyond its main site.
-func (q questions) network(ctx context.Context, d *wordpress.Database) error {
+func (q questions) network(ctx context.Context, d *database.State) error {
 	sites, err := q.sites(ctx)
 	if err != nil || len(sites) == 0 {
 		return err
@@ -227,7 +227,7 @@ func (q questions) network(ctx context.Context, d *wordpress.Database) error {
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return err
 	}
-	plugins, _ := wordpress.NetworkPlugins(sitewide)
+	plugins, _ := database.NetworkPlugins(sitewide)
 	d.Active = append(d.Active, plugins...)
 	for _, s := range sites {
 		if s.schema < d.Schema {

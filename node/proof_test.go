@@ -10,6 +10,7 @@ import (
 
 	"github.com/wpbake/wpbake/artifact"
 	"github.com/wpbake/wpbake/wordpress"
+	"github.com/wpbake/wpbake/wordpress/database"
 )
 
 // wordPress builds, publishes and pins a version that looks like a WordPress
@@ -68,7 +69,7 @@ func TestUpgradePage(t *testing.T) {
 			}
 			f.boot() // without a database to ask, nothing is said
 			j := newJournal(f.options)
-			j.report.Database = &wordpress.Database{Schema: tt.have}
+			j.report.Database = &database.State{Schema: tt.have}
 			p := proof{browser: newBrowser(f.options.Config.Gate), config: f.options.Config, disk: f.disk(), journal: j}
 			err := p.guardUpgrade(t.Context())
 			var open *Open

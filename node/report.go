@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"github.com/wpbake/wpbake/artifact"
-	"github.com/wpbake/wpbake/wordpress"
+	"github.com/wpbake/wpbake/wordpress/database"
 )
 
 // Verdicts of a boot report.
@@ -38,13 +38,13 @@ type Report struct {
 	// rest was on the disk.
 	Downloaded int64 `json:"downloaded"`
 
-	Errors   []string            `json:"errors,omitempty"` // failed warm-up requests, then PHP errors found in the logs, newest last
-	Logs     []Log               `json:"logs,omitempty"`
-	Warm     []Warmed            `json:"warm,omitempty"`     // pages asked for before the gate, in order
-	Opcache  *Opcache            `json:"opcache,omitempty"`  // nil when it could not be asked
-	Database *wordpress.Database `json:"database,omitempty"` // nil when it could not be asked
-	Started  time.Time           `json:"started"`
-	Finished time.Time           `json:"finished"`
+	Errors   []string        `json:"errors,omitempty"` // failed warm-up requests, then PHP errors found in the logs, newest last
+	Logs     []Log           `json:"logs,omitempty"`
+	Warm     []Warmed        `json:"warm,omitempty"`     // pages asked for before the gate, in order
+	Opcache  *Opcache        `json:"opcache,omitempty"`  // nil when it could not be asked
+	Database *database.State `json:"database,omitempty"` // nil when it could not be asked
+	Started  time.Time       `json:"started"`
+	Finished time.Time       `json:"finished"`
 }
 
 // Stage is one finished stage of a boot.

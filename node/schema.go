@@ -21,7 +21,7 @@ import (
 
 	"github.com/wpbake/wpbake/artifact"
 	"github.com/wpbake/wpbake/node/disk"
-	"github.com/wpbake/wpbake/wordpress"
+	"github.com/wpbake/wpbake/wordpress/database"
 )
 
 //go:embed schema.php
@@ -134,7 +134,7 @@ func (s *site) release(want artifact.Digest) (artifact.WordPress, error) {
 }
 
 // survey asks the database and lists its sites, the main one first.
-func (s *site) survey(ctx context.Context) (wordpress.Database, []networkSite, error) {
+func (s *site) survey(ctx context.Context) (database.State, []networkSite, error) {
 	d, err := s.ask(ctx)
 	if err != nil || !d.Multisite {
 		return d, []networkSite{{schema: d.Schema, path: "/"}}, err

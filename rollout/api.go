@@ -18,7 +18,7 @@ import (
 
 	"github.com/wpbake/wpbake/artifact"
 	"github.com/wpbake/wpbake/internal/owner"
-	"github.com/wpbake/wpbake/wordpress"
+	"github.com/wpbake/wpbake/wordpress/database"
 )
 
 // Options make an Engine. Zero durations mean the defaults named here.
@@ -105,23 +105,23 @@ const (
 
 // Result is what a run has to say at its end.
 type Result struct {
-	Outcome           Outcome                     `json:"outcome"`
-	Kind              Kind                        `json:"kind"`
-	Group             string                      `json:"group"`
-	Run               string                      `json:"run,omitempty"`
-	Version           artifact.Version            `json:"version"`
-	Manifest          artifact.Digest             `json:"manifest"`
-	Templates         []TemplateRef               `json:"templates,omitempty"`
-	Refresh           string                      `json:"refresh,omitempty"`
-	Serving           artifact.Version            `json:"serving,omitempty"`           // what every node was proven on; empty when it was no release of wpbake
-	Nodes             int                         `json:"nodes"`                       // nodes proven
-	Cause             string                      `json:"cause,omitempty"`             // why it was rolled back
-	BadNode           string                      `json:"bad_node,omitempty"`          // the node that gave the verdict
-	Evidence          string                      `json:"evidence,omitempty"`          // folder in the store
-	Incompatibilities []wordpress.Incompatibility `json:"incompatibilities,omitempty"` // between the database and what serves now
-	Schema            *SchemaChange               `json:"schema,omitempty"`            // how the database followed
-	Snapshot          string                      `json:"snapshot,omitempty"`          // of the database, made before it followed
-	Seconds           float64                     `json:"seconds"`
+	Outcome           Outcome                    `json:"outcome"`
+	Kind              Kind                       `json:"kind"`
+	Group             string                     `json:"group"`
+	Run               string                     `json:"run,omitempty"`
+	Version           artifact.Version           `json:"version"`
+	Manifest          artifact.Digest            `json:"manifest"`
+	Templates         []TemplateRef              `json:"templates,omitempty"`
+	Refresh           string                     `json:"refresh,omitempty"`
+	Serving           artifact.Version           `json:"serving,omitempty"`           // what every node was proven on; empty when it was no release of wpbake
+	Nodes             int                        `json:"nodes"`                       // nodes proven
+	Cause             string                     `json:"cause,omitempty"`             // why it was rolled back
+	BadNode           string                     `json:"bad_node,omitempty"`          // the node that gave the verdict
+	Evidence          string                     `json:"evidence,omitempty"`          // folder in the store
+	Incompatibilities []database.Incompatibility `json:"incompatibilities,omitempty"` // between the database and what serves now
+	Schema            *SchemaChange              `json:"schema,omitempty"`            // how the database followed
+	Snapshot          string                     `json:"snapshot,omitempty"`          // of the database, made before it followed
+	Seconds           float64                    `json:"seconds"`
 }
 
 // Event is one change worth telling.

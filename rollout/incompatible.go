@@ -9,13 +9,13 @@ import (
 
 	"github.com/wpbake/wpbake/artifact"
 	"github.com/wpbake/wpbake/node"
-	"github.com/wpbake/wpbake/wordpress"
+	"github.com/wpbake/wpbake/wordpress/database"
 )
 
 // Site reaches the database of a group's site by way of one of its nodes.
 type Site interface {
 	// Database asks, and changes nothing.
-	Database(ctx context.Context, instance string) (wordpress.Database, error)
+	Database(ctx context.Context, instance string) (database.State, error)
 	// UpgradeSchema brings the database up to the release with the given
 	// manifest, which the node must serve. Asked again it finds what it did.
 	UpgradeSchema(ctx context.Context, instance string, manifest artifact.Digest) (node.Schema, error)
@@ -27,12 +27,12 @@ type Incompatible struct {
 	Group             string
 	Kind              Kind
 	Version           artifact.Version
-	Incompatibilities []wordpress.Incompatibility // all of them; at least one blocks
+	Incompatibilities []database.Incompatibility // all of them; at least one blocks
 }
 
 func (e *Incompatible) Error() string {
 	var texts []string
-	for _, d := range wordpress.Blocking(e.Incompatibilities) {
+	for _, d := range database.Blocking(e.Incompatibilities) {
 		texts = append(texts, fmt.Sprintf("%s %s: %s", d.ID, d.Name, d.Text))
 	}
 	return fmt.Sprintf("%s of %s to group %q is refused, the database does not go back with the code: %s", e.Kind, e.Version, e.Group, strings.Join(texts, "; "))
@@ -40,15 +40,15 @@ func (e *Incompatible) Error() string {
 
 // Hint says how to go through all the same.
 func (e *Incompatible) Hint() string {
-	fix := wordpress.Blocking(e.Incompatibilities)[0].Fix
+	fix := database.Blocking(e.Incompatibilities)[0].Fix
 	return fix + "; --accept-incompatible goes ahead all the same"
 }
 
 // acceptance is what stands between the database and a release.
 type acceptance struct {
-	incompatible []wordpress.Incompatibility
-	database     *wordpress.Database // nil when it was not asked
-	code         int                 // the schema that the release is for; 0 when that is not known
+	incompatible []database.Incompatibility
+	database     *database.State // nil when it was not asked
+	code         int             // the schema that the release is for; 0 when that is not known
 }
 
 // acceptance looks at what the group runs, at the release to come and at the
@@ -72,17 +72,17 @@ func (b *Engine) acceptanceTo(ctx context.Context, kind Kind, to *artifact.WordP
 	if err != nil {
 		return acceptance{}, err
 	}
-	m := wordpress.Move{To: to, Back: kind == Rollback}
+	m := database.Move{To: to, Back: kind == Rollback}
 	if pin, ok := s.served(); ok {
 		if m.From, err = b.wordpress(ctx, pin.Version, pin.Manifest); err != nil {
 			b.emit(Event{Kind: "note", Text: fmt.Sprintf("what runs now cannot be compared: %v", err)})
 		}
-		if m.Then, err = b.before(ctx, pin.Run); err != nil {
+		if m.Previous, err = b.before(ctx, pin.Run); err != nil {
 			return acceptance{}, err
 		}
 		m.Now = b.askDatabase(ctx, s)
 	}
-	return acceptance{incompatible: wordpress.Incompatibilities(m), database: m.Now, code: to.DBVersion}, nil
+	return acceptance{incompatible: database.Incompatibilities(m), database: m.Now, code: to.DBVersion}, nil
 }
 
 // wordpress is what a published version is as WordPress, nil when nobody
@@ -100,7 +100,7 @@ func (b *Engine) wordpress(ctx context.Context, v artifact.Version, want artifac
 
 // before is the database as it was when a run began: the last that is known of
 // it under the code that ran until then.
-func (b *Engine) before(ctx context.Context, run string) (*wordpress.Database, error) {
+func (b *Engine) before(ctx context.Context, run string) (*database.State, error) {
 	rec, _, err := b.docs().record(ctx, run)
 	return rec.Database, err
 }
@@ -115,7 +115,7 @@ func (s State) served() (Boot, bool) {
 
 // askDatabase asks by way of the nodes in service, one after the other, and
 // tells why none could.
-func (b *Engine) askDatabase(ctx context.Context, s State) *wordpress.Database {
+func (b *Engine) askDatabase(ctx context.Context, s State) *database.State {
 	why := errors.New("no node of a release is in service")
 	for _, id := range s.reachable("") {
 		d, err := b.o.Site.Database(ctx, id)
@@ -148,7 +148,7 @@ func (s State) reachable(manifest artifact.Digest) []string {
 
 // checkCompatibility refuses incompatibilities that nobody has accepted, and tells of the others.
 func (b *Engine) checkCompatibility(kind Kind, v artifact.Version, p acceptance) error {
-	if len(wordpress.Blocking(p.incompatible)) > 0 && !b.o.AcceptIncompatible {
+	if len(database.Blocking(p.incompatible)) > 0 && !b.o.AcceptIncompatible {
 		return &Incompatible{Group: b.o.Group, Kind: kind, Version: v, Incompatibilities: p.incompatible}
 	}
 	for _, d := range p.incompatible {
@@ -160,12 +160,12 @@ func (b *Engine) checkCompatibility(kind Kind, v artifact.Version, p acceptance)
 // into writes a acceptance into the record of the run that goes through it.
 func (p acceptance) into(rec *Record) {
 	rec.Database, rec.Incompatibilities, rec.Code = p.database, p.incompatible, p.code
-	rec.Accepted = len(wordpress.Blocking(p.incompatible)) > 0
+	rec.Accepted = len(database.Blocking(p.incompatible)) > 0
 }
 
 // Incompatibilities lists what stands between the database and a tree that may not be
 // published yet, and changes nothing. Without a Site there is nothing to tell.
-func (b *Engine) Incompatibilities(ctx context.Context, to *artifact.WordPress) ([]wordpress.Incompatibility, *wordpress.Database, error) {
+func (b *Engine) Incompatibilities(ctx context.Context, to *artifact.WordPress) ([]database.Incompatibility, *database.State, error) {
 	if b.o.Site == nil {
 		return nil, nil, nil
 	}
@@ -180,7 +180,7 @@ func (r *run) leftBehind(ctx context.Context, s State) {
 	if r.b.o.Site == nil || r.rec.Code == 0 {
 		return
 	}
-	m := wordpress.Move{Back: true, Then: r.rec.Database}
+	m := database.Move{Back: true, Previous: r.rec.Database}
 	var err error
 	if m.From, err = r.b.wordpress(ctx, r.rec.Version, r.rec.Manifest); err != nil {
 		return
@@ -196,7 +196,7 @@ func (r *run) leftBehind(ctx context.Context, s State) {
 	if m.Now = r.b.askDatabase(ctx, s); m.Now == nil {
 		return
 	}
-	r.rec.Incompatibilities = wordpress.Incompatibilities(m)
+	r.rec.Incompatibilities = database.Incompatibilities(m)
 	for _, d := range r.rec.Incompatibilities {
 		r.b.emit(Event{Kind: "incompatibility", Run: r.rec.Run, Text: fmt.Sprintf("%s %s: %s", d.ID, d.Name, d.Text)})
 	}
@@ -204,7 +204,7 @@ func (r *run) leftBehind(ctx context.Context, s State) {
 
 // Database asks the database by way of a node in service. Without a Site, or
 // with none that answers, it is an error.
-func (b *Engine) Database(ctx context.Context) (*wordpress.Database, error) {
+func (b *Engine) Database(ctx context.Context) (*database.State, error) {
 	if b.o.Site == nil {
 		return nil, errors.New("nothing says how to reach the database: database.command in wpbake.yaml does")
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/wpbake/wpbake/node"
 	"github.com/wpbake/wpbake/rollout"
 	"github.com/wpbake/wpbake/wordpress"
+	"github.com/wpbake/wpbake/wordpress/database"
 )
 
 // siteDatabase is the database of a simulated site. It knows nothing of
@@ -24,7 +25,7 @@ type siteDatabase struct {
 	w *world
 
 	mu      sync.Mutex
-	state   wordpress.Database
+	state   database.State
 	codes   map[artifact.Digest]int // schema of each published version
 	steps   int                     // that changed it
 	away    error                   // why it cannot be reached
@@ -36,10 +37,10 @@ type siteDatabase struct {
 
 func newSiteDatabase(w *world, schema int) *siteDatabase {
 	return &siteDatabase{w: w, codes: map[artifact.Digest]int{}, takes: 10 * time.Minute,
-		state: wordpress.Database{Schema: schema, Users: 12, Stylesheet: "shop", Template: "shop"}}
+		state: database.State{Schema: schema, Users: 12, Stylesheet: "shop", Template: "shop"}}
 }
 
-func (s *siteDatabase) Database(context.Context, string) (wordpress.Database, error) {
+func (s *siteDatabase) Database(context.Context, string) (database.State, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.state, s.away

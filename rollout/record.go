@@ -6,7 +6,7 @@ import (
 
 	"github.com/wpbake/wpbake/artifact"
 	"github.com/wpbake/wpbake/internal/owner"
-	"github.com/wpbake/wpbake/wordpress"
+	"github.com/wpbake/wpbake/wordpress/database"
 )
 
 // Kind is what a run does.
@@ -54,12 +54,12 @@ type Record struct {
 	BadNode   string           `json:"bad_node,omitempty"`
 	Undo      string           `json:"undo,omitempty"` // why a person wants the release turned back
 
-	Code              int                         `json:"code,omitempty"`     // schema that the release is for
-	Database          *wordpress.Database         `json:"database,omitempty"` // as it was when the run began
-	Incompatibilities []wordpress.Incompatibility `json:"incompatibilities,omitempty"`
-	Accepted          bool                        `json:"accepted,omitempty"` // a person accepted those that block
-	Snapshot          string                      `json:"snapshot,omitempty"` // of the database, before the schema step
-	Schema            *SchemaChange               `json:"schema,omitempty"`
+	Code              int                        `json:"code,omitempty"`     // schema that the release is for
+	Database          *database.State            `json:"database,omitempty"` // as it was when the run began
+	Incompatibilities []database.Incompatibility `json:"incompatibilities,omitempty"`
+	Accepted          bool                       `json:"accepted,omitempty"` // a person accepted those that block
+	Snapshot          string                     `json:"snapshot,omitempty"` // of the database, before the schema step
+	Schema            *SchemaChange              `json:"schema,omitempty"`
 
 	Holder  owner.Holder `json:"holder"`
 	Started time.Time    `json:"started"`

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/wpbake/wpbake/node"
-	"github.com/wpbake/wpbake/wordpress"
+	"github.com/wpbake/wpbake/wordpress/database"
 )
 
 // wantsSchema reports whether the database has to follow the release: it is
@@ -44,12 +44,12 @@ func (r *run) firstSchema(ctx context.Context, s State) error {
 	}
 	p := acceptance{database: d, code: r.rec.Code}
 	if d.Schema > r.rec.Code {
-		m := wordpress.Move{Now: d}
+		m := database.Move{Now: d}
 		var err error
 		if m.To, err = r.b.wordpress(ctx, r.rec.Version, r.rec.Manifest); err != nil {
 			return err
 		}
-		p.incompatible = wordpress.Incompatibilities(m)
+		p.incompatible = database.Incompatibilities(m)
 	}
 	if d.Schema >= r.rec.Code && d.Behind == 0 {
 		for _, d := range p.incompatible {

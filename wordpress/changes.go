@@ -24,7 +24,7 @@ type Change struct {
 // Changes says in WordPress's terms what differs between two releases, of
 // which either may not be known as WordPress. files are the paths that differ;
 // db may be nil.
-func Changes(before, after *artifact.WordPress, files []artifact.Change, db *Database) []Change {
+func Changes(before, after *artifact.WordPress, files []artifact.Change, active func(Change) bool) []Change {
 	none := artifact.WordPress{}
 	if before == nil {
 		before = &none
@@ -56,20 +56,9 @@ func Changes(before, after *artifact.WordPress, files []artifact.Change, db *Dat
 		changes = append(changes, Change{Kind: "assets", Change: "removed", Files: n})
 	}
 	for i := range changes {
-		changes[i].Active = db.uses(changes[i])
+		changes[i].Active = active(changes[i])
 	}
 	return changes
-}
-
-// uses reports whether the site has a part switched on.
-func (d *Database) uses(c Change) bool {
-	switch {
-	case d == nil:
-		return false
-	case c.Kind == "theme":
-		return c.Slug == d.Stylesheet || c.Slug == d.Template
-	}
-	return c.Kind == "plugin" && d.active(c.Slug)
 }
 
 func numbered(n int) string {
@@ -84,15 +73,15 @@ func componentChanges(kind string, before, after []artifact.Component, counts ma
 	var changes []Change
 	for _, b := range before {
 		x := Change{Kind: kind, Slug: b.Slug, Change: "removed", Before: b.Version, Files: counts[Part{kind, b.Slug}]}
-		if has(after, b.Slug) {
-			x.Change, x.After = "changed", versionOf(after, b.Slug)
+		if version, ok := VersionOf(after, b.Slug); ok {
+			x.Change, x.After = "changed", version
 		}
 		if x.Change == "removed" || x.Before != x.After || x.Files > 0 {
 			changes = append(changes, x)
 		}
 	}
 	for _, a := range after {
-		if !has(before, a.Slug) {
+		if _, ok := VersionOf(before, a.Slug); !ok {
 			changes = append(changes, Change{Kind: kind, Slug: a.Slug, Change: "added", After: a.Version, Files: counts[Part{kind, a.Slug}]})
 		}
 	}
@@ -168,4 +157,13 @@ func IsAsset(p string) bool {
 		return true
 	}
 	return false
+}
+
+// VersionOf returns the version of a plugin or theme, if the list has it.
+func VersionOf(list []artifact.Component, slug string) (version string, ok bool) {
+	i := slices.IndexFunc(list, func(c artifact.Component) bool { return c.Slug == slug })
+	if i < 0 {
+		return "", false
+	}
+	return list[i].Version, true
 }

@@ -23,7 +23,7 @@ const releaseRef = "release"
 // tree and the version alone: no clock, no serial number. Code that a plugin
 // brings by other means is not in it, and it says that it is incomplete.
 func SBOM(fsys fs.FS, v artifact.Version, w artifact.WordPress) ([]byte, error) {
-	core, layout, err := locate(fsys)
+	core, layout, err := Locate(fsys)
 	if err != nil {
 		return nil, err
 	}

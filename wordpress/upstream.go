@@ -55,7 +55,7 @@ func ParseChecksums(r io.Reader, core string) (map[string]string, error) {
 // CompareUpstream compares WordPress's own files in a tree with checksums. What
 // lies in wp-content is the site's, and does not count.
 func CompareUpstream(fsys fs.FS, sums map[string]string) (Upstream, error) {
-	core, _, err := locate(fsys)
+	core, _, err := Locate(fsys)
 	if err != nil {
 		return Upstream{}, err
 	}

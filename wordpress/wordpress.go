@@ -78,7 +78,7 @@ func Inspect(fsys fs.FS) (artifact.WordPress, error) {
 
 // inspect finds WordPress itself, its version, plugins and themes.
 func inspect(tree *headReader) (*Site, error) {
-	core, layout, err := locate(tree)
+	core, layout, err := Locate(tree)
 	if err != nil {
 		return nil, err
 	}
@@ -121,9 +121,9 @@ func absentFrom(name, core string, hasDB bool) []string {
 	return missing
 }
 
-// locate finds the directory of WordPress itself: at the root, or in one of
+// Locate finds the directory of WordPress itself: at the root, or in one of
 // its directories, or in Bedrock's web/wp.
-func locate(fsys fs.FS) (core, layout string, err error) {
+func Locate(fsys fs.FS) (core, layout string, err error) {
 	if safefs.IsFile(fsys, VersionFile) {
 		if ofDebian(fsys) {
 			return ".", Debian, nil

@@ -24,6 +24,7 @@ import (
 	"github.com/wpbake/wpbake/artifact/dirstore"
 	"github.com/wpbake/wpbake/node"
 	"github.com/wpbake/wpbake/wordpress"
+	wpdatabase "github.com/wpbake/wpbake/wordpress/database"
 )
 
 // The schema of Debian's WordPress 6.1.9, which ci/tree makes.
@@ -146,7 +147,7 @@ func (d *database) raise(from, to int) {
 	}
 }
 
-func (d *database) ask() wordpress.Database {
+func (d *database) ask() wpdatabase.State {
 	d.t.Helper()
 	got, err := node.AskDatabase(d.t.Context(), d.options)
 	if err != nil {
@@ -221,7 +222,7 @@ func (d *database) testAsk(t *testing.T) {
 		t.Errorf("asked at %v", got.At)
 	}
 	got.At = time.Time{}
-	want := wordpress.Database{Schema: treeSchema, Users: 1, Active: []string{"winter-sale/winter-sale.php"},
+	want := wpdatabase.State{Schema: treeSchema, Users: 1, Active: []string{"winter-sale/winter-sale.php"},
 		Template: "twentytwentythree", Stylesheet: "twentytwentythree", Versions: map[string]string{}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

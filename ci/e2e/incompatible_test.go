@@ -14,7 +14,7 @@ import (
 	"testing"
 
 	"github.com/wpbake/wpbake/rollout"
-	"github.com/wpbake/wpbake/wordpress"
+	wpdatabase "github.com/wpbake/wpbake/wordpress/database"
 )
 
 // needNext makes the later WordPress, where the machine has a mirror of Debian.
@@ -118,7 +118,7 @@ func (d *databaseMove) recorded() {
 		d.t.Fatal(err)
 	}
 	rec := history.Runs[0]
-	at := slices.IndexFunc(rec.Incompatibilities, func(i wordpress.Incompatibility) bool { return i.Name == "passwords" })
+	at := slices.IndexFunc(rec.Incompatibilities, func(i wpdatabase.Incompatibility) bool { return i.Name == "passwords" })
 	if rec.Kind != rollout.Rollback || !rec.Accepted || at < 0 || rec.Incompatibilities[at].Count != 2 || rec.Schema != nil {
 		d.t.Errorf("the record says %+v", rec)
 	}

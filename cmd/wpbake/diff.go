@@ -15,6 +15,7 @@ import (
 	"github.com/wpbake/wpbake/internal/cli"
 	"github.com/wpbake/wpbake/rollout"
 	"github.com/wpbake/wpbake/wordpress"
+	"github.com/wpbake/wpbake/wordpress/database"
 )
 
 // A group of more changes than this is only counted, unless all are asked for.
@@ -62,8 +63,8 @@ directory with more than 20 changes is only counted.`,
 type diffOptions struct {
 	before, after artifact.Version
 	all           bool
-	checksums     string                                             // file
-	database      func(context.Context) (*wordpress.Database, error) // asks the group's; nil asks nothing
+	checksums     string                                         // file
+	database      func(context.Context) (*database.State, error) // asks the group's; nil asks nothing
 }
 
 // difference is what diff answers to programs.
@@ -115,13 +116,13 @@ func compareVersions(ctx context.Context, store artifact.ReleaseStore, o diffOpt
 		return d, err
 	}
 	d.Changes = append([]artifact.Change{}, changes...) // an empty list in JSON, never null
-	var db *wordpress.Database
+	var db *database.State
 	if o.database != nil {
 		if db, err = o.database(ctx); err != nil {
 			return d, err
 		}
 	}
-	d.WordPress = wordpress.Changes(older.WordPress, d.newer.WordPress, changes, db)
+	d.WordPress = wordpress.Changes(older.WordPress, d.newer.WordPress, changes, db.Uses)
 	d.Upstream, err = upstream(ctx, store, d.newer, o.checksums)
 	return d, err
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/wpbake/wpbake/internal/cli"
 	"github.com/wpbake/wpbake/rollout"
 	"github.com/wpbake/wpbake/wordpress"
+	"github.com/wpbake/wpbake/wordpress/database"
 )
 
 // planned is what a release would do.
@@ -21,12 +22,12 @@ type planned struct {
 	Manifest artifact.Digest  `json:"manifest"`
 	Steps    []string         `json:"steps"`
 
-	WordPress         []wordpress.Change          `json:"wordpress,omitempty"` // against what the group runs
-	Changes           []artifact.Change           `json:"changes,omitempty"`   // files, likewise
-	Carried           *carriedView                `json:"carried,omitempty"`   // assets of the release before
-	Incompatibilities []wordpress.Incompatibility `json:"incompatibilities,omitempty"`
-	Database          *wordpress.Database         `json:"database,omitempty"`
-	Findings          []rollout.Finding           `json:"findings"`
+	WordPress         []wordpress.Change         `json:"wordpress,omitempty"` // against what the group runs
+	Changes           []artifact.Change          `json:"changes,omitempty"`   // files, likewise
+	Carried           *carriedView               `json:"carried,omitempty"`   // assets of the release before
+	Incompatibilities []database.Incompatibility `json:"incompatibilities,omitempty"`
+	Database          *database.State            `json:"database,omitempty"`
+	Findings          []rollout.Finding          `json:"findings"`
 }
 
 // dryRelease looks as release does, and stops where release would change
@@ -78,7 +79,7 @@ func runDryRelease(ctx context.Context, b builder, o releaseOptions) error {
 	if err := b.out.Object(p); err != nil {
 		return err
 	}
-	if len(wordpress.Blocking(p.Incompatibilities)) > 0 && !o.accept {
+	if len(database.Blocking(p.Incompatibilities)) > 0 && !o.accept {
 		return &rollout.Incompatible{Group: r.name, Kind: rollout.Release, Version: o.version, Incompatibilities: p.Incompatibilities}
 	}
 	return nil
@@ -127,7 +128,7 @@ func (p *planned) compare(ctx context.Context, r openGroup, st rollout.Status, b
 	if p.Changes, err = artifact.Diff(ctx, built.store, from, to); err != nil {
 		return err
 	}
-	p.WordPress = wordpress.Changes(from.WordPress, to.WordPress, p.Changes, p.Database)
+	p.WordPress = wordpress.Changes(from.WordPress, to.WordPress, p.Changes, p.Database.Uses)
 	return nil
 }
 

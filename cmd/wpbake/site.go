@@ -18,7 +18,7 @@ import (
 	"github.com/wpbake/wpbake/internal/cli"
 	"github.com/wpbake/wpbake/node"
 	"github.com/wpbake/wpbake/rollout"
-	"github.com/wpbake/wpbake/wordpress"
+	"github.com/wpbake/wpbake/wordpress/database"
 )
 
 // openSite is how the configuration reaches the database: by SSM's Run Command
@@ -48,10 +48,10 @@ type onNode struct {
 const askTimeout = 2 * time.Minute
 
 // Database runs wpbake node database.
-func (r onNode) Database(ctx context.Context, instance string) (wordpress.Database, error) {
+func (r onNode) Database(ctx context.Context, instance string) (database.State, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	var d wordpress.Database
+	var d database.State
 	err := r.ask(ctx, instance, &d, "database")
 	if err == nil && d.Schema == 0 {
 		err = errors.New("its answer holds no schema")
@@ -146,7 +146,7 @@ func sayDatabase(out *cli.Output, r rollout.Result) {
 	sayIncompatibilities(out, r.Incompatibilities)
 }
 
-func sayIncompatibilities(out *cli.Output, list []wordpress.Incompatibility) {
+func sayIncompatibilities(out *cli.Output, list []database.Incompatibility) {
 	for _, d := range list {
 		out.Say("incompatible: %s %s: %s", d.ID, d.Name, d.Text)
 		if d.Fix != "" {

@@ -1,13 +1,13 @@
-package wordpress
+package database
 
 import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/wordpress"
+	"github.com/wpbake/wpbake/wordpress/php"
 )
 
 // Incompatibility is a change of the database that code alone cannot take back, or a
@@ -23,11 +23,11 @@ type Incompatibility struct {
 
 // Move is a change of the code that a fleet runs.
 type Move struct {
-	From *artifact.WordPress // what runs now; nil when that is not known
-	To   *artifact.WordPress // what is to run; nil when nobody looked, then there is nothing to say
-	Then *Database           // as it was when To was proven last; nil when it never was
-	Now  *Database           // nil when the database could not be asked
-	Back bool                // a rollback: plugins that came since are no mistake
+	From     *artifact.WordPress // what runs now; nil when that is not known
+	To       *artifact.WordPress // what is to run; nil when nobody looked, then there is nothing to say
+	Previous *State              // as it was when To was proven last; nil when it never was
+	Now      *State              // nil when the database could not be asked
+	Back     bool                // a rollback: plugins that came since are no mistake
 }
 
 // The first WordPress that writes password hashes of its own form, and verifies
@@ -58,7 +58,7 @@ func Incompatibilities(m Move) []Incompatibility {
 }
 
 func incompatiblePasswords(m Move) []Incompatibility {
-	if !Older(m.To.Core, newHashes) || m.From != nil && Older(m.From.Core, newHashes) {
+	if !php.Older(m.To.Core, newHashes) || m.From != nil && php.Older(m.From.Core, newHashes) {
 		return nil
 	}
 	d := Incompatibility{ID: "X03", Name: "passwords", Blocks: true,
@@ -110,7 +110,7 @@ const wooOrderTables = "7.1"
 func incompatibleWooCommerce(m Move) []Incompatibility {
 	to := versionOf(m.To.Plugins, "woocommerce")
 	if m.Now == nil {
-		if m.From == nil || !Older(to, versionOf(m.From.Plugins, "woocommerce")) {
+		if m.From == nil || !php.Older(to, versionOf(m.From.Plugins, "woocommerce")) {
 			return nil
 		}
 		return []Incompatibility{{ID: "X03", Name: "woocommerce", Blocks: true, Fix: "release the newer WooCommerce again",
@@ -118,14 +118,14 @@ func incompatibleWooCommerce(m Move) []Incompatibility {
 	}
 	var found []Incompatibility
 	have := m.Now.Versions[wooSchema]
-	if v := m.Now.Versions[wooVersion]; Older(have, v) {
+	if v := m.Now.Versions[wooVersion]; php.Older(have, v) {
 		have = v
 	}
-	if to != "" && Older(to, have) {
+	if to != "" && php.Older(to, have) {
 		found = append(found, Incompatibility{ID: "X03", Name: "woocommerce", Blocks: true, Fix: "release the newer WooCommerce again",
 			Text: fmt.Sprintf("WooCommerce has brought the database to %s and never takes it back: %s would run on it", have, to)})
 	}
-	if to != "" && m.Now.Versions[wooOrders] == "yes" && Older(to, wooOrderTables) {
+	if to != "" && m.Now.Versions[wooOrders] == "yes" && php.Older(to, wooOrderTables) {
 		found = append(found, Incompatibility{ID: "X03", Name: "orders", Blocks: true, Fix: "release a WooCommerce of " + wooOrderTables + " or later",
 			Text: fmt.Sprintf("orders are in tables of their own, which WooCommerce %s does not see", to)})
 	}
@@ -141,7 +141,7 @@ func incompatiblePlugins(m Move) []Incompatibility {
 	var found []Incompatibility
 	if m.From != nil {
 		for _, p := range m.From.Plugins {
-			if has(m.To.Plugins, p.Slug) {
+			if hasComponent(m.To.Plugins, p.Slug) {
 				continue
 			}
 			if m.Now.active(p.Slug) {
@@ -151,17 +151,17 @@ func incompatiblePlugins(m Move) []Incompatibility {
 			}
 		}
 		for _, p := range m.To.Plugins {
-			if v := versionOf(m.From.Plugins, p.Slug); Older(p.Version, v) && p.Slug != "woocommerce" {
+			if v := versionOf(m.From.Plugins, p.Slug); php.Older(p.Version, v) && p.Slug != "woocommerce" {
 				found = append(found, Incompatibility{ID: "X07", Name: "plugin",
 					Text: fmt.Sprintf("plugin %s goes back from %s to %s: what it keeps in the database may be newer", p.Slug, v, p.Version)})
 			}
 		}
 	}
-	if m.Then == nil || m.Now == nil {
+	if m.Previous == nil || m.Now == nil {
 		return found
 	}
-	for _, file := range m.Then.Active {
-		if slug := PluginSlug(file); has(m.To.Plugins, slug) && !m.Now.active(slug) {
+	for _, file := range m.Previous.Active {
+		if slug := PluginSlug(file); hasComponent(m.To.Plugins, slug) && !m.Now.active(slug) {
 			found = append(found, Incompatibility{ID: "X04", Name: "plugin",
 				Text: fmt.Sprintf("plugin %s was active when this release ran and is not any more", slug),
 				Fix:  "activate it again if it should run"})
@@ -178,7 +178,7 @@ func incompatibleTheme(m Move) []Incompatibility {
 	}
 	var found []Incompatibility
 	for _, dir := range slices.Compact([]string{m.Now.Stylesheet, m.Now.Template}) {
-		if dir != "" && !has(m.To.Themes, dir) {
+		if dir != "" && !hasComponent(m.To.Themes, dir) {
 			found = append(found, Incompatibility{ID: "X05", Name: "theme", Blocks: true,
 				Text: fmt.Sprintf("theme %s is active in the database and not in the tree: every page would be empty", dir),
 				Fix:  "switch to a theme that the tree has, then the same command again"})
@@ -188,7 +188,7 @@ func incompatibleTheme(m Move) []Incompatibility {
 }
 
 func incompatibleKeys(m Move) []Incompatibility {
-	if m.Then == nil || m.Now == nil || !m.Then.KeysInTree && !m.Now.KeysInTree || m.Then.Keys == m.Now.Keys {
+	if m.Previous == nil || m.Now == nil || !m.Previous.KeysInTree && !m.Now.KeysInTree || m.Previous.Keys == m.Now.Keys {
 		return nil
 	}
 	return []Incompatibility{{ID: "X09", Name: "keys",
@@ -196,101 +196,17 @@ func incompatibleKeys(m Move) []Incompatibility {
 		Fix:  "take them from the environment, the same for all releases"}}
 }
 
-func has(list []artifact.Component, slug string) bool {
-	return slices.ContainsFunc(list, func(c artifact.Component) bool { return c.Slug == slug })
-}
-
-func versionOf(list []artifact.Component, slug string) string {
-	i := slices.IndexFunc(list, func(c artifact.Component) bool { return c.Slug == slug })
-	if i < 0 {
-		return ""
-	}
-	return list[i].Version
-}
-
 // Blocking are the incompatibilities that ask for a person's word.
 func Blocking(list []Incompatibility) []Incompatibility {
 	return slices.DeleteFunc(slices.Clone(list), func(d Incompatibility) bool { return !d.Blocks })
 }
 
-// Older reports whether version a comes before b, as PHP's version_compare
-// orders the numbers and suffixes that WordPress and its plugins use. An empty
-// version is not known: it is neither older nor newer.
-func Older(a, b string) bool {
-	if a == "" || b == "" {
-		return false
-	}
-	x, y := versionParts(a), versionParts(b)
-	for i := range max(len(x), len(y)) {
-		if c := comparePart(partAt(x, i), partAt(y, i)); c != 0 {
-			return c < 0
-		}
-	}
-	return false
+func hasComponent(list []artifact.Component, slug string) bool {
+	_, ok := wordpress.VersionOf(list, slug)
+	return ok
 }
 
-func partAt(parts []string, i int) string {
-	if i < len(parts) {
-		return parts[i]
-	}
-	return "" // like 0, and after any suffix but "pl"
-}
-
-// versionParts splits at dots, dashes, plus signs and wherever digits and
-// letters meet.
-func versionParts(v string) []string {
-	var parts []string
-	var part strings.Builder
-	flush := func() {
-		if part.Len() > 0 {
-			parts = append(parts, part.String())
-			part.Reset()
-		}
-	}
-	last := byte(0)
-	for i := range len(v) {
-		c := v[i]
-		switch {
-		case strings.IndexByte(".-_+", c) >= 0:
-			flush()
-		case part.Len() > 0 && digit(c) != digit(last):
-			flush()
-			part.WriteByte(c)
-		default:
-			part.WriteByte(c)
-		}
-		last = c
-	}
-	flush()
-	return parts
-}
-
-func digit(c byte) bool { return c >= '0' && c <= '9' }
-
-func comparePart(a, b string) int {
-	if rankA, rankB := rank(a), rank(b); rankA != numberRank || rankB != numberRank {
-		return cmp.Compare(rankA, rankB)
-	}
-	x, _ := strconv.Atoi(cmp.Or(a, "0"))
-	y, _ := strconv.Atoi(cmp.Or(b, "0"))
-	return cmp.Compare(x, y)
-}
-
-// Suffixes in the order of version_compare; a number, or none, comes after
-// release candidates.
-const numberRank = 5
-
-func rank(part string) int {
-	if part == "" || digit(part[0]) {
-		return numberRank
-	}
-	for i, words := range [][]string{{"dev"}, {"alpha", "a"}, {"beta", "b"}, {"rc", "c"}} {
-		if slices.Contains(words, strings.ToLower(part)) {
-			return i + 1
-		}
-	}
-	if p := strings.ToLower(part); p == "pl" || p == "p" {
-		return numberRank + 1
-	}
-	return 0
+func versionOf(list []artifact.Component, slug string) string {
+	version, _ := wordpress.VersionOf(list, slug)
+	return version
 }

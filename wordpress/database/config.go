@@ -1,4 +1,4 @@
-package wordpress
+package database
 
 import (
 	"errors"
@@ -7,6 +7,7 @@ import (
 	"path"
 	"regexp"
 
+	"github.com/wpbake/wpbake/wordpress"
 	"github.com/wpbake/wpbake/wordpress/internal/safefs"
 	"github.com/wpbake/wpbake/wordpress/wpconfig"
 )
@@ -28,8 +29,8 @@ func keyNames() []string {
 	}
 }
 
-// DatabaseConfig is how a release reaches its database.
-type DatabaseConfig struct {
+// Config is how a release reaches its database.
+type Config struct {
 	Core     string // the directory of WordPress itself in the tree
 	Host     string // as WordPress takes it: host, host:port or host:/socket
 	Name     string
@@ -43,32 +44,32 @@ type DatabaseConfig struct {
 
 var tablePrefix = regexp.MustCompile(`^[A-Za-z0-9_]+$`)
 
-// NoDatabase says that a tree does not tell how to reach its database.
-type NoDatabase struct{ Missing string }
+// NotConfigured says that a tree does not tell how to reach its database.
+type NotConfigured struct{ Missing string }
 
-func (e *NoDatabase) Error() string {
+func (e *NotConfigured) Error() string {
 	return "the configuration tells no " + e.Missing
 }
 
 // Hint says what would.
-func (e *NoDatabase) Hint() string {
+func (e *NotConfigured) Hint() string {
 	return "wp-config.php takes it by getenv from a variable that the node has, or the node has one of the same name"
 }
 
-// ReadDatabase finds out how the WordPress in a tree reaches its database. The
+// ReadConfig finds out how the WordPress in a tree reaches its database. The
 // configuration is read and never run: values are literals, or come by getenv
 // and its like from the environment. A value that is computed otherwise is
 // looked up in the environment by its own name.
-func ReadDatabase(fsys fs.FS, env func(name string) (string, bool)) (DatabaseConfig, error) {
-	core, layout, err := locate(fsys)
+func ReadConfig(fsys fs.FS, env func(name string) (string, bool)) (Config, error) {
+	core, layout, err := wordpress.Locate(fsys)
 	if err != nil {
-		return DatabaseConfig{}, err
+		return Config{}, err
 	}
 	name, ok := configFile(fsys, core, layout)
 	config := &wpconfig.Config{}
 	if ok {
 		if config, err = wpconfig.Read(fsys, name, core); err != nil {
-			return DatabaseConfig{}, fmt.Errorf("reading %q: %w", name, err)
+			return Config{}, fmt.Errorf("reading %q: %w", name, err)
 		}
 	}
 	c, err := assemble(config, env)
@@ -83,7 +84,7 @@ func configFile(fsys fs.FS, core, layout string) (string, bool) {
 	if core == "." {
 		candidates = candidates[:1]
 	}
-	if layout == Bedrock {
+	if layout == wordpress.Bedrock {
 		candidates = []string{"config/application.php"}
 	}
 	for _, c := range candidates {
@@ -94,15 +95,15 @@ func configFile(fsys fs.FS, core, layout string) (string, bool) {
 	return "", false
 }
 
-func assemble(config *wpconfig.Config, env func(string) (string, bool)) (DatabaseConfig, error) {
+func assemble(config *wpconfig.Config, env func(string) (string, bool)) (Config, error) {
 	look := func(name string) (string, bool) { return config.Defined(name).Resolve(name, env) }
-	var c DatabaseConfig
-	for name, into := range map[string]*string{dbHost: &c.Host, dbName: &c.Name, dbUser: &c.User} {
+	var c Config
+	for name, value := range map[string]*string{dbHost: &c.Host, dbName: &c.Name, dbUser: &c.User} {
 		v, ok := look(name)
 		if !ok {
-			return DatabaseConfig{}, &NoDatabase{Missing: name}
+			return Config{}, &NotConfigured{Missing: name}
 		}
-		*into = v
+		*value = v
 	}
 	c.Password, _ = look(dbPass)
 	prefix, _ := config.Variable("table_prefix")
@@ -114,7 +115,7 @@ func assemble(config *wpconfig.Config, env func(string) (string, bool)) (Databas
 		c.Users = c.Prefix + "users"
 	}
 	if !tablePrefix.MatchString(c.Prefix) || !tablePrefix.MatchString(c.Users) {
-		return DatabaseConfig{}, errors.New("the configuration names tables that WordPress itself would refuse")
+		return Config{}, errors.New("the configuration names tables that WordPress itself would refuse")
 	}
 	for _, name := range keyNames() {
 		if v, ok := look(name); ok {

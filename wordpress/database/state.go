@@ -1,4 +1,4 @@
-package wordpress
+package database
 
 import (
 	"path"
@@ -6,12 +6,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/wpbake/wpbake/wordpress"
 	"github.com/wpbake/wpbake/wordpress/php"
 )
 
-// Database is what one read-only look at a site's database told. It holds
+// State is what one read-only look at a site's database told. It holds
 // counts, versions and names, and nothing of any person or secret.
-type Database struct {
+type State struct {
 	At         time.Time         `json:"at"`
 	Schema     int               `json:"schema"`                 // option db_version
 	Users      int64             `json:"users"`                  // rows in the table of users
@@ -37,8 +38,20 @@ const (
 func VersionOptions() []string { return []string{wooVersion, wooSchema, wooOrders} }
 
 // active reports whether a plugin is switched on.
-func (d *Database) active(slug string) bool {
+func (d *State) active(slug string) bool {
 	return d != nil && slices.ContainsFunc(d.Active, func(file string) bool { return PluginSlug(file) == slug })
+}
+
+// Uses reports whether the site has a part of WordPress switched on; of a state that
+// is not known, nothing.
+func (d *State) Uses(c wordpress.Change) bool {
+	switch {
+	case d == nil:
+		return false
+	case c.Kind == "theme":
+		return c.Slug == d.Stylesheet || c.Slug == d.Template
+	}
+	return c.Kind == "plugin" && d.active(c.Slug)
 }
 
 // PluginSlug is the slug of a plugin by its main file: the directory, or the
