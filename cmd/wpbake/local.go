@@ -4,28 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"net"
-	"net/http"
-	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/wpbake/wpbake/internal/cli"
-	"github.com/wpbake/wpbake/internal/localcloud"
-	"github.com/wpbake/wpbake/internal/localcloud/runner"
 )
 
 // localPort is where the local cloud serves unless told otherwise.
 const localPort = 4599
 
 func newLocalCommand(e *env) *cobra.Command {
-	l := &local{env: e.Env, out: e.out}
+	place := &localPlace{usual: usualPlace(e.Env)}
 	cmd := &cobra.Command{
 		Use:   "local",
 		Short: "The local cloud: AWS's behaviour on this machine",
@@ -35,41 +26,15 @@ with instances that really run. Any AWS client works against it.`,
 		Args:    subcommand,
 		RunE:    showHelp,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			if l.dir == "" {
+			if place.dir == "" {
 				return cli.Misuse(errors.New("no directory for the local cloud: no --dir, and no HOME"), cmd.CommandPath()+" --dir DIR")
 			}
 			return nil
 		},
 	}
-	cmd.PersistentFlags().StringVar(&l.dir, "dir", l.defaultDir(), "state `DIR` of the local cloud")
-	cmd.AddCommand(newLocalStartCommand(l), newLocalStopCommand(l), newLocalStatusCommand(l), newLocalEnvCommand(l), newLocalFaultCommand(l))
+	cmd.PersistentFlags().StringVar(&place.dir, "dir", place.usual, "state `DIR` of the local cloud")
+	cmd.AddCommand(newLocalStartCommand(e, place), newLocalStopCommand(e, place), newLocalStatusCommand(e, place), newLocalEnvCommand(e, place), newLocalFaultCommand(e, place))
 	return cmd
-}
-
-// local is the local cloud that keeps its state in dir.
-type local struct {
-	env func(name string) (value string, set bool)
-	out *cli.Output
-	dir string
-}
-
-func (l *local) defaultDir() string {
-	if state, _ := l.env("XDG_STATE_HOME"); filepath.IsAbs(state) {
-		return filepath.Join(state, "wpbake", "local")
-	}
-	if home, _ := l.env("HOME"); filepath.IsAbs(home) {
-		return filepath.Join(home, ".local", "state", "wpbake", "local")
-	}
-	return ""
-}
-
-// command is a command line about this local cloud, whichever directory it has.
-func (l *local) command(words ...string) string {
-	line := "wpbake local " + strings.Join(words, " ")
-	if l.dir != l.defaultDir() {
-		line += " --dir " + shellWord(l.dir)
-	}
-	return line
 }
 
 // localOptions is how the local cloud is started.
@@ -80,7 +45,7 @@ type localOptions struct {
 	foreground bool
 }
 
-func newLocalStartCommand(l *local) *cobra.Command {
+func newLocalStartCommand(e *env, place *localPlace) *cobra.Command {
 	var o localOptions
 	cmd := &cobra.Command{
 		Use:   "start",
@@ -90,13 +55,13 @@ func newLocalStartCommand(l *local) *cobra.Command {
   aws autoscaling describe-auto-scaling-groups`,
 		Args: exactArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := o.validate(cmd); err != nil {
-				return err
+			if err := o.validate(); err != nil {
+				return cli.Usage(cmd, err)
 			}
 			if o.foreground {
-				return l.serve(cmd.Context(), o)
+				return runLocalServe(cmd.Context(), e.out, *place, o)
 			}
-			return l.start(cmd.Context(), o)
+			return runLocalStart(cmd.Context(), e.out, *place, o)
 		},
 	}
 	f := cmd.Flags()
@@ -107,81 +72,110 @@ func newLocalStartCommand(l *local) *cobra.Command {
 	return cmd
 }
 
-func (o localOptions) validate(cmd *cobra.Command) error {
+func (o localOptions) validate() error {
 	switch {
 	case o.port < 0 || o.port > 65535:
-		return cli.Usage(cmd, fmt.Errorf("--port %d: want 0 to 65535", o.port))
+		return fmt.Errorf("--port %d: want 0 to 65535", o.port)
 	case !(o.speed >= 0.1 && o.speed <= 1000): // NaN is neither
-		return cli.Usage(cmd, fmt.Errorf("--speed %g: want 0.1 to 1000", o.speed))
+		return fmt.Errorf("--speed %g: want 0.1 to 1000", o.speed)
 	case o.runner != "" && o.runner != "overlay" && o.runner != "plain":
-		return cli.Usage(cmd, fmt.Errorf("--runner %q: want overlay or plain", o.runner))
+		return fmt.Errorf("--runner %q: want overlay or plain", o.runner)
 	}
 	return nil
 }
 
-// serve is the local cloud itself: it ends with ctx, after its instances.
-func (l *local) serve(ctx context.Context, o localOptions) error {
-	dir, err := filepath.Abs(l.dir)
-	if err != nil {
-		return fmt.Errorf("starting the local cloud: %w", err)
-	}
-	l.dir = dir
-	lock, err := l.lock()
+// runLocalStart runs the local cloud detached and waits until it answers.
+func runLocalStart(ctx context.Context, out *cli.Output, place localPlace, o localOptions) error {
+	s, err := place.running(ctx)
 	if err != nil {
 		return err
 	}
-	defer lock.Close()
-	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(o.port)))
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return cli.Hinted(fmt.Errorf("port %d is taken by another program", o.port), l.command("start", "--port", "0"))
+	if s != nil {
+		out.Say("the local cloud already runs at %s", s.URL)
+		return sayLocalStarted(out, place, s)
 	}
+	died, err := place.spawn(o)
 	if err != nil {
-		return fmt.Errorf("starting the local cloud: %w", err)
-	}
-	defer listener.Close()
-	url := "http://" + listener.Addr().String()
-	cloud, err := l.cloud(o, url)
-	if err != nil {
-		return fmt.Errorf("starting the local cloud: %w", err)
-	}
-	server := &http.Server{Handler: cloud, ReadHeaderTimeout: 10 * time.Second}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
-	defer server.Close()
-	if err := l.writeState(localState{PID: os.Getpid(), URL: url, Environ: cloud.Environ()}); err != nil {
 		return err
 	}
-	defer os.Remove(l.stateFile())
-	l.out.Note("local cloud at %s, state in %s", url, l.dir)
-	serving, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	go func() { cancel(<-served) }()
-	err = cloud.Run(serving)
-	if err == nil && ctx.Err() == nil {
-		return fmt.Errorf("serving the local cloud: %w", context.Cause(serving))
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-died:
+			return place.lastWords()
+		case <-tick.C:
+		}
+		if s, err := place.running(ctx); err != nil || s != nil {
+			if err != nil {
+				return err
+			}
+			out.Say("the local cloud runs at %s", s.URL)
+			return sayLocalStarted(out, place, s)
+		}
 	}
-	return err
 }
 
-func (l *local) cloud(o localOptions, url string) (*localcloud.Cloud, error) {
-	log := slog.New(slog.NewTextHandler(l.out.Stderr, nil))
-	run, err := l.runner(o, log)
-	if err != nil {
-		return nil, err
-	}
-	return localcloud.New(localcloud.Options{Dir: l.dir, Runner: run, Speed: o.speed, Endpoint: url, Log: log})
+func sayLocalStarted(out *cli.Output, place localPlace, s *localState) error {
+	out.Say("for any AWS client: eval \"$(%s)\"", place.command("env"))
+	return answerLocal(out, s)
 }
 
-// runner makes what instances run in. They find this very program first in
-// their PATH, so that their boots are of the same build.
-func (l *local) runner(o localOptions, log *slog.Logger) (*runner.Runner, error) {
-	self, err := os.Executable()
+// answerLocal is what start and stop say to programs; nil does not run.
+func answerLocal(out *cli.Output, s *localState) error {
+	if s == nil {
+		s = &localState{}
+	}
+	return out.Object(struct {
+		Running bool `json:"running"`
+		localState
+	}{s.PID != 0, *s})
+}
+
+func newLocalStopCommand(e *env, place *localPlace) *cobra.Command {
+	return &cobra.Command{
+		Use:     "stop",
+		Short:   "Stop the local cloud and its instances; its state stays",
+		Example: "  wpbake local stop",
+		Args:    exactArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return runLocalStop(cmd.Context(), e.out, *place) },
+	}
+}
+
+// runLocalStop ends the process that answers with its own id, and waits until it has
+// let go of the state.
+func runLocalStop(ctx context.Context, out *cli.Output, place localPlace) error {
+	s, err := place.running(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	made, err := runner.New(runner.Options{Kind: o.runner, Dir: l.dir, Path: []string{filepath.Dir(self)}, Log: log})
-	if err != nil && o.runner == "overlay" {
-		err = cli.Hinted(err, l.command("start", "--runner", "plain"))
+	if s == nil {
+		out.Say("the local cloud does not run")
+		return answerLocal(out, nil)
 	}
-	return made, err
+	if err := syscall.Kill(s.PID, syscall.SIGTERM); err != nil {
+		return fmt.Errorf("stopping the local cloud, process %d: %w", s.PID, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		lock, err := place.lock()
+		if err == nil {
+			lock.Close()
+			out.Say("the local cloud has stopped; its state stays in %s", place.dir)
+			return answerLocal(out, nil)
+		}
+		if !errors.Is(err, errLocalRuns) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return cli.Hinted(fmt.Errorf("stopping the local cloud: process %d still runs", s.PID), "the log is "+place.logFile())
+		case <-tick.C:
+		}
+	}
 }

@@ -37,17 +37,16 @@ type localStatus struct {
 	Faults []fault
 }
 
-// ask asks a local cloud for its status.
-func (l *local) ask(ctx context.Context, s localState) (localStatus, error) {
-	var st localStatus
-	body, err := s.call(ctx, "/_local/status", nil)
+// status asks the local cloud how it is; body is its whole answer.
+func (s localState) status(ctx context.Context) (st localStatus, body []byte, err error) {
+	body, err = s.call(ctx, "/_local/status", nil)
 	if err != nil {
-		return st, err
+		return st, nil, err
 	}
 	if err := json.Unmarshal(body, &st); err != nil {
-		return st, fmt.Errorf("reading the local cloud's status: %w", err)
+		return st, nil, fmt.Errorf("reading the local cloud's status: %w", err)
 	}
-	return st, nil
+	return st, body, nil
 }
 
 // call makes a request of the local cloud's own interface: a question, unless
@@ -82,43 +81,39 @@ func (s localState) call(ctx context.Context, path string, body any) ([]byte, er
 	return answer, nil
 }
 
-func newLocalStatusCommand(l *local) *cobra.Command {
+func newLocalStatusCommand(e *env, place *localPlace) *cobra.Command {
 	return &cobra.Command{
 		Use:     "status",
 		Short:   "Groups, instances and load balancers of the local cloud",
 		Example: "  wpbake local status",
 		Args:    exactArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return l.status(cmd.Context()) },
+		RunE:    func(cmd *cobra.Command, _ []string) error { return runLocalStatus(cmd.Context(), e.out, *place) },
 	}
 }
 
-func (l *local) status(ctx context.Context) error {
-	s, err := l.needRunning(ctx)
+func runLocalStatus(ctx context.Context, out *cli.Output, place localPlace) error {
+	s, err := place.needRunning(ctx)
 	if err != nil {
 		return err
 	}
-	body, err := s.call(ctx, "/_local/status", nil)
+	st, body, err := s.status(ctx)
 	if err != nil {
 		return err
 	}
-	var st localStatus
-	if err := json.Unmarshal(body, &st); err != nil {
-		return fmt.Errorf("reading the local cloud's status: %w", err)
-	}
-	l.out.Say("local cloud at %s, process %d", s.URL, s.PID)
-	l.printStatus(st)
-	return l.out.Object(json.RawMessage(body))
+	out.Say("local cloud at %s, process %d", s.URL, s.PID)
+	sayLocalStatus(out, st)
+	return out.Object(json.RawMessage(body))
 }
 
-func (l *local) printStatus(st localStatus) {
+func sayLocalStatus(out *cli.Output, st localStatus) {
 	for _, b := range st.LoadBalancers {
-		l.out.Say("load balancer %s at %s", b.Name, strings.Join(b.URLs, " "))
+		out.Say("load balancer %s at %s", b.Name, strings.Join(b.URLs, " "))
 	}
 	for _, f := range st.Faults {
-		l.out.Say("fault %s %s", f.Kind, f.Target)
+		out.Say("fault %s %s", f.Kind, f.Target)
 	}
 	for _, r := range st.Refreshes {
-		l.out.Say("refresh %s of %s %s, %d %% %s", r.ID, r.Group, r.Status, r.Percent, r.Reason)
+		out.Say("refresh %s of %s %s, %d %% %s", r.ID, r.Group, r.Status, r.Percent, r.Reason)
 	}
 	where := map[string][]string{}
 	for _, i := range st.Instances {
@@ -126,46 +121,35 @@ func (l *local) printStatus(st localStatus) {
 	}
 	rows := [][]string{{"GROUP", "NODE", "STATE", "HEALTH", "TEMPLATE", "INSTANCE", "ADDRESS", "ZONE"}}
 	for _, g := range st.Groups {
-		l.out.Say("group %s: %d desired of %d to %d, template %s", g.Name, g.Desired, g.Min, g.Max, cli.OrDash(g.Template))
+		out.Say("group %s: %d desired of %d to %d, template %s", g.Name, g.Desired, g.Min, g.Max, cli.OrDash(g.Template))
 		for _, n := range g.Nodes {
 			rows = append(rows, append([]string{g.Name, n.ID, n.Lifecycle, n.Health, n.Template}, append(where[n.ID], "", "", "")[:3]...))
 		}
 	}
 	if len(rows) > 1 {
-		l.out.Table(rows)
+		out.Table(rows)
 	}
 }
 
-func newLocalEnvCommand(l *local) *cobra.Command {
+func newLocalEnvCommand(e *env, place *localPlace) *cobra.Command {
 	return &cobra.Command{
 		Use:     "env",
 		Short:   "Print what any AWS client needs to use the local cloud",
 		Example: `  eval "$(wpbake local env)"`,
 		Args:    exactArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return l.printEnv(cmd.Context()) },
+		RunE:    func(cmd *cobra.Command, _ []string) error { return runLocalEnv(cmd.Context(), e.out, *place) },
 	}
 }
 
-func (l *local) printEnv(ctx context.Context) error {
-	s, err := l.needRunning(ctx)
+func runLocalEnv(ctx context.Context, out *cli.Output, place localPlace) error {
+	s, err := place.needRunning(ctx)
 	if err != nil {
 		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Environ)) {
-		l.out.Say("export %s=%s", name, shellWord(s.Environ[name]))
+		out.Say("export %s=%s", name, shellWord(s.Environ[name]))
 	}
-	return l.out.Object(s.Environ)
-}
-
-// shellWord quotes a value for a POSIX shell when it needs it.
-func shellWord(s string) string {
-	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-._:/@%+=,", r)
-	}
-	if s != "" && strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+	return out.Object(s.Environ)
 }
 
 // fault is what POST /_local/fault takes.
@@ -195,7 +179,7 @@ func faultKinds() map[string]string {
 	}
 }
 
-func newLocalFaultCommand(l *local) *cobra.Command {
+func newLocalFaultCommand(e *env, place *localPlace) *cobra.Command {
 	var f fault
 	kinds := faultKinds()
 	names := slices.Sorted(maps.Keys(kinds))
@@ -215,7 +199,7 @@ func newLocalFaultCommand(l *local) *cobra.Command {
 			if _, ok := kinds[f.Kind]; !ok {
 				return cli.Misuse(fmt.Errorf("unknown fault %q", f.Kind), "the kinds are "+strings.Join(names, ", "))
 			}
-			return l.fault(cmd.Context(), f)
+			return runLocalFault(cmd.Context(), e.out, *place, f)
 		},
 		ValidArgs: names,
 	}
@@ -227,14 +211,14 @@ func newLocalFaultCommand(l *local) *cobra.Command {
 	return cmd
 }
 
-func (l *local) fault(ctx context.Context, f fault) error {
-	s, err := l.needRunning(ctx)
+func runLocalFault(ctx context.Context, out *cli.Output, place localPlace, f fault) error {
+	s, err := place.needRunning(ctx)
 	if err != nil {
 		return err
 	}
 	if _, err := s.call(ctx, "/_local/fault", f); err != nil {
 		return err
 	}
-	l.out.Say("fault %s is set", f.Kind)
-	return l.out.Object(f)
+	out.Say("fault %s is set", f.Kind)
+	return out.Object(f)
 }

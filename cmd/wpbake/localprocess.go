@@ -12,9 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 
-	"github.com/spf13/cobra"
 	"github.com/wpbake/wpbake/internal/cli"
 )
 
@@ -26,45 +24,70 @@ type localState struct {
 	Environ map[string]string `json:"environ,omitempty"`
 }
 
-func (l *local) stateFile() string { return filepath.Join(l.dir, "local.json") }
-func (l *local) logFile() string   { return filepath.Join(l.dir, "local.log") }
+// localPlace is the directory that a local cloud keeps its state in.
+type localPlace struct {
+	dir   string
+	usual string // where it is unless told otherwise
+}
 
-func (l *local) writeState(s localState) error {
+func usualPlace(env func(name string) (value string, set bool)) string {
+	if state, _ := env("XDG_STATE_HOME"); filepath.IsAbs(state) {
+		return filepath.Join(state, "wpbake", "local")
+	}
+	if home, _ := env("HOME"); filepath.IsAbs(home) {
+		return filepath.Join(home, ".local", "state", "wpbake", "local")
+	}
+	return ""
+}
+
+// command is a command line about this local cloud, wherever it is.
+func (p localPlace) command(words ...string) string {
+	line := "wpbake local " + strings.Join(words, " ")
+	if p.dir != p.usual {
+		line += " --dir " + shellWord(p.dir)
+	}
+	return line
+}
+
+func (p localPlace) stateFile() string { return filepath.Join(p.dir, "local.json") }
+func (p localPlace) logFile() string   { return filepath.Join(p.dir, "local.log") }
+
+func (p localPlace) write(s localState) error {
 	data, err := json.Marshal(s)
 	if err != nil {
 		return err
 	}
-	temp := l.stateFile() + ".new"
+	temp := p.stateFile() + ".new"
 	if err := os.WriteFile(temp, data, 0o600); err != nil {
 		return fmt.Errorf("starting the local cloud: %w", err)
 	}
-	return os.Rename(temp, l.stateFile())
+	return os.Rename(temp, p.stateFile())
 }
 
 var errLocalRuns = errors.New("the local cloud already runs")
 
 // lock is held by the local cloud as long as it lives, however it ends.
-func (l *local) lock() (*os.File, error) {
-	if err := os.MkdirAll(l.dir, 0o700); err != nil {
+func (p localPlace) lock() (*os.File, error) {
+	if err := os.MkdirAll(p.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("starting the local cloud: %w", err)
 	}
-	f, err := os.OpenFile(filepath.Join(l.dir, "local.lock"), os.O_CREATE|os.O_RDWR|syscall.O_CLOEXEC, 0o600)
+	f, err := os.OpenFile(filepath.Join(p.dir, "local.lock"), os.O_CREATE|os.O_RDWR|syscall.O_CLOEXEC, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("starting the local cloud: %w", err)
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		f.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, fmt.Errorf("%w with state in %s", errLocalRuns, l.dir)
+			return nil, fmt.Errorf("%w with state in %s", errLocalRuns, p.dir)
 		}
-		return nil, fmt.Errorf("locking %s: %w", l.dir, err)
+		return nil, fmt.Errorf("locking %s: %w", p.dir, err)
 	}
 	return f, nil
 }
 
 // running returns the local cloud that answers, or nil.
-func (l *local) running(ctx context.Context) (*localState, error) {
-	data, err := os.ReadFile(l.stateFile())
+func (p localPlace) running(ctx context.Context) (*localState, error) {
+	data, err := os.ReadFile(p.stateFile())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -73,9 +96,9 @@ func (l *local) running(ctx context.Context) (*localState, error) {
 	}
 	var s localState
 	if err := json.Unmarshal(data, &s); err != nil {
-		return nil, fmt.Errorf("looking for the local cloud: reading %s: %w", l.stateFile(), err)
+		return nil, fmt.Errorf("looking for the local cloud: reading %s: %w", p.stateFile(), err)
 	}
-	status, err := l.ask(ctx, s)
+	status, _, err := s.status(ctx)
 	if err != nil || status.PID != s.PID {
 		return nil, nil
 	}
@@ -83,80 +106,30 @@ func (l *local) running(ctx context.Context) (*localState, error) {
 }
 
 // needRunning is running for commands that cannot do without.
-func (l *local) needRunning(ctx context.Context) (*localState, error) {
-	s, err := l.running(ctx)
+func (p localPlace) needRunning(ctx context.Context) (*localState, error) {
+	s, err := p.running(ctx)
 	if err == nil && s == nil {
-		err = cli.Hinted(errors.New("the local cloud does not run"), l.command("start"))
+		err = cli.Hinted(errors.New("the local cloud does not run"), p.command("start"))
 	}
 	return s, err
 }
 
-// start runs the local cloud detached and waits until it answers.
-func (l *local) start(ctx context.Context, o localOptions) error {
-	s, err := l.running(ctx)
-	if err != nil {
-		return err
-	}
-	if s != nil {
-		l.out.Say("the local cloud already runs at %s", s.URL)
-		return l.started(s)
-	}
-	died, err := l.spawn(o)
-	if err != nil {
-		return err
-	}
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-died:
-			return l.lastWords()
-		case <-tick.C:
-		}
-		if s, err := l.running(ctx); err != nil || s != nil {
-			if err != nil {
-				return err
-			}
-			l.out.Say("the local cloud runs at %s", s.URL)
-			return l.started(s)
-		}
-	}
-}
-
-func (l *local) started(s *localState) error {
-	l.out.Say("for any AWS client: eval \"$(%s)\"", l.command("env"))
-	return l.answer(s)
-}
-
-// answer is what start and stop say to programs; nil does not run.
-func (l *local) answer(s *localState) error {
-	if s == nil {
-		s = &localState{}
-	}
-	return l.out.Object(struct {
-		Running bool `json:"running"`
-		localState
-	}{s.PID != 0, *s})
-}
-
 // spawn runs this program again, in its own process group and without this
 // terminal. The channel is closed when it ends.
-func (l *local) spawn(o localOptions) (died <-chan struct{}, err error) {
+func (p localPlace) spawn(o localOptions) (died <-chan struct{}, err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("starting the local cloud: %w", err)
 	}
-	if err := os.MkdirAll(l.dir, 0o700); err != nil {
+	if err := os.MkdirAll(p.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("starting the local cloud: %w", err)
 	}
-	log, err := os.OpenFile(l.logFile(), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	log, err := os.OpenFile(p.logFile(), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("starting the local cloud: %w", err)
 	}
 	defer log.Close()
-	dir, err := filepath.Abs(l.dir)
+	dir, err := filepath.Abs(p.dir)
 	if err != nil {
 		return nil, fmt.Errorf("starting the local cloud: %w", err)
 	}
@@ -177,9 +150,9 @@ func (l *local) spawn(o localOptions) (died <-chan struct{}, err error) {
 
 // lastWords is the error that the detached local cloud ended with, and its
 // hint.
-func (l *local) lastWords() error {
-	log, _ := os.ReadFile(l.logFile())
-	text, hint := "it ended at once", "the log is "+l.logFile()
+func (p localPlace) lastWords() error {
+	log, _ := os.ReadFile(p.logFile())
+	text, hint := "it ended at once", "the log is "+p.logFile()
 	for line := range strings.Lines(string(log)) {
 		line = strings.TrimSpace(line)
 		if said, ok := strings.CutPrefix(line, "wpbake: error: "); ok {
@@ -192,48 +165,13 @@ func (l *local) lastWords() error {
 	return cli.Hinted(errors.New("starting the local cloud: "+text), hint)
 }
 
-func newLocalStopCommand(l *local) *cobra.Command {
-	return &cobra.Command{
-		Use:     "stop",
-		Short:   "Stop the local cloud and its instances; its state stays",
-		Example: "  wpbake local stop",
-		Args:    exactArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return l.stop(cmd.Context()) },
+// shellWord quotes a value for a POSIX shell when it needs it.
+func shellWord(s string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-._:/@%+=,", r)
 	}
-}
-
-// stop ends the process that answers with its own id, and waits until it has
-// let go of the state.
-func (l *local) stop(ctx context.Context) error {
-	s, err := l.running(ctx)
-	if err != nil {
-		return err
+	if s != "" && strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
+		return s
 	}
-	if s == nil {
-		l.out.Say("the local cloud does not run")
-		return l.answer(nil)
-	}
-	if err := syscall.Kill(s.PID, syscall.SIGTERM); err != nil {
-		return fmt.Errorf("stopping the local cloud, process %d: %w", s.PID, err)
-	}
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
-	defer cancel()
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		lock, err := l.lock()
-		if err == nil {
-			lock.Close()
-			l.out.Say("the local cloud has stopped; its state stays in %s", l.dir)
-			return l.answer(nil)
-		}
-		if !errors.Is(err, errLocalRuns) {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return cli.Hinted(fmt.Errorf("stopping the local cloud: process %d still runs", s.PID), "the log is "+l.logFile())
-		case <-tick.C:
-		}
-	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }

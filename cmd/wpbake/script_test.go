@@ -113,10 +113,6 @@ func siteConfig() string {
 
 // stopLocal ends a local cloud that a failed script left running.
 func stopLocal(stateHome string) {
-	l := &local{
-		env: os.LookupEnv,
-		out: &cli.Output{Stdout: io.Discard, Stderr: io.Discard, Now: time.Now},
-		dir: filepath.Join(stateHome, "wpbake", "local"),
-	}
-	l.stop(context.Background())
+	quiet := &cli.Output{Stdout: io.Discard, Stderr: io.Discard, Now: time.Now}
+	runLocalStop(context.Background(), quiet, localPlace{dir: filepath.Join(stateHome, "wpbake", "local")})
 }
