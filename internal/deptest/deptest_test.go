@@ -67,8 +67,14 @@ func bans() []ban {
 			reason: "the suite that every store passes favours none"},
 		{from: ours("artifact/..."), to: ours("bake/...", "rollout/...", "cmd/...", "node/...", "internal/localcloud/...", "internal/aws/..."),
 			reason: "stores are handed their clients and serve releases without knowing them"},
+		{from: ours("artifact/scratch"), to: ours("..."), allow: ours("artifact/scratch"),
+			reason: "a directory that a dead process left is removed whatever lies in it"},
 		{from: ours("artifact/..."), except: ours("artifact/source"), to: foreign,
 			reason: "who fetches an artifact reads no foreign archives and no repositories"},
+		{from: ours("..."), except: ours("artifact/source"), to: foreign[:2], direct: true,
+			reason: "one package reads foreign archives and repositories"},
+		{from: ours("..."), except: ours("bake", "cmd/wpbake"), to: ours("artifact/source/..."), direct: true,
+			reason: "sources are opened where a release is made"},
 		{from: ours("node/...", "bake/...", "rollout/..."), to: oci,
 			reason: "rollouts live on conditional writes, which a registry does not have"},
 		{from: ours("..."), except: ours("artifact/ocistore", "cmd/wpbake"), to: oci, direct: true,
@@ -93,10 +99,18 @@ func bans() []ban {
 			reason: "a release is decided over small interfaces, so that it can be tested without any cloud"},
 		{from: ours("bake/..."), to: slices.Concat(awsSDK, ours("rollout/...", "cmd/...", "internal/localcloud/...", "internal/aws/...")),
 			reason: "what nodes boot is made over small interfaces, and no group is known where it is made"},
-		{from: ours("bake/volume/...", "bake/inventory/..."), to: packer,
+		{from: ours("bake", "bake/volume/...", "bake/inventory/..."), to: packer,
 			reason: "only AMIs need Packer"},
+		{from: ours("..."), except: ours("bake/ami", "cmd/wpbake"), to: ours("internal/packerexec/..."), direct: true,
+			reason: "bake/ami runs Packer, one command gives it the program"},
+		{from: ours("packer/..."), to: ours("..."), allow: ours("packer/..."),
+			reason: "templates and plugin are used by programs that are not ours"},
 		{from: ours("node/..."), to: slices.Concat(awsSDK, ours("bake/...", "rollout/...", "cmd/...", "internal/...")), allow: ours("internal/spelling"),
 			reason: "a node boots the release it is told and knows nothing of rollouts"},
+		{from: ours("node/wait"), to: ours("..."), allow: ours("node/wait"),
+			reason: "waiting does not depend on what is waited for"},
+		{from: ours("node/disk"), to: ours("..."), allow: ours("node/disk", "node/wait", "artifact/..."),
+			reason: "what lies on a disk does not depend on what a boot does with it"},
 		{from: ours("internal/aws/..."), to: ours("cmd/...", "internal/localcloud/..."),
 			reason: "adapters are the same against AWS and against the local cloud"},
 		{from: ours("internal/cli/..."), to: slices.Concat(awsSDK, oci, packer, foreign, stores, ours("bake/...", "cmd/...", "internal/aws/...", "internal/localcloud/...")),
@@ -117,6 +131,10 @@ func bans() []ban {
 			reason: "internal/aws alone drives EC2, the local cloud alone serves it, ci sets groups up with it"},
 		{from: ours("..."), except: ours("cmd/wpbake", "internal/localcloud/...", "ci/..."), to: ours("internal/localcloud/..."), direct: true,
 			reason: "production code never leans on the local cloud; wpbake local starts it"},
+		{from: ours("..."), except: ours("artifact/s3store", "internal/aws/...", "internal/localcloud/...", "internal/wire/...", "ci/..."), to: awsSDK, direct: true,
+			reason: "AWS is behind adapters, its bytes are behind encodings"},
+		{from: ours("..."), except: ours("ci/..."), to: ours("ci/..."), direct: true,
+			reason: "what builds and tests the house is no part of it"},
 		{from: ours("cmd/..."), to: testCode, reason: "test code does not ship"},
 	}
 }
@@ -201,6 +219,35 @@ func TestOnlyLocalCommandsImportTheLocalCloud(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// Packer's plugin is a module of its own, which go list does not see from here.
+func TestThePluginImportsNothingOfTheMainModule(t *testing.T) {
+	root := filepath.Join("..", "..", "packer", "plugin")
+	files := 0
+	err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(p, ".go") {
+			return err
+		}
+		files++
+		f, err := parser.ParseFile(token.NewFileSet(), p, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		for _, i := range f.Imports {
+			imported, err := strconv.Unquote(i.Path.Value)
+			if err != nil {
+				return err
+			}
+			if matches(ours("..."), imported) && !matches(ours("packer/plugin/..."), imported) {
+				t.Errorf("%s imports %s: the plugin drives the wpbake program, it is not linked with it", p, imported)
+			}
+		}
+		return nil
+	})
+	if err != nil || files == 0 {
+		t.Fatalf("%d files, %v", files, err)
 	}
 }
 
