@@ -1,9 +1,6 @@
 package artifact
 
 import (
-	"encoding/binary"
-	"errors"
-	"io"
 	"os"
 )
 
@@ -18,51 +15,12 @@ func openBase(name string) (base *earlier, done func()) {
 	if err != nil {
 		return nil, func() {}
 	}
-	x, err := baseIndex(f)
+	x, err := findIndex(f)
 	if err != nil {
 		f.Close()
 		return nil, func() {}
 	}
 	return newEarlier(f, x.frames), func() { f.Close() }
-}
-
-var errNoBase = errors.New("no artifact")
-
-// baseIndex finds an index as readers of the seekable format would: from the
-// end.
-func baseIndex(f *os.File) (*index, error) {
-	info, err := f.Stat()
-	if err != nil || !info.Mode().IsRegular() {
-		return nil, errNoBase
-	}
-	at := func(off, n int64) ([]byte, error) {
-		if off < 0 || n < 0 || n > maxIndex || off > info.Size()-n {
-			return nil, errNoBase
-		}
-		b := make([]byte, n)
-		_, err := io.ReadFull(io.NewSectionReader(f, off, n), b)
-		return b, err
-	}
-	foot, err := at(info.Size()-seekTailSize, seekTailSize)
-	if err != nil || binary.LittleEndian.Uint32(foot[5:]) != seekFooter {
-		return nil, errNoBase
-	}
-	entries := int64(binary.LittleEndian.Uint32(foot))
-	table := info.Size() - seekTableSize(int(entries)-1)
-	last, err := at(info.Size()-seekTailSize-seekEntrySize, seekEntrySize)
-	if err != nil {
-		return nil, err
-	}
-	size := int64(binary.LittleEndian.Uint32(last))
-	packed, err := at(table-size, size)
-	if err != nil {
-		return nil, err
-	}
-	text, err := indexText(packed)
-	if err != nil {
-		return nil, err
-	}
-	return parseForm(text)
 }
 
 // same returns where a frame is that should have the same stored bytes.

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/wpbake/wpbake/internal/scratch"
 )
 
 // BuildOptions says what to build. Tree and Version are required.
@@ -77,25 +79,25 @@ func newBuilder(o BuildOptions) (*builder, error) {
 	if o.Exclude == nil {
 		o.Exclude = DefaultExclude()
 	}
-	tree, err := filepath.EvalSymlinks(o.Tree)
+	at, err := filepath.EvalSymlinks(o.Tree)
 	if err != nil {
 		return nil, fmt.Errorf("reading tree: %w", err)
 	}
 	if o.Out != "" {
-		if o.Exclude, err = excludeOut(o.Exclude, tree, o.Out); err != nil {
+		if o.Exclude, err = excludeOut(o.Exclude, at, o.Out); err != nil {
 			return nil, err
 		}
 	}
-	o.Tree = tree
+	o.Tree = at
 	exclude, err := newExcluder(o.Exclude)
 	if err != nil {
 		return nil, err
 	}
-	root, err := openTree(tree)
+	root, err := openTree(at)
 	if err != nil {
 		return nil, fmt.Errorf("reading tree: %w", err)
 	}
-	return &builder{BuildOptions: o, root: root, exclude: exclude, cache: newCache(o, tree), now: time.Now}, nil
+	return &builder{BuildOptions: o, root: root, exclude: exclude, cache: newCache(o, at), now: time.Now}, nil
 }
 
 func (b *builder) close() { b.root.close() }
@@ -103,8 +105,8 @@ func (b *builder) close() { b.root.close() }
 // excludeOut leaves the output out when it lies in the tree, or every build
 // would hold the ones before it. A directory that holds anything else is part
 // of the tree and is refused: leaving it out would ship half a tree.
-func excludeOut(patterns []string, tree, out string) ([]string, error) {
-	tree, err := filepath.Abs(tree)
+func excludeOut(patterns []string, root, out string) ([]string, error) {
+	root, err := filepath.Abs(root)
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +116,7 @@ func excludeOut(patterns []string, tree, out string) ([]string, error) {
 	if real, err := filepath.EvalSymlinks(out); err == nil {
 		out = real
 	}
-	rel, err := filepath.Rel(tree, out)
+	rel, err := filepath.Rel(root, out)
 	switch {
 	case err != nil || !filepath.IsLocal(rel):
 		return patterns, nil
@@ -132,14 +134,14 @@ func holdsMore(out string) bool {
 
 // run makes the output directory, and removes it again on failure.
 func (b *builder) run(ctx context.Context) (Built, error) {
-	made, err := makeDirs(filepath.Join(b.Out, "releases"))
+	made, err := scratch.MakeDirs(filepath.Join(b.Out, "releases"))
 	if err != nil {
 		return Built{}, fmt.Errorf("making output directory: %w", err)
 	}
 	dir := filepath.Join(b.Out, "releases", string(b.Version))
 	m, forgot, err := b.build(ctx, &folder{dir: dir})
 	if err != nil {
-		removeEmpty(made)
+		scratch.RemoveEmpty(made)
 		return Built{}, err
 	}
 	return Built{Manifest: m, Digest: m.Digest(), Dir: dir, Forgot: forgot}, nil
@@ -165,20 +167,20 @@ func (b *builder) build(ctx context.Context, to target) (m Manifest, forgot, err
 }
 
 func (b *builder) attempt(ctx context.Context, then *remembered, to target) (m Manifest, forgot, err error) {
-	tree, err := scan(ctx, b.root, b.exclude, b.lastScan(then))
+	found, err := scan(ctx, b.root, b.exclude, b.lastScan(then))
 	if err != nil {
 		return m, nil, err
 	}
-	if b.unchanged(tree, then) {
+	if b.unchanged(found, then) {
 		if there, err := to.holds(ctx, then); there || err != nil {
 			return then.manifest, nil, err
 		}
 	}
-	if err := settle(ctx, tree); err != nil {
+	if err := settle(ctx, found); err != nil {
 		return m, nil, err
 	}
-	p := b.packer(tree, then)
-	d, err := b.describe(ctx, then, tree, p.known[p.offset(tree.entries):])
+	p := b.packer(found, then)
+	d, err := b.describe(ctx, then, found, p.known[p.offset(found.entries):])
 	if err != nil {
 		return m, nil, err
 	}
@@ -191,7 +193,7 @@ func (b *builder) attempt(ctx context.Context, then *remembered, to target) (m M
 		return m, nil, err
 	}
 	again := b.now()
-	if tree, err = b.seenAgain(ctx, tree); err != nil {
+	if found, err = b.seenAgain(ctx, found); err != nil {
 		return m, nil, err
 	}
 	if _, err := ParseManifest(m.Marshal()); err != nil {
@@ -200,17 +202,17 @@ func (b *builder) attempt(ctx context.Context, then *remembered, to target) (m M
 	if err := draft.commit(ctx, m, d.SBOM); err != nil {
 		return m, nil, err
 	}
-	now := b.newRemembered(tree, p.index, m, again)
+	now := b.newRemembered(found, p.index, m, again)
 	now.notes = d.kept()
 	return m, b.cache.save(draft, now), nil
 }
 
 // lastScan is what is remembered of a walk by the same exclusions.
-func (b *builder) lastScan(then *remembered) *lastScan {
+func (b *builder) lastScan(then *remembered) *scanned {
 	if !stampsTell || then.exclude != strings.Join(b.Exclude, "\n") {
 		return nil
 	}
-	return newLastScan(then.tree)
+	return &then.tree
 }
 
 // unchanged tells whether what is remembered is what would be built again. One
@@ -222,39 +224,39 @@ func (b *builder) unchanged(t scanned, then *remembered) bool {
 }
 
 // seenAgain demands that the tree is still as it was scanned.
-func (b *builder) seenAgain(ctx context.Context, tree scanned) (scanned, error) {
-	if tree.still(ctx, b.root) == nil {
-		return tree, nil
+func (b *builder) seenAgain(ctx context.Context, before scanned) (scanned, error) {
+	if before.still(ctx, b.root) == nil {
+		return before, nil
 	}
 	// What was left out may have changed its directory; a scan tells.
 	after, err := scan(ctx, b.root, b.exclude, nil)
 	if err != nil {
-		return tree, err
+		return before, err
 	}
-	if diff := sameTree(tree.entries, after.entries); diff != nil {
-		return tree, diff
+	if diff := sameTree(before.entries, after.entries); diff != nil {
+		return before, diff
 	}
 	return after, nil
 }
 
 // packer prepares to pack a tree, with what is known of it already.
 func (b *builder) packer(t scanned, then *remembered) *packer {
-	tree := t.entries
-	entries := make([]entry, len(tree))
-	for i := range tree {
-		entries[i] = tree[i].entry
+	list := t.entries
+	entries := make([]entry, len(list))
+	for i := range list {
+		entries[i] = list[i].entry
 	}
-	known := then.recall(tree, entries)
+	known := then.recall(list, entries)
 	p := &packer{members: membersOf(b.Prefix, entries), root: b.root, earlier: then.earlier, then: &then.manifest, free: make(chan []byte, 4*workers())}
 	p.known = make([]bool, len(p.members))
-	offset := p.offset(tree)
+	offset := p.offset(list)
 	for i := range p.known {
 		p.known[i] = p.members[i].kind != kindFile
 	}
 	copy(p.known[offset:], known)
 	p.index = &index{encoder: encoderName, planner: plannerName(), entries: p.members}
 	p.read = func(t *treeReader, i int, use func(content) error) error {
-		f, err := t.file(&tree[i-offset])
+		f, err := t.file(&list[i-offset])
 		if err != nil {
 			return err
 		}
@@ -265,7 +267,7 @@ func (b *builder) packer(t scanned, then *remembered) *packer {
 }
 
 // offset is the number of the tree's first member.
-func (p *packer) offset(tree []found) int { return len(p.members) - 2 - len(tree) }
+func (p *packer) offset(list []found) int { return len(p.members) - 2 - len(list) }
 
 // write writes the artifact and returns its manifest.
 func (b *builder) write(ctx context.Context, to io.Writer, p *packer, d Description) (Manifest, error) {
@@ -323,17 +325,6 @@ func (p *packer) image(tree Digest) (Blob, error) {
 		return p.then.Image, nil
 	}
 	return describeImage(tree, p.members)
-}
-
-func describeTree(prefix string, entries []entry, list Digest) Tree {
-	t := Tree{Digest: treeDigest(entries), List: list, Prefix: prefix}
-	for i := range entries {
-		if entries[i].kind == kindFile {
-			t.Files++
-			t.Bytes += entries[i].size
-		}
-	}
-	return t
 }
 
 // frames writes all frames: the tree's, then those of the file list, which

@@ -11,7 +11,7 @@ import (
 	"regexp"
 	"time"
 
-	"github.com/wpbake/wpbake/artifact/scratch"
+	"github.com/wpbake/wpbake/internal/scratch"
 )
 
 // cache remembers the last build of one tree: how its files looked and what

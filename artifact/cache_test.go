@@ -2,11 +2,8 @@ package artifact
 
 import (
 	"bytes"
-	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,43 +11,9 @@ import (
 	"pgregory.net/rapid"
 )
 
-// site is a tree in a test, and what is in its files.
-type site struct {
-	t     *testing.T
-	dir   string
-	files map[string]string
-}
-
-func newSite(t *testing.T) *site {
-	t.Helper()
-	dir, err := os.MkdirTemp(t.TempDir(), "site-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &site{t: t, dir: dir, files: map[string]string{}}
-	s.write("index.php", "<?php")
-	s.write("wp-content/large.bin", strings.Repeat("x", 9<<19))
-	for i := range 20 {
-		s.write(fmt.Sprintf("wp-content/plugins/p%d/p.php", i), strings.Repeat(fmt.Sprint(i), 25_000))
-	}
-	return s
-}
-
-func (s *site) write(name, content string) {
-	s.t.Helper()
-	full := filepath.Join(s.dir, name)
-	if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
-		s.t.Fatal(err)
-	}
-	if err := os.WriteFile(full, []byte(content), 0o644); err != nil {
-		s.t.Fatal(err)
-	}
-	s.files[name] = content
-}
-
-// build builds the site at a time later than now, which makes stamps old
+// buildSite builds the site at a time later than now, which makes stamps old
 // enough to tell.
-func (s *site) build(o BuildOptions, later time.Duration) Built {
+func buildSite(s *site, o BuildOptions, later time.Duration) Built {
 	s.t.Helper()
 	o.Tree = s.dir
 	if o.Version == "" {
@@ -70,10 +33,10 @@ func (s *site) build(o BuildOptions, later time.Duration) Built {
 }
 
 // cached builds with a cache and demands the bytes of a build without.
-func (s *site) cached(o BuildOptions, later time.Duration) Built {
+func cached(s *site, o BuildOptions, later time.Duration) Built {
 	s.t.Helper()
-	got := s.build(o, later)
-	want := s.build(BuildOptions{Out: s.t.TempDir(), Version: o.Version}, 0)
+	got := buildSite(s, o, later)
+	want := buildSite(s, BuildOptions{Out: s.t.TempDir(), Version: o.Version}, 0)
 	for _, name := range []string{artifactName, manifestName} {
 		g, err := os.ReadFile(filepath.Join(got.Dir, name))
 		if err != nil {
@@ -97,39 +60,10 @@ func TestCacheChangesNothing(t *testing.T) {
 		s := newSite(t)
 		o := BuildOptions{Out: t.TempDir(), Cache: t.TempDir()}
 		for range rapid.IntRange(2, 3).Draw(rt, "builds") {
-			s.cached(o, rapid.SampledFrom([]time.Duration{0, time.Minute}).Draw(rt, "later"))
+			cached(s, o, rapid.SampledFrom([]time.Duration{0, time.Minute}).Draw(rt, "later"))
 			s.change(rt)
 		}
 	})
-}
-
-func (s *site) change(rt *rapid.T) {
-	name := rapid.SampledFrom(slices.Sorted(maps.Keys(s.files))).Draw(rt, "file")
-	full := filepath.Join(s.dir, name)
-	switch rapid.SampledFrom([]string{"longer", "same size and time", "new", "gone", "touched", "none"}).Draw(rt, "change") {
-	case "longer":
-		s.write(name, s.files[name]+rapid.StringN(1, 2000, -1).Draw(rt, "more"))
-	case "same size and time": // only the kernel's own time tells
-		info, err := os.Stat(full)
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		s.write(name, strings.Repeat(rapid.StringMatching("[a-z]").Draw(rt, "letter"), len(s.files[name])))
-		if err := os.Chtimes(full, info.ModTime(), info.ModTime()); err != nil {
-			s.t.Fatal(err)
-		}
-	case "new":
-		s.write(fmt.Sprintf("new/%d.php", len(s.files)), rapid.String().Draw(rt, "content"))
-	case "gone":
-		delete(s.files, name)
-		if err := os.Remove(full); err != nil {
-			s.t.Fatal(err)
-		}
-	case "touched":
-		if err := os.Chtimes(full, time.Time{}, time.Unix(1e9, 0)); err != nil {
-			s.t.Fatal(err)
-		}
-	}
 }
 
 // What is unchanged is neither read nor written: the tree's files cannot be
@@ -137,22 +71,22 @@ func (s *site) change(rt *rapid.T) {
 func TestUnchangedTreeIsNotRead(t *testing.T) {
 	s := newSite(t)
 	o := BuildOptions{Out: t.TempDir(), Cache: t.TempDir()}
-	first := s.cached(o, time.Minute)
+	first := cached(s, o, time.Minute)
 	before := stampIn(t, first.Dir)
 	read := 0
 	o.Progress = func(Progress) { read++ }
-	if again := s.build(o, time.Minute); again.Digest != first.Digest || read > 0 || stampIn(t, again.Dir) != before {
+	if again := buildSite(s, o, time.Minute); again.Digest != first.Digest || read > 0 || stampIn(t, again.Dir) != before {
 		t.Errorf("it was built again: %s, %d calls of progress", again.Digest.Short(), read)
 	}
 	if err := os.Remove(filepath.Join(first.Dir, manifestName)); err != nil {
 		t.Fatal(err)
 	}
-	s.cached(o, time.Minute) // it is not whole, and made again
-	o.Version = "v2"         // another folder: frames are taken, files still not read
-	s.cached(o, time.Minute)
+	cached(s, o, time.Minute) // it is not whole, and made again
+	o.Version = "v2"          // another folder: frames are taken, files still not read
+	cached(s, o, time.Minute)
 	// The other version's artifact is the one that is remembered now.
 	o.Version = "v1"
-	s.cached(o, time.Minute)
+	cached(s, o, time.Minute)
 }
 
 func stampIn(t *testing.T, dir string) stamp {
@@ -169,7 +103,7 @@ func stampIn(t *testing.T, dir string) stamp {
 func TestYoungStampsAreNotTrusted(t *testing.T) {
 	s := newSite(t)
 	o := BuildOptions{Out: t.TempDir(), Cache: t.TempDir()}
-	s.build(o, 0)
+	buildSite(s, o, 0)
 	b, err := os.ReadFile(filepath.Join(onlyDir(t, o.Cache), stateName))
 	if err != nil {
 		t.Fatal(err)
@@ -210,7 +144,7 @@ func TestDamagedCache(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newSite(t)
 			o := BuildOptions{Out: t.TempDir(), Cache: t.TempDir()}
-			s.cached(o, time.Minute)
+			cached(s, o, time.Minute)
 			name := filepath.Join(onlyDir(t, o.Cache), tt.file)
 			b, err := os.ReadFile(name)
 			if err != nil {
@@ -220,8 +154,8 @@ func TestDamagedCache(t *testing.T) {
 				t.Fatal(err)
 			}
 			s.write("index.php", "<?php // two")
-			s.cached(o, time.Minute)
-			s.cached(o, time.Minute)
+			cached(s, o, time.Minute)
+			cached(s, o, time.Minute)
 		})
 	}
 }
@@ -253,7 +187,7 @@ func TestOldCachesGo(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s.build(o, 0)
+	buildSite(s, o, 0)
 	if _, err := os.Lstat(old); err == nil {
 		t.Error("the old cache is still there")
 	}

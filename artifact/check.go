@@ -147,11 +147,11 @@ func splitMeta(all []found) (tree []found, err error) {
 }
 
 // sumFiles reads all files, a part of them in each worker.
-func sumFiles(ctx context.Context, root dir, tree []found) error {
+func sumFiles(ctx context.Context, root dir, files []found) error {
 	g, ctx := errgroup.WithContext(ctx)
 	workers := runtime.GOMAXPROCS(0)
 	for w := range workers {
-		part := tree[len(tree)*w/workers : len(tree)*(w+1)/workers]
+		part := files[len(files)*w/workers : len(files)*(w+1)/workers]
 		g.Go(func() error {
 			t := &treeReader{root: root}
 			defer t.Close()

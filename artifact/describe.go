@@ -61,11 +61,11 @@ func Always(d Description) *Describer {
 }
 
 // describe has a tree described, of which known files are as they were.
-func (b *builder) describe(ctx context.Context, then *remembered, tree scanned, known []bool) (Description, error) {
+func (b *builder) describe(ctx context.Context, then *remembered, found scanned, known []bool) (Description, error) {
 	if b.Describe == nil {
 		return Description{}, nil
 	}
-	d, err := b.Describe.Describe(ctx, newView(os.DirFS(b.Tree), tree), b.told(then, tree.entries, known))
+	d, err := b.Describe.Describe(ctx, newView(os.DirFS(b.Tree), found), b.told(then, found.entries, known))
 	if err != nil {
 		return Description{}, err
 	}
@@ -73,13 +73,13 @@ func (b *builder) describe(ctx context.Context, then *remembered, tree scanned, 
 }
 
 // told is what the Describer may know of the last build.
-func (b *builder) told(then *remembered, tree []found, known []bool) Remembered {
+func (b *builder) told(then *remembered, all []found, known []bool) Remembered {
 	if name := b.describer(); name == "" || name != then.describer {
 		return Remembered{}
 	}
 	return Remembered{Notes: then.notes, Unchanged: func(path string) bool {
-		i, ok := slices.BinarySearchFunc(tree, path, func(e found, path string) int { return comparePaths(e.path, path) })
-		return ok && known[i] && tree[i].kind == kindFile
+		i, ok := slices.BinarySearchFunc(all, path, func(e found, path string) int { return comparePaths(e.path, path) })
+		return ok && known[i] && all[i].kind == kindFile
 	}}
 }
 

@@ -25,7 +25,7 @@ func TestDescriberIsToldOfTheBuildBefore(t *testing.T) {
 			}
 			return Description{Notes: notes}, nil
 		}}
-		s.build(o, later)
+		buildSite(s, o, later)
 	}
 	expect := func(when string, notes string, want map[string]bool) {
 		t.Helper()

@@ -42,14 +42,14 @@ func Diff(ctx context.Context, store ReleaseStore, before, after Manifest) ([]Ch
 	for len(old) > 0 || len(now) > 0 {
 		switch {
 		case len(now) == 0 || len(old) > 0 && comparePaths(old[0].path, now[0].path) < 0:
-			changes = append(changes, Change{Path: old[0].path, Before: old[0].public()})
+			changes = append(changes, Change{Path: old[0].path, Before: publicEntry(&old[0])})
 			old = old[1:]
 		case len(old) == 0 || comparePaths(old[0].path, now[0].path) > 0:
-			changes = append(changes, Change{Path: now[0].path, After: now[0].public()})
+			changes = append(changes, Change{Path: now[0].path, After: publicEntry(&now[0])})
 			now = now[1:]
 		default:
 			if old[0] != now[0] {
-				changes = append(changes, Change{Path: now[0].path, Before: old[0].public(), After: now[0].public()})
+				changes = append(changes, Change{Path: now[0].path, Before: publicEntry(&old[0]), After: publicEntry(&now[0])})
 			}
 			old, now = old[1:], now[1:]
 		}
@@ -57,7 +57,7 @@ func Diff(ctx context.Context, store ReleaseStore, before, after Manifest) ([]Ch
 	return changes, nil
 }
 
-func (e *entry) public() *Entry {
+func publicEntry(e *entry) *Entry {
 	p := &Entry{Kind: e.kind.String(), Size: e.size, Target: e.target}
 	if e.kind == kindFile {
 		p.Digest = DigestFromSum(e.sum[:])

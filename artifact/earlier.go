@@ -14,12 +14,6 @@ type earlier struct {
 	at map[[sha256.Size]byte]located // by sum of content
 }
 
-// located is a frame and where it stands in its artifact.
-type located struct {
-	frame
-	offset int64
-}
-
 // errEarlier says that an earlier artifact is not what was remembered of it.
 var errEarlier = errors.New("an earlier artifact is damaged")
 

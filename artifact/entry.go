@@ -189,6 +189,17 @@ func membersOf(prefix string, tree []entry) []entry {
 // treeMembers cuts our metadata off again.
 func treeMembers(members []entry) []entry { return members[:len(members)-2] }
 
+func describeTree(prefix string, entries []entry, list Digest) Tree {
+	t := Tree{Digest: treeDigest(entries), List: list, Prefix: prefix}
+	for i := range entries {
+		if entries[i].kind == kindFile {
+			t.Files++
+			t.Bytes += entries[i].size
+		}
+	}
+	return t
+}
+
 // checkPrefix accepts a clean relative path outside .wpbake.
 func checkPrefix(prefix string) error {
 	first, _, _ := strings.Cut(prefix, "/")

@@ -76,29 +76,3 @@ func damaged(name, format string, args ...any) error {
 func unread(name, format string, args ...any) error {
 	return &Damaged{Name: name, Reason: fmt.Sprintf(format, args...), Unread: true}
 }
-
-// DestTaken refuses to unpack over something else.
-type DestTaken struct {
-	Dest string
-	Err  error // how Dest differs from the release
-}
-
-func (e *DestTaken) Error() string {
-	return fmt.Sprintf("unpacking into %q: it exists and is not this release: %v", e.Dest, e.Err)
-}
-
-// Unwrap returns how Dest differs.
-func (e *DestTaken) Unwrap() error { return e.Err }
-
-// Hint says what to do next.
-func (e *DestTaken) Hint() string { return fmt.Sprintf("move %s away, or unpack elsewhere", e.Dest) }
-
-// OutInTree refuses to build into a directory of the tree itself.
-type OutInTree struct{ Out string }
-
-func (e *OutInTree) Error() string {
-	return fmt.Sprintf("building into %q: the directory is part of the tree", e.Out)
-}
-
-// Hint says what to do next.
-func (e *OutInTree) Hint() string { return "name an output directory outside the tree" }

@@ -78,14 +78,6 @@ func Fetch(ctx context.Context, store ReleaseStore, o FetchOptions) (Fetched, er
 	return Fetched{Manifest: m, Downloaded: f.downloaded.Load(), Reused: f.reused.Load(), Image: f.image}, nil
 }
 
-// pinnedManifest parses a manifest that has the digest asked for.
-func pinnedManifest(v Version, pin Digest, raw []byte) (Manifest, error) {
-	if got := DigestOf(raw); pin != "" && got != pin {
-		return Manifest{}, unread(ReleasePrefix(v)+manifestName, "its digest is %s, not %s as asked for", got.Short(), pin.Short())
-	}
-	return manifestOf(v, raw)
-}
-
 // A receiver is what a release is made in before it gets its name.
 type receiver interface {
 	// open makes room for what an index lists.

@@ -8,37 +8,6 @@ import (
 	"path/filepath"
 )
 
-// makeDirs makes a directory and those above it, and returns the ones it
-// made, outermost first.
-func makeDirs(dir string) (made []string, err error) {
-	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
-		if up := filepath.Dir(dir); up != dir {
-			if made, err = makeDirs(up); err != nil {
-				return made, err
-			}
-		}
-	}
-	err = os.Mkdir(dir, 0o755)
-	if errors.Is(err, fs.ErrExist) {
-		info, err := os.Stat(dir)
-		if err == nil && !info.IsDir() {
-			err = fmt.Errorf("%q is not a directory", dir)
-		}
-		return made, err
-	}
-	return append(made, dir), err
-}
-
-// removeEmpty removes directories that makeDirs made, as far as they are
-// still empty.
-func removeEmpty(made []string) {
-	for i := len(made) - 1; i >= 0; i-- {
-		if os.Remove(made[i]) != nil {
-			return
-		}
-	}
-}
-
 func writeSynced(name string, b []byte) error {
 	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 	if err != nil {

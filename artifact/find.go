@@ -55,6 +55,14 @@ func manifestOf(v Version, b []byte) (Manifest, error) {
 	return m, nil
 }
 
+// pinnedManifest parses a manifest that has the digest asked for.
+func pinnedManifest(v Version, pin Digest, raw []byte) (Manifest, error) {
+	if got := DigestOf(raw); pin != "" && got != pin {
+		return Manifest{}, unread(ReleasePrefix(v)+manifestName, "its digest is %s, not %s as asked for", got.Short(), pin.Short())
+	}
+	return manifestOf(v, raw)
+}
+
 // Versions returns the published versions in the order people count in: v9
 // before v10.
 func Versions(ctx context.Context, store ReleaseStore) ([]Version, error) {

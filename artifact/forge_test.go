@@ -268,3 +268,5 @@ func (r recipe) String() string {
 	}
 	return strings.TrimSuffix(b.String(), "\n")
 }
+
+const honestRecipe = "d a\nf 600 a/b c.php\nf 0 a/empty\n--\nl link -> a/b c.php\nd z\nf 1024 z/Zürich.css"

@@ -2,60 +2,16 @@ package artifact
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime/metrics"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	erofsreader "github.com/erofs/go-erofs"
 )
-
-// What one input may cost. A release of the sizes used here takes a few
-// milliseconds and megabytes; the limits leave room for a loaded machine.
-const (
-	maxFuzzTime  = 10 * time.Second
-	maxFuzzAlloc = 256 << 20
-)
-
-// bounded runs work and wants it to be done in time, and with little memory.
-func bounded(t *testing.T, work func()) {
-	t.Helper()
-	before, start := allocatedBytes(), time.Now()
-	work()
-	if took := time.Since(start); took > maxFuzzTime {
-		t.Errorf("it took %v", took)
-	}
-	if took := allocatedBytes() - before; took > maxFuzzAlloc {
-		t.Errorf("it took %d bytes of memory", took)
-	}
-}
-
-// allocatedBytes is how much was ever allocated.
-func allocatedBytes() uint64 {
-	s := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
-	metrics.Read(s)
-	return s[0].Value.Uint64()
-}
-
-// refusal wants an error to be one that Fetch and Verify document.
-func refusal(t *testing.T, err error) {
-	t.Helper()
-	var damaged *Damaged
-	var newer *NewerFormat
-	if err != nil && !errors.As(err, &damaged) && !errors.As(err, &newer) {
-		t.Errorf("not a refusal: %v", err)
-	}
-	if err != nil && strings.ContainsAny(err.Error(), "\n\x00") {
-		t.Errorf("not one line: %q", err)
-	}
-}
 
 // An extractor makes a release's files appear in a directory; whoever adds
 // another form of them adds it to extractors, and FuzzExtract tries it.
@@ -208,8 +164,6 @@ func (a arena) clean(t *testing.T, accepted bool) {
 	}
 }
 
-const honestRecipe = "d a\nf 600 a/b c.php\nf 0 a/empty\n--\nl link -> a/b c.php\nd z\nf 1024 z/Zürich.css"
-
 // FuzzExtract unpacks releases of hostile entries, or with hostile bytes in
 // one of their parts, whose digests are all right: the signer was wrong. What
 // Verify takes, Fetch takes, and the other way round but for what surrounds
@@ -251,14 +205,6 @@ func FuzzExtract(f *testing.F) {
 	})
 }
 
-// oneForm wants a manifest to be the bytes that were read.
-func oneForm(t *testing.T, s memoryStore, m Manifest) {
-	t.Helper()
-	if !bytes.Equal(m.Marshal(), s[docName]) {
-		t.Errorf("the manifest was\n%s\nand is\n%s", s[docName], m.Marshal())
-	}
-}
-
 // opened opens the index of a release that was accepted; it and the seek table
 // are the bytes that are there.
 func opened(t *testing.T, s memoryStore, m Manifest) *index {
@@ -273,33 +219,6 @@ func opened(t *testing.T, s memoryStore, m Manifest) *index {
 		t.Error("the seek table is not the index's")
 	}
 	return x
-}
-
-// consistent wants an accepted index to have one form, to account for every
-// byte, and to name nothing outside its prefix.
-func consistent(t *testing.T, x *index, m Manifest) {
-	t.Helper()
-	again, err := parseIndex(x.marshal(), m.Tree.Prefix)
-	if err != nil || !bytes.Equal(again.marshal(), x.marshal()) {
-		t.Errorf("read again: %v", err)
-	}
-	sections, err := x.sections()
-	if err != nil {
-		t.Fatal(err)
-	}
-	entries, frames, stored := 0, 1, x.frames[len(x.frames)-1].stored
-	for _, s := range sections {
-		entries, frames, stored = entries+s.last-s.first, frames+s.frames, stored+s.stored
-	}
-	if entries != len(x.entries) || frames != len(x.frames) || stored != x.layout() {
-		t.Errorf("%d of %d entries, %d of %d frames, %d of %d bytes are accounted for",
-			entries, len(x.entries), frames, len(x.frames), stored, x.layout())
-	}
-	for _, e := range x.entries {
-		if !filepath.IsLocal(e.path) || filepath.Clean(e.path) != e.path || e.size < 0 || e.size > maxBytes {
-			t.Errorf("accepted %q of %d bytes", e.path, e.size)
-		}
-	}
 }
 
 // FuzzOpenArtifact opens any bytes as an artifact, whose index is said to lie
@@ -345,80 +264,6 @@ func FuzzOpenArtifact(f *testing.F) {
 			refusal(t, err)
 			if err == nil {
 				oneForm(t, s, verified)
-			}
-		})
-	})
-}
-
-// FuzzIndex reads any bytes as the text of an index, and as the frame it comes
-// in.
-func FuzzIndex(f *testing.F) {
-	r, _ := parseRecipe(honestRecipe)
-	c, _ := r.cook([]byte("content"), 2048)
-	c.sign(spoiltNothing, nil, 0)
-	text := c.index.marshal()
-	f.Add(text)
-	f.Add([]byte("wpbake index 1\nencoder x\nplanner y\nframes 0\nentries 0\n"))
-	f.Add(bytes.Replace(text, []byte("frames 4"), []byte("frames 9223372036854775807"), 1))
-	enc, err := newEncoder(1)
-	if err != nil {
-		f.Fatal(err)
-	}
-	defer enc.Close()
-	f.Add(packIndex(enc, c.index))
-	f.Add(skippable(indexMagic, rawFrame(text)))
-	f.Add(skippable(indexMagic, enc.EncodeAll(make([]byte, 1<<20), nil)))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		bounded(t, func() {
-			x, err := parseIndex(b, "wordpress")
-			form := func(x *index) []byte { return x.marshal() }
-			if bytes.HasPrefix(b, skippable(indexMagic, nil)[:4]) {
-				x, err = unpackIndex(b, "wordpress")
-				form = func(*index) []byte { return b } // compressed as it pleases
-			}
-			if err != nil {
-				if !errors.Is(err, errIndex) {
-					t.Errorf("not a refusal: %v", err)
-				}
-				return
-			}
-			if !bytes.Equal(form(x), b) {
-				t.Error("accepted another form")
-			}
-			consistent(t, x, Manifest{Tree: Tree{Prefix: "wordpress"}})
-		})
-	})
-}
-
-// FuzzManifest reads any bytes as a manifest, from a store and alone.
-func FuzzManifest(f *testing.F) {
-	f.Add(sampleManifest().Marshal())
-	m := sampleManifest()
-	m.WordPress = nil
-	m.SBOM = &Blob{Digest: DigestOf(nil), Size: 7}
-	f.Add(m.Marshal())
-	f.Add([]byte(`{"format":1,"Format":1}`))
-	f.Add([]byte(`{"format":2}`))
-	f.Add(bytes.Repeat([]byte("["), 20_000))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		bounded(t, func() {
-			m, err := ParseManifest(b)
-			found, digest, foundErr := Find(t.Context(), memoryStore{ReleasePrefix("v42") + manifestName: b}, "v42")
-			refusal(t, foundErr)
-			if err != nil {
-				if foundErr == nil {
-					t.Error("a store's manifest was accepted that alone is not")
-				}
-				return
-			}
-			if !bytes.Equal(m.Marshal(), b) {
-				t.Errorf("accepted another form of\n%s", m.Marshal())
-			}
-			if foundErr == nil && (found.Version != "v42" || digest != m.Digest() || sha256.Sum256(b) != sha256.Sum256(found.Marshal())) {
-				t.Errorf("found %s %s", found.Version, digest)
-			}
-			if err := m.validate(); err != nil {
-				t.Errorf("accepted, and invalid: %v", err)
 			}
 		})
 	})

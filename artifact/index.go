@@ -22,6 +22,12 @@ type frame struct {
 	contentSum    [sha256.Size]byte // of what the plain bytes follow from: see contentSums
 }
 
+// located is a frame and where it stands in its artifact.
+type located struct {
+	frame
+	offset int64
+}
+
 // index says where everything is: frames in order, entries in order, and for
 // each entry the number of the frame that it, or its section, starts in.
 type index struct {

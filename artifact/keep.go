@@ -102,14 +102,17 @@ func holdsBlob(ctx context.Context, name string, m Manifest) bool {
 	return err == nil && info.Mode().IsRegular() && info.Size() == m.Artifact.Size && sumBlob(ctx, f, m) == nil
 }
 
+// sumChunk is what is summed between two looks at the context.
+const sumChunk = 2 << 20
+
 // sumBlob reads the whole artifact once: it is what the manifest says.
 func sumBlob(ctx context.Context, f io.ReaderAt, m Manifest) error {
 	sum := sha256.New()
-	for off := int64(0); off < m.Artifact.Size; off += frameTarget {
+	for off := int64(0); off < m.Artifact.Size; off += sumChunk {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if _, err := io.Copy(sum, io.NewSectionReader(f, off, min(frameTarget, m.Artifact.Size-off))); err != nil {
+		if _, err := io.Copy(sum, io.NewSectionReader(f, off, min(sumChunk, m.Artifact.Size-off))); err != nil {
 			return fmt.Errorf("reading artifact: %w", err)
 		}
 	}

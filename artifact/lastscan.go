@@ -20,8 +20,11 @@ type stretch struct {
 	from, to int
 }
 
-func newLastScan(t scanned) *lastScan {
-	s := &lastScan{scanned: t, after: make([]int, len(t.entries)), left: map[string][]string{}}
+func newLastScan(t *scanned) *lastScan {
+	if t == nil {
+		return nil
+	}
+	s := &lastScan{scanned: *t, after: make([]int, len(t.entries)), left: map[string][]string{}}
 	for _, p := range t.left {
 		dir := path.Dir(p)
 		if dir == "." {

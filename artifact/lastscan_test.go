@@ -26,7 +26,7 @@ func TestScanAgainFindsTheSame(t *testing.T) {
 			rt.Fatal(err)
 		}
 		defer root.close()
-		var then *lastScan
+		var then *scanned
 		for range rapid.IntRange(2, 4).Draw(rt, "scans") {
 			got, err := scan(t.Context(), root, exclude, then)
 			if err != nil {
@@ -42,7 +42,7 @@ func TestScanAgainFindsTheSame(t *testing.T) {
 			if len(got.left) != 2 || !got.same(&want) {
 				rt.Fatalf("left out: %q", got.left)
 			}
-			then = newLastScan(got)
+			then = &got
 			s.change(rt)
 			switch rapid.SampledFrom([]string{"none", "directory moved", "file becomes directory", "left out"}).Draw(rt, "more") {
 			case "directory moved":
@@ -90,7 +90,7 @@ func TestScanAgainListsNothing(t *testing.T) {
 		}
 	}
 	first.entries = kept
-	again, err := scan(t.Context(), root, excluder{}, newLastScan(first))
+	again, err := scan(t.Context(), root, excluder{}, &first)
 	if err != nil || len(again.entries) != len(kept) {
 		t.Fatalf("%d entries, %v: the root was listed", len(again.entries), err)
 	}
@@ -98,7 +98,7 @@ func TestScanAgainListsNothing(t *testing.T) {
 	if err := os.Chtimes(s.dir, time.Time{}, time.Unix(epoch, 0)); err != nil { // writes within a tick look like one
 		t.Fatal(err)
 	}
-	again, err = scan(t.Context(), root, excluder{}, newLastScan(first))
+	again, err = scan(t.Context(), root, excluder{}, &first)
 	if err != nil || len(again.entries) != len(kept)+2 {
 		t.Fatalf("%d entries, %v: want index.php and new.php besides %d", len(again.entries), err, len(kept))
 	}

@@ -85,7 +85,7 @@ func (p *packer) pack(ctx context.Context, sections []section) error {
 func (p *packer) write(ctx context.Context, order <-chan *job) error {
 	for j := range order {
 		start := len(p.index.frames)
-		for left := len(j.section.frames()); left > 0; left-- {
+		for left := len(frameLengths(j.section)); left > 0; left-- {
 			select {
 			case f := <-j.frames:
 				if err := p.put(f); err != nil {
@@ -127,8 +127,8 @@ func (p *packer) buffer() []byte {
 }
 
 func (p *packer) work(ctx context.Context, todo <-chan *job) error {
-	tree := &treeReader{root: p.root}
-	defer tree.Close()
+	files := &treeReader{root: p.root}
+	defer files.Close()
 	var buf []byte
 	for j := range todo {
 		emit := &emitter{packer: p, section: j.section, send: func(f packed) error {
@@ -147,11 +147,11 @@ func (p *packer) work(ctx context.Context, todo <-chan *job) error {
 			}
 		}
 		var err error
-		if len(j.section.frames()) > 1 {
-			err = p.large(ctx, emit, tree)
+		if len(frameLengths(j.section)) > 1 {
+			err = p.large(ctx, emit, files)
 		} else {
 			buf = slices.Grow(buf[:0], int(j.plain))
-			err = p.small(emit, tree, buf[:j.plain])
+			err = p.small(emit, files, buf[:j.plain])
 		}
 		if err != nil {
 			return err
@@ -161,7 +161,7 @@ func (p *packer) work(ctx context.Context, todo <-chan *job) error {
 }
 
 // small fills one frame with whole entries.
-func (p *packer) small(emit *emitter, tree *treeReader, buf []byte) error {
+func (p *packer) small(emit *emitter, files *treeReader, buf []byte) error {
 	rest := buf
 	for i := emit.first; i < emit.last; i++ {
 		e := &p.members[i]
@@ -172,7 +172,7 @@ func (p *packer) small(emit *emitter, tree *treeReader, buf []byte) error {
 		at := size - e.size - padding(e)
 		if e.kind == kindFile {
 			body := rest[at:][:e.size]
-			if err := p.read(tree, i, func(c content) error { return c.readFull(body) }); err != nil {
+			if err := p.read(files, i, func(c content) error { return c.readFull(body) }); err != nil {
 				return err
 			}
 			e.sum = sha256.Sum256(body)
@@ -191,11 +191,11 @@ func (p *packer) small(emit *emitter, tree *treeReader, buf []byte) error {
 
 // large spreads one entry over frames of its own. The file is read twice,
 // since its header carries a time that its content decides.
-func (p *packer) large(ctx context.Context, emit *emitter, tree *treeReader) error {
+func (p *packer) large(ctx context.Context, emit *emitter, files *treeReader) error {
 	e := &p.members[emit.first]
 	first := sha256.New()
 	read := func(w io.Writer) error {
-		return p.read(tree, emit.first, func(c content) error { return c.readTo(ctx, w) })
+		return p.read(files, emit.first, func(c content) error { return c.readTo(ctx, w) })
 	}
 	if err := read(first); err != nil {
 		return err
@@ -208,7 +208,7 @@ func (p *packer) large(ctx context.Context, emit *emitter, tree *treeReader) err
 	if err != nil {
 		return err
 	}
-	out := &frameWriter{emit: emit, lengths: emit.frames()}
+	out := &frameWriter{emit: emit, lengths: frameLengths(emit.section)}
 	again := sha256.New()
 	if _, err := out.Write(head); err != nil {
 		return err
@@ -234,7 +234,7 @@ type emitter struct {
 }
 
 func (e *emitter) contents() [][sha256.Size]byte {
-	return contentSums(e.members[e.first:e.last], len(e.section.frames()))
+	return contentSums(e.members[e.first:e.last], len(frameLengths(e.section)))
 }
 
 // reuse sends the section's frames as an earlier artifact has them, if it has.

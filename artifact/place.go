@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/wpbake/wpbake/internal/scratch"
 )
 
 // place is where a release or an image is to appear. What is made stands under
@@ -29,18 +31,18 @@ const partial = ".partial"
 
 // newPlace waits until nobody else fetches into the same directory.
 func newPlace(ctx context.Context, dest string) (*place, error) {
-	made, err := makeDirs(filepath.Dir(dest))
+	made, err := scratch.MakeDirs(filepath.Dir(dest))
 	if err != nil {
 		return nil, fmt.Errorf("making directory: %w", err)
 	}
 	p := &place{dest: dest, name: filepath.Base(dest), made: made}
 	if p.parent, err = os.OpenRoot(filepath.Dir(dest)); err != nil {
-		removeEmpty(made)
+		scratch.RemoveEmpty(made)
 		return nil, fmt.Errorf("unpacking: %w", err)
 	}
 	if p.lock, err = lockDir(ctx, p.parent); err != nil {
 		p.parent.Close()
-		removeEmpty(made)
+		scratch.RemoveEmpty(made)
 		return nil, err
 	}
 	return p, nil
@@ -126,7 +128,7 @@ func (p *place) close() {
 	}
 	p.lock.Close()
 	p.parent.Close()
-	removeEmpty(p.made)
+	scratch.RemoveEmpty(p.made)
 }
 
 // nowhere is a receiver that keeps nothing.

@@ -17,15 +17,8 @@ const (
 // plannerName is recorded in every index.
 func plannerName() string { return fmt.Sprintf("%s target=%d", planner, frameTarget) }
 
-// section is a run of whole entries that can be unpacked without any other.
-// It fills one frame; only an entry longer than twice the target fills more.
-type section struct {
-	first, last int   // entries [first, last)
-	plain       int64 // bytes of tar
-}
-
-// frames returns the plain lengths of the section's frames.
-func (s section) frames() []int64 {
+// frameLengths are the plain lengths of a section's frames.
+func frameLengths(s section) []int64 {
 	if s.plain <= 2*frameTarget {
 		return []int64{s.plain}
 	}
@@ -72,19 +65,4 @@ func cutsBefore(path string, size int64) bool {
 	class := uint64(1) << bits.Len64(uint64(size-1))
 	chance := min(class, frameTarget) // of two targets
 	return binary.BigEndian.Uint64(sum[:])%(2*frameTarget) < chance
-}
-
-// contentSums returns a sum for each of the n frames of a section: of what
-// their plain bytes follow from. Frames with equal ones hold equal bytes, and
-// these are known without making the bytes, or reading them.
-func contentSums(members []entry, n int) [][sha256.Size]byte {
-	var lines []byte
-	for i := range members {
-		lines = appendTreeLine(lines, &members[i])
-	}
-	sums := make([][sha256.Size]byte, n)
-	for i := range sums {
-		sums[i] = sha256.Sum256(fmt.Appendf(lines[:len(lines):len(lines)], "frame %d\n", i))
-	}
-	return sums
 }

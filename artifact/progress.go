@@ -1,7 +1,6 @@
 package artifact
 
 import (
-	"io"
 	"sync"
 )
 
@@ -53,16 +52,4 @@ func (c *counter) reach(off int64) {
 // promises them: add takes what was done since.
 func Count(tell func(Progress), stage string, total int64) (add func(n int64)) {
 	return newCounter(tell, stage, total).add
-}
-
-// countedReader counts what a store reads of a body, which it may read twice.
-type countedReader struct {
-	io.ReaderAt
-	c *counter
-}
-
-func (r countedReader) ReadAt(p []byte, off int64) (int, error) {
-	n, err := r.ReaderAt.ReadAt(p, off)
-	r.c.reach(off + int64(n))
-	return n, err
 }

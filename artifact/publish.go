@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -125,4 +126,16 @@ func checkBlob(ctx context.Context, m Manifest, f *os.File) error {
 	}
 	_, err = readTail(m, artifactName, tail)
 	return err
+}
+
+// countedReader counts what a store reads of a body, which it may read twice.
+type countedReader struct {
+	io.ReaderAt
+	c *counter
+}
+
+func (r countedReader) ReadAt(p []byte, off int64) (int, error) {
+	n, err := r.ReaderAt.ReadAt(p, off)
+	r.c.reach(off + int64(n))
+	return n, err
 }

@@ -77,14 +77,6 @@ func (r *remembered) recall(tree []found, entries []entry) []bool {
 	return known
 }
 
-// looks compares an entry remembered with one found at its path.
-func (f *found) looks(now *found) bool {
-	if f.kind != now.kind || f.size != now.size || f.target != now.target {
-		return false
-	}
-	return f.kind != kindFile || stampsTell && f.stamp == now.stamp
-}
-
 // stateHeading begins a state; what another wpbake would build differently is
 // of no use.
 func stateHeading() string {

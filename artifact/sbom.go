@@ -1,14 +1,10 @@
 package artifact
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 )
 
 // SBOM returns a published version's bill of materials, compared with the
@@ -39,53 +35,4 @@ func readSBOM(r io.Reader, name string, m Manifest) ([]byte, error) {
 		return nil, unread(name, "it has another digest than the manifest says")
 	}
 	return b, nil
-}
-
-func sbomBlob(b []byte) *Blob {
-	if len(b) == 0 {
-		return nil
-	}
-	return &Blob{Digest: DigestOf(b), Size: int64(len(b))}
-}
-
-// writeDocuments writes what stands beside the artifact.
-func writeDocuments(dir string, m Manifest, sbom []byte) error {
-	if m.SBOM != nil {
-		if err := writeSynced(filepath.Join(dir, sbomName), sbom); err != nil {
-			return err
-		}
-	}
-	return writeSynced(filepath.Join(dir, manifestName), m.Marshal())
-}
-
-// standsSBOM tells whether a version's folder on disk holds the bill of
-// materials that the manifest names, or none if it names none.
-func standsSBOM(dir string, m Manifest) bool {
-	f, err := os.Open(filepath.Join(dir, sbomName))
-	if err != nil {
-		return m.SBOM == nil && errors.Is(err, fs.ErrNotExist)
-	}
-	defer f.Close()
-	if m.SBOM == nil {
-		return false
-	}
-	_, err = readSBOM(f, sbomName, m)
-	return err == nil
-}
-
-// putSBOM publishes the bill of materials of a version's folder on disk.
-func putSBOM(ctx context.Context, store ReleaseStore, m Manifest, dir string) error {
-	if m.SBOM == nil {
-		return nil
-	}
-	f, err := os.Open(filepath.Join(dir, sbomName))
-	if err != nil {
-		return fmt.Errorf("reading bill of materials: %w", err)
-	}
-	defer f.Close()
-	b, err := readSBOM(f, sbomName, m)
-	if err != nil {
-		return err
-	}
-	return put(ctx, store, m, sbomName, Body{ReaderAt: bytes.NewReader(b), Size: m.SBOM.Size, Digest: m.SBOM.Digest})
 }

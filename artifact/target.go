@@ -9,7 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/wpbake/wpbake/artifact/scratch"
+	"github.com/wpbake/wpbake/internal/scratch"
 )
 
 // target is where a build puts a release.

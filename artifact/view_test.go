@@ -82,7 +82,7 @@ func TestViewIsTheTree(t *testing.T) {
 		}
 		return Description{}, nil
 	}}}
-	s.build(o, 0)
+	buildSite(s, o, 0)
 	var want []string
 	if err := fs.WalkDir(os.DirFS(s.dir), ".", func(p string, _ fs.DirEntry, err error) error {
 		want = append(want, p)

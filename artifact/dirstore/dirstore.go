@@ -19,7 +19,7 @@ import (
 	"syscall"
 
 	"github.com/wpbake/wpbake/artifact"
-	"github.com/wpbake/wpbake/artifact/scratch"
+	"github.com/wpbake/wpbake/internal/scratch"
 )
 
 // Store is an artifact.Store below one directory. Object names are paths in

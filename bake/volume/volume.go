@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/wpbake/wpbake/artifact"
-	"github.com/wpbake/wpbake/artifact/scratch"
 	"github.com/wpbake/wpbake/internal/owner"
+	"github.com/wpbake/wpbake/internal/scratch"
 )
 
 // BlockSize is EBS's, in bytes.
@@ -269,11 +269,11 @@ func (b *baker) write(ctx context.Context) (Baked, error) {
 		return Baked{}, err
 	}
 	file := filepath.Join(own.Path, "release.erofs")
-	fetch := artifact.FetchOptions{Version: b.Version, Digest: b.Digest, As: artifact.AsImage, Dest: file, Progress: b.Progress}
+	options := artifact.FetchOptions{Version: b.Version, Digest: b.Digest, As: artifact.AsImage, Dest: file, Progress: b.Progress}
 	if before != nil {
-		fetch.After = &before.placement
+		options.After = &before.placement
 	}
-	got, err := artifact.Fetch(ctx, b.Store, fetch)
+	got, err := artifact.Fetch(ctx, b.Store, options)
 	if err != nil {
 		return Baked{}, err
 	}

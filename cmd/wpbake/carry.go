@@ -82,8 +82,8 @@ func (s *carrySource) apply(ctx context.Context, dir string, patterns []string) 
 	if err != nil {
 		return wordpress.Carried{}, err
 	}
-	tree := wordpress.NewTree{Paths: map[string]bool{}}
-	if tree.Leave, err = artifact.Excluded(patterns); err != nil {
+	kept := wordpress.NewTree{Paths: map[string]bool{}}
+	if kept.Leave, err = artifact.Excluded(patterns); err != nil {
 		return wordpress.Carried{}, err
 	}
 	err = fs.WalkDir(os.DirFS(dir), ".", func(p string, d fs.DirEntry, err error) error {
@@ -92,13 +92,13 @@ func (s *carrySource) apply(ctx context.Context, dir string, patterns []string) 
 			return nil // building refuses it
 		case err != nil:
 			return err
-		case tree.Leave(p) && d.IsDir():
+		case kept.Leave(p) && d.IsDir():
 			return fs.SkipDir
 		}
-		tree.Paths[p] = d.IsDir()
+		kept.Paths[p] = d.IsDir()
 		return nil
 	})
-	return wordpress.Carried{From: s.manifest.Version, Files: wordpress.Carry(files, before, tree)}, err
+	return wordpress.Carried{From: s.manifest.Version, Files: wordpress.Carry(files, before, kept)}, err
 }
 
 // carriedView is what was carried over, for people and programs.

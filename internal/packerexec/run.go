@@ -14,7 +14,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/wpbake/wpbake/artifact/scratch"
+	"github.com/wpbake/wpbake/internal/scratch"
 )
 
 // lingering is how long pipes stay open for what Packer left running.

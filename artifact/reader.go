@@ -161,7 +161,7 @@ func (t *scanned) still(ctx context.Context, root dir) error {
 	if self != t.self {
 		return &errVanished{".", "changed"}
 	}
-	n := workers()
+	n := walkers()
 	errs := make([]error, n)
 	var all sync.WaitGroup
 	for w := range n {

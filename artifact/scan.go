@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -19,6 +20,14 @@ type found struct {
 	stamp stamp
 }
 
+// looks compares an entry remembered with one found at its path.
+func (f *found) looks(now *found) bool {
+	if f.kind != now.kind || f.size != now.size || f.target != now.target {
+		return false
+	}
+	return f.kind != kindFile || stampsTell && f.stamp == now.stamp
+}
+
 // errVanished says that a tree changed under the walk.
 type errVanished struct{ path, reason string }
 
@@ -30,6 +39,11 @@ type scanned struct {
 	entries []found  // in the order of comparePaths
 	left    []string // paths of what was left out, in no order
 }
+
+// maxWalkers bounds how many goroutines walk a tree.
+const maxWalkers = 12
+
+func walkers() int { return min(runtime.GOMAXPROCS(0), maxWalkers) }
 
 // scanner walks a tree. It looks at everything before anything is opened, and
 // goes on after a refusal so that a person hears how much is wrong.
@@ -54,13 +68,14 @@ type held struct {
 // scan lists a tree, or says why no node could hold the same tree. Directories
 // that look as they did in the last scan by the same exclusions are not listed
 // again.
-func scan(ctx context.Context, root dir, exclude excluder, then *lastScan) (scanned, error) {
+func scan(ctx context.Context, root dir, exclude excluder, before *scanned) (scanned, error) {
+	then := newLastScan(before)
 	self, err := root.self()
 	if err != nil {
 		return scanned{}, fmt.Errorf("reading tree: %w", err)
 	}
-	s := &scanner{exclude: exclude, then: then, dev: self.dev, spare: make(chan struct{}, maxWorkers)}
-	for range workers() - 1 {
+	s := &scanner{exclude: exclude, then: then, dev: self.dev, spare: make(chan struct{}, maxWalkers)}
+	for range walkers() - 1 {
 		s.spare <- struct{}{}
 	}
 	top := &held{then: then.top()}

@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/wpbake/wpbake/artifact/scratch"
+	"github.com/wpbake/wpbake/internal/scratch"
 )
 
 const prefix = "wpbake-scratch-"

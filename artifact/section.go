@@ -1,0 +1,28 @@
+package artifact
+
+import (
+	"crypto/sha256"
+	"fmt"
+)
+
+// section is a run of whole entries that can be unpacked without any other.
+// It fills one frame; only an entry longer than twice the target fills more.
+type section struct {
+	first, last int   // entries [first, last)
+	plain       int64 // bytes of tar
+}
+
+// contentSums returns a sum for each of the n frames of a section: of what
+// their plain bytes follow from. Frames with equal ones hold equal bytes, and
+// these are known without making the bytes, or reading them.
+func contentSums(members []entry, n int) [][sha256.Size]byte {
+	var lines []byte
+	for i := range members {
+		lines = appendTreeLine(lines, &members[i])
+	}
+	sums := make([][sha256.Size]byte, n)
+	for i := range sums {
+		sums[i] = sha256.Sum256(fmt.Appendf(lines[:len(lines):len(lines)], "frame %d\n", i))
+	}
+	return sums
+}
