@@ -6,16 +6,16 @@ import "github.com/klauspost/compress/zstd"
 // planned for.
 const maxFrame = 16 << 20
 
-// maxWindow is the largest window that a frame may ask for, as zstd's own
+// MaxWindow is the largest window that a frame may ask for, as zstd's own
 // specification advises every reader to allow.
-const maxWindow = 8 << 20
+const MaxWindow = 8 << 20
 
-// newDecoder returns a decoder that gives up above limit plain bytes, or
+// NewDecoder returns a decoder that gives up above limit plain bytes, or
 // above a window's worth of them.
-func newDecoder(limit uint64) (*zstd.Decoder, error) {
+func NewDecoder(limit uint64) (*zstd.Decoder, error) {
 	return zstd.NewReader(nil,
 		zstd.WithDecoderConcurrency(1),
-		zstd.WithDecoderMaxMemory(max(limit, maxWindow)),
-		zstd.WithDecoderMaxWindow(maxWindow),
+		zstd.WithDecoderMaxMemory(max(limit, MaxWindow)),
+		zstd.WithDecoderMaxWindow(MaxWindow),
 	)
 }

@@ -15,64 +15,64 @@ import (
 
 // Names inside every artifact.
 const (
-	metaDir  = ".wpbake"
-	listPath = metaDir + "/SHA256SUMS"
+	MetaDir  = ".wpbake"
+	ListPath = MetaDir + "/SHA256SUMS"
 )
 
-// kind is what an entry is; its value is its letter in the index.
-type kind byte
+// Kind is what an entry is; its value is its letter in the index.
+type Kind byte
 
 const (
-	kindDir  kind = 'd'
-	kindFile kind = 'f'
-	kindLink kind = 'l'
+	KindDir  Kind = 'd'
+	KindFile Kind = 'f'
+	KindLink Kind = 'l'
 )
 
-func (k kind) String() string {
+func (k Kind) String() string {
 	switch k {
-	case kindDir:
+	case KindDir:
 		return "directory"
-	case kindFile:
+	case KindFile:
 		return "file"
 	default:
 		return "link"
 	}
 }
 
-// entry is one member of an artifact. Owner, mode and time are no part of it:
+// Member is one member of an artifact. Owner, mode and time are no part of it:
 // they follow from the rest.
-type entry struct {
-	path   string // from the artifact's root, no slash at either end
-	kind   kind
-	size   int64             // of a file
-	target string            // of a link
-	sum    [sha256.Size]byte // of a file's content, once it was read
+type Member struct {
+	Path   string // from the artifact's root, no slash at either end
+	Kind   Kind
+	Size   int64             // of a file
+	Target string            // of a link
+	Sum    [sha256.Size]byte // of a file's content, once it was read
 }
 
 // Modes of everything that is unpacked.
 const (
-	fileMode = 0o644
-	dirMode  = 0o755
+	FileMode = 0o644
+	DirMode  = 0o755
 	linkMode = 0o777
 )
 
-// epoch is the time of directories and links, and the earliest of files:
+// Epoch is the time of directories and links, and the earliest of files:
 // 2010-01-01T00:00:00Z.
-const epoch = 1262304000
+const Epoch = 1262304000
 
-// modTime derives an entry's time from its content, so that it changes when
+// ModTime derives an entry's time from its content, so that it changes when
 // the content does and is the same on every node. A constant would make web
 // servers answer 304 for a changed file of equal size.
-func (e *entry) modTime() time.Time {
-	if e.kind != kindFile {
-		return time.Unix(epoch, 0)
+func (e *Member) ModTime() time.Time {
+	if e.Kind != KindFile {
+		return time.Unix(Epoch, 0)
 	}
-	return time.Unix(epoch+int64(binary.BigEndian.Uint32(e.sum[:])>>4), 0)
+	return time.Unix(Epoch+int64(binary.BigEndian.Uint32(e.Sum[:])>>4), 0)
 }
 
-// comparePaths orders paths as a walk meets them: a slash before any other
+// ComparePaths orders paths as a walk meets them: a slash before any other
 // byte, so that a directory is followed by all it holds.
-func comparePaths(a, b string) int {
+func ComparePaths(a, b string) int {
 	for i := range min(len(a), len(b)) {
 		if a[i] == b[i] {
 			continue
@@ -85,9 +85,9 @@ func comparePaths(a, b string) int {
 	return len(a) - len(b)
 }
 
-// treeDigest is the digest of a plain tree: of one line an entry, in order.
+// TreeDigest is the digest of a plain tree: of one line an entry, in order.
 // FORMAT.md has the lines.
-func treeDigest(entries []entry) Digest {
+func TreeDigest(entries []Member) Digest {
 	h := sha256.New()
 	var line []byte
 	for i := range entries {
@@ -97,117 +97,119 @@ func treeDigest(entries []entry) Digest {
 	return DigestFromSum(h.Sum(nil))
 }
 
-func appendTreeLine(b []byte, e *entry) []byte {
-	b = append(b, byte(e.kind), '\t')
-	switch e.kind {
-	case kindFile:
-		b = hex.AppendEncode(b, e.sum[:])
+func appendTreeLine(b []byte, e *Member) []byte {
+	b = append(b, byte(e.Kind), '\t')
+	switch e.Kind {
+	case KindFile:
+		b = hex.AppendEncode(b, e.Sum[:])
 		b = append(b, '\t')
-		b = strconv.AppendInt(b, e.size, 10)
+		b = strconv.AppendInt(b, e.Size, 10)
 		b = append(b, '\t')
-		b = append(b, e.path...)
-	case kindLink:
-		b = append(b, e.path...)
+		b = append(b, e.Path...)
+	case KindLink:
+		b = append(b, e.Path...)
 		b = append(b, '\t')
-		b = append(b, e.target...)
+		b = append(b, e.Target...)
 	default:
-		b = append(b, e.path...)
+		b = append(b, e.Path...)
 	}
 	return append(b, '\n')
 }
 
-// fileList is the content of .wpbake/SHA256SUMS, as sha256sum -c reads it.
-func fileList(entries []entry) []byte {
+// FileList is the content of .wpbake/SHA256SUMS, as sha256sum -c reads it.
+func FileList(entries []Member) []byte {
 	var b bytes.Buffer
 	b.Grow(int(fileListSize(entries)))
 	writeFileList(&b, entries)
 	return b.Bytes()
 }
 
-// fileListDigest is the file list's digest, without the list in memory.
-func fileListDigest(entries []entry) Digest {
+// FileListDigest is the file list's digest, without the list in memory.
+func FileListDigest(entries []Member) Digest {
 	h := sha256.New()
 	writeFileList(h, entries)
 	return DigestFromSum(h.Sum(nil))
 }
 
 // writeFileList writes to what takes everything.
-func writeFileList(w io.Writer, entries []entry) {
+func writeFileList(w io.Writer, entries []Member) {
 	var line []byte
 	for i := range entries {
-		if e := &entries[i]; e.kind == kindFile {
-			line = hex.AppendEncode(line[:0], e.sum[:])
-			line = append(append(line, "  "...), e.path...)
+		if e := &entries[i]; e.Kind == KindFile {
+			line = hex.AppendEncode(line[:0], e.Sum[:])
+			line = append(append(line, "  "...), e.Path...)
 			w.Write(append(line, '\n'))
 		}
 	}
 }
 
 // fileListSize is known before any file is read, so that frames can be planned.
-func fileListSize(entries []entry) int64 {
+func fileListSize(entries []Member) int64 {
 	var n int64
 	for i := range entries {
-		if e := &entries[i]; e.kind == kindFile {
-			n += int64(2*sha256.Size + len("  ") + len(e.path) + len("\n"))
+		if e := &entries[i]; e.Kind == KindFile {
+			n += int64(2*sha256.Size + len("  ") + len(e.Path) + len("\n"))
 		}
 	}
 	return n
 }
 
-// parseFileList reads a file list; only our own form is accepted.
-func parseFileList(b []byte) (map[string]string, error) {
+// ParseFileList reads a file list; only our own form is accepted.
+func ParseFileList(b []byte) (map[string]string, error) {
 	sums := make(map[string]string)
 	for line := range strings.Lines(string(b)) {
 		line, ended := strings.CutSuffix(line, "\n")
 		sum, name, ok := strings.Cut(line, "  ")
 		if !ended || !ok || len(sum) != 2*sha256.Size || name == "" || sums[name] != "" {
-			return nil, damaged(listPath, "line %q is not one of a file list", line)
+			return nil, Damagef(ListPath, "line %q is not one of a file list", line)
 		}
 		sums[name] = sum
 	}
 	return sums, nil
 }
 
-// membersOf lists what an artifact of these tree entries holds: the
+// MembersOf lists what an artifact of these tree entries holds: the
 // directories above the prefix, the tree, our metadata.
-func membersOf(prefix string, tree []entry) []entry {
-	members := make([]entry, 0, len(tree)+maxDepth)
+func MembersOf(prefix string, tree []Member) []Member {
+	members := make([]Member, 0, len(tree)+MaxDepth)
 	for i, c := range prefix {
 		if c == '/' {
-			members = append(members, entry{path: prefix[:i], kind: kindDir})
+			members = append(members, Member{Path: prefix[:i], Kind: KindDir})
 		}
 	}
-	members = append(members, entry{path: prefix, kind: kindDir})
+	members = append(members, Member{Path: prefix, Kind: KindDir})
 	for _, e := range tree {
-		e.path = prefix + "/" + e.path
+		e.Path = prefix + "/" + e.Path
 		members = append(members, e)
 	}
-	list := entry{path: listPath, kind: kindFile, size: fileListSize(members)}
-	return append(members, entry{path: metaDir, kind: kindDir}, list)
+	list := Member{Path: ListPath, Kind: KindFile, Size: fileListSize(members)}
+	return append(members, Member{Path: MetaDir, Kind: KindDir}, list)
 }
 
-// treeMembers cuts our metadata off again.
-func treeMembers(members []entry) []entry { return members[:len(members)-2] }
+// TreeMembers cuts our metadata off again.
+func TreeMembers(members []Member) []Member { return members[:len(members)-2] }
 
-func describeTree(prefix string, entries []entry, list Digest) Tree {
-	t := Tree{Digest: treeDigest(entries), List: list, Prefix: prefix}
+// DescribeTree is what a manifest says of a tree, by its members with their sums
+// and the digest of its file list.
+func DescribeTree(prefix string, entries []Member, list Digest) Tree {
+	t := Tree{Digest: TreeDigest(entries), List: list, Prefix: prefix}
 	for i := range entries {
-		if entries[i].kind == kindFile {
+		if entries[i].Kind == KindFile {
 			t.Files++
-			t.Bytes += entries[i].size
+			t.Bytes += entries[i].Size
 		}
 	}
 	return t
 }
 
-// checkPrefix accepts a clean relative path outside .wpbake.
-func checkPrefix(prefix string) error {
+// CheckPrefix accepts a clean relative path outside .wpbake.
+func CheckPrefix(prefix string) error {
 	first, _, _ := strings.Cut(prefix, "/")
-	if prefix == "" || prefix == "." || path.Clean("/" + prefix)[1:] != prefix || strings.EqualFold(first, metaDir) {
-		return fmt.Errorf("prefix %q: want a relative path outside %s", prefix, metaDir)
+	if prefix == "" || prefix == "." || path.Clean("/" + prefix)[1:] != prefix || strings.EqualFold(first, MetaDir) {
+		return fmt.Errorf("prefix %q: want a relative path outside %s", prefix, MetaDir)
 	}
 	for part := range strings.SplitSeq(prefix, "/") {
-		if reason := badName(part); reason != "" {
+		if reason := BadName(part); reason != "" {
 			return fmt.Errorf("prefix %q: %s", prefix, reason)
 		}
 	}

@@ -36,7 +36,7 @@ func (e *VersionTaken) Error() string {
 // Hint says what to do next.
 func (e *VersionTaken) Hint() string {
 	if e.Have == "" && e.Taken == e.Version {
-		return fmt.Sprintf("publish under another version; or, if nobody is publishing %s, delete %s%s", e.Version, ReleasePrefix(e.Version), artifactName)
+		return fmt.Sprintf("publish under another version; or, if nobody is publishing %s, delete %s%s", e.Version, ReleasePrefix(e.Version), TarballName)
 	}
 	return "publish under another version: a published one never changes"
 }
@@ -68,11 +68,12 @@ func (e *Damaged) Hint() string {
 	return "do not use these bytes: find out who wrote them, then publish the tree under a new version"
 }
 
-func damaged(name, format string, args ...any) error {
+// Damagef refuses bytes, named by their object or path, for a reason.
+func Damagef(name, format string, args ...any) error {
 	return &Damaged{Name: name, Reason: fmt.Sprintf(format, args...)}
 }
 
-// unread refuses bytes before any meaning was read into them.
-func unread(name, format string, args ...any) error {
+// Unreadf refuses bytes before any meaning was read into them.
+func Unreadf(name, format string, args ...any) error {
 	return &Damaged{Name: name, Reason: fmt.Sprintf(format, args...), Unread: true}
 }

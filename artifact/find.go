@@ -11,7 +11,7 @@ import (
 // Find returns a published version's manifest and its digest. The error is a
 // *NotPublished, which wraps ErrNotFound, when there is none.
 func Find(ctx context.Context, store ReleaseStore, v Version) (Manifest, Digest, error) {
-	b, err := manifestBytes(ctx, store, v)
+	b, err := ManifestBytes(ctx, store, v)
 	if err != nil {
 		return Manifest{}, "", err
 	}
@@ -19,11 +19,13 @@ func Find(ctx context.Context, store ReleaseStore, v Version) (Manifest, Digest,
 	return m, DigestOf(b), err
 }
 
-func manifestBytes(ctx context.Context, store ReleaseStore, v Version) ([]byte, error) {
+// ManifestBytes returns the manifest of a published version as it is stored;
+// nothing of it was looked at. The error is a *NotPublished when there is none.
+func ManifestBytes(ctx context.Context, store ReleaseStore, v Version) ([]byte, error) {
 	if _, err := ParseVersion(string(v)); err != nil {
 		return nil, err
 	}
-	obj, err := store.Get(ctx, ReleasePrefix(v)+manifestName, 0, -1)
+	obj, err := store.Get(ctx, ReleasePrefix(v)+ManifestName, 0, -1)
 	if errors.Is(err, ErrNotFound) {
 		return nil, &NotPublished{Version: v}
 	}
@@ -31,7 +33,7 @@ func manifestBytes(ctx context.Context, store ReleaseStore, v Version) ([]byte, 
 		return nil, fmt.Errorf("reading manifest of %q: %w", v, err)
 	}
 	defer obj.Close()
-	b, err := readManifest(obj)
+	b, err := ReadManifest(obj)
 	if err != nil {
 		return nil, fmt.Errorf("reading manifest of %q: %w", v, err)
 	}
@@ -40,25 +42,25 @@ func manifestBytes(ctx context.Context, store ReleaseStore, v Version) ([]byte, 
 
 // manifestOf parses the manifest found under a version's name.
 func manifestOf(v Version, b []byte) (Manifest, error) {
-	name := ReleasePrefix(v) + manifestName
+	name := ReleasePrefix(v) + ManifestName
 	m, err := parseManifest(b)
 	var newer *NewerFormat
 	if errors.As(err, &newer) {
 		return Manifest{}, fmt.Errorf("reading manifest of %q: %w", v, err)
 	}
 	if err != nil {
-		return Manifest{}, damaged(name, "it is no manifest: %v", err)
+		return Manifest{}, Damagef(name, "it is no manifest: %v", err)
 	}
 	if m.Version != v {
-		return Manifest{}, damaged(name, "it is the manifest of version %q", m.Version)
+		return Manifest{}, Damagef(name, "it is the manifest of version %q", m.Version)
 	}
 	return m, nil
 }
 
-// pinnedManifest parses a manifest that has the digest asked for.
-func pinnedManifest(v Version, pin Digest, raw []byte) (Manifest, error) {
+// PinnedManifest parses a manifest that has the digest asked for.
+func PinnedManifest(v Version, pin Digest, raw []byte) (Manifest, error) {
 	if got := DigestOf(raw); pin != "" && got != pin {
-		return Manifest{}, unread(ReleasePrefix(v)+manifestName, "its digest is %s, not %s as asked for", got.Short(), pin.Short())
+		return Manifest{}, Unreadf(ReleasePrefix(v)+ManifestName, "its digest is %s, not %s as asked for", got.Short(), pin.Short())
 	}
 	return manifestOf(v, raw)
 }
@@ -72,7 +74,7 @@ func Versions(ctx context.Context, store ReleaseStore) ([]Version, error) {
 	}
 	var versions []Version
 	for _, o := range objects {
-		name, ok := strings.CutSuffix(strings.TrimPrefix(o.Name, ReleasesPrefix), "/"+manifestName)
+		name, ok := strings.CutSuffix(strings.TrimPrefix(o.Name, ReleasesPrefix), "/"+ManifestName)
 		if v, err := ParseVersion(name); ok && err == nil {
 			versions = append(versions, v)
 		}

@@ -9,15 +9,15 @@ import (
 
 var errNoArtifact = errors.New("no artifact")
 
-// findIndex finds an index as readers of the seekable format would: from the
+// FindIndex finds an index as readers of the seekable format would: from the
 // end.
-func findIndex(f *os.File) (*index, error) {
+func FindIndex(f *os.File) (*Index, error) {
 	info, err := f.Stat()
 	if err != nil || !info.Mode().IsRegular() {
 		return nil, errNoArtifact
 	}
 	at := func(off, n int64) ([]byte, error) {
-		if off < 0 || n < 0 || n > maxIndex || off > info.Size()-n {
+		if off < 0 || n < 0 || n > MaxIndex || off > info.Size()-n {
 			return nil, errNoArtifact
 		}
 		b := make([]byte, n)

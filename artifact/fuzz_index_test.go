@@ -1,4 +1,4 @@
-package artifact
+package artifact_test
 
 import (
 	"bytes"
@@ -7,36 +7,40 @@ import (
 	"math"
 	"strings"
 	"testing"
+
+	"github.com/klauspost/compress/zstd"
+	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/artifact/artifacttest"
 )
 
 // FuzzIndex reads any bytes as the text of an index, and as the frame it comes
 // in.
 func FuzzIndex(f *testing.F) {
-	r, _ := parseRecipe(honestRecipe)
-	c, _ := r.cook([]byte("content"), 2048)
-	c.sign(spoiltNothing, nil, 0)
-	text := c.index.marshal()
+	r, _ := artifacttest.ParseRecipe(artifacttest.HonestRecipe)
+	c, _ := r.Cook([]byte("content"), 2048)
+	c.Sign(artifacttest.SpoiltNothing, nil, 0)
+	text := c.Index.Marshal()
 	f.Add(text)
 	f.Add([]byte("wpbake index 1\nencoder x\nplanner y\nframes 0\nentries 0\n"))
 	f.Add(bytes.Replace(text, []byte("frames 4"), []byte("frames 9223372036854775807"), 1))
-	enc, err := newEncoder(1)
+	enc, err := zstd.NewWriter(nil)
 	if err != nil {
 		f.Fatal(err)
 	}
 	defer enc.Close()
-	f.Add(packIndex(enc, c.index))
-	f.Add(skippable(indexMagic, rawFrame(text)))
-	f.Add(skippable(indexMagic, enc.EncodeAll(make([]byte, 1<<20), nil)))
+	f.Add(artifact.PackIndex(enc, c.Index))
+	f.Add(artifacttest.Skippable(artifact.IndexMagic, artifacttest.RawFrame(text)))
+	f.Add(artifacttest.Skippable(artifact.IndexMagic, enc.EncodeAll(make([]byte, 1<<20), nil)))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		bounded(t, func() {
-			x, err := parseIndex(b, "wordpress")
-			form := func(x *index) []byte { return x.marshal() }
-			if bytes.HasPrefix(b, skippable(indexMagic, nil)[:4]) {
-				x, err = unpackIndex(b, "wordpress")
-				form = func(*index) []byte { return b } // compressed as it pleases
+		artifacttest.Bounded(t, func() {
+			x, err := artifact.ParseIndex(b, "wordpress")
+			form := func(x *artifact.Index) []byte { return x.Marshal() }
+			if bytes.HasPrefix(b, artifacttest.Skippable(artifact.IndexMagic, nil)[:4]) {
+				x, err = artifact.UnpackIndex(b, "wordpress")
+				form = func(*artifact.Index) []byte { return b } // compressed as it pleases
 			}
 			if err != nil {
-				if !errors.Is(err, errIndex) {
+				if !errors.Is(err, artifact.ErrIndex) {
 					t.Errorf("not a refusal: %v", err)
 				}
 				return
@@ -44,28 +48,28 @@ func FuzzIndex(f *testing.F) {
 			if !bytes.Equal(form(x), b) {
 				t.Error("accepted another form")
 			}
-			consistent(t, x, Manifest{Tree: Tree{Prefix: "wordpress"}})
+			artifacttest.Consistent(t, x, artifact.Manifest{Tree: artifact.Tree{Prefix: "wordpress"}})
 		})
 	})
 }
 
 // Texts of an index that mean what an honest one means, or nearly.
 func TestIndexHasOneForm(t *testing.T) {
-	r, _ := parseRecipe(honestRecipe)
-	c, _ := r.cook([]byte("x"), 60000)
-	c.sign(spoiltNothing, nil, 0)
-	text := string(c.index.marshal())
-	entries := fmt.Sprintf("entries %d\n", len(c.index.entries))
-	frames := fmt.Sprintf("frames %d\n", len(c.index.frames))
+	r, _ := artifacttest.ParseRecipe(artifacttest.HonestRecipe)
+	c, _ := r.Cook([]byte("x"), 60000)
+	c.Sign(artifacttest.SpoiltNothing, nil, 0)
+	text := string(c.Index.Marshal())
+	entries := fmt.Sprintf("entries %d\n", len(c.Index.Members))
+	frames := fmt.Sprintf("frames %d\n", len(c.Index.Frames))
 	for name, change := range map[string][2]string{
 		"leading zero":       {entries, strings.Replace(entries, " ", " 0", 1)},
 		"sign":               {entries, strings.Replace(entries, " ", " +", 1)},
 		"space":              {entries, strings.Replace(entries, "\n", " \n", 1)},
-		"one entry less":     {entries, fmt.Sprintf("entries %d\n", len(c.index.entries)-1)},
-		"one entry more":     {entries, fmt.Sprintf("entries %d\n", len(c.index.entries)+1)},
+		"one entry less":     {entries, fmt.Sprintf("entries %d\n", len(c.Index.Members)-1)},
+		"one entry more":     {entries, fmt.Sprintf("entries %d\n", len(c.Index.Members)+1)},
 		"negative":           {entries, "entries -1\n"},
-		"one frame less":     {frames, fmt.Sprintf("frames %d\n", len(c.index.frames)-1)},
-		"one frame more":     {frames, fmt.Sprintf("frames %d\n", len(c.index.frames)+1)},
+		"one frame less":     {frames, fmt.Sprintf("frames %d\n", len(c.Index.Frames)-1)},
+		"one frame more":     {frames, fmt.Sprintf("frames %d\n", len(c.Index.Frames)+1)},
 		"carriage return":    {"planner test\n", "planner test\r\n"},
 		"no planner":         {"planner test\n", ""},
 		"other heading":      {"wpbake index 1", "wpbake index 2"},
@@ -92,11 +96,11 @@ func TestIndexHasOneForm(t *testing.T) {
 		if changed == text {
 			t.Fatalf("%s changes nothing", name)
 		}
-		if _, err := parseIndex([]byte(changed), "wordpress"); !errors.Is(err, errIndex) {
+		if _, err := artifact.ParseIndex([]byte(changed), "wordpress"); !errors.Is(err, artifact.ErrIndex) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := parseIndex([]byte(text), "wordpress"); err != nil {
+	if _, err := artifact.ParseIndex([]byte(text), "wordpress"); err != nil {
 		t.Fatal(err)
 	}
 }

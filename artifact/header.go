@@ -7,35 +7,36 @@ import (
 )
 
 const (
-	block       = 512
-	trailerSize = 2 * block // two zero blocks end a tar
+	TarBlock    = 512
+	TrailerSize = 2 * TarBlock // two zero blocks end a tar
 )
 
-// appendHeader appends the bytes that stand before an entry's data: one USTAR
+// AppendHeader appends the bytes that stand before an entry's data: one USTAR
 // header, with a PAX one before it only where the entry needs it. They follow
 // from the entry alone, so a reader never parses a header: it predicts and
 // compares.
-func appendHeader(b []byte, e *entry) ([]byte, error) {
+func AppendHeader(b []byte, e *Member) ([]byte, error) {
 	if isPlain(e) {
 		return appendPlainHeader(b, e), nil
 	}
-	h := tar.Header{Name: e.path, ModTime: e.modTime()}
-	switch e.kind {
-	case kindDir:
-		h.Typeflag, h.Mode, h.Name = tar.TypeDir, dirMode, e.path+"/"
-	case kindLink:
-		h.Typeflag, h.Mode, h.Linkname = tar.TypeSymlink, linkMode, e.target
+	h := tar.Header{Name: e.Path, ModTime: e.ModTime()}
+	switch e.Kind {
+	case KindDir:
+		h.Typeflag, h.Mode, h.Name = tar.TypeDir, DirMode, e.Path+"/"
+	case KindLink:
+		h.Typeflag, h.Mode, h.Linkname = tar.TypeSymlink, linkMode, e.Target
 	default:
-		h.Typeflag, h.Mode, h.Size = tar.TypeReg, fileMode, e.size
+		h.Typeflag, h.Mode, h.Size = tar.TypeReg, FileMode, e.Size
 	}
 	w := bytes.NewBuffer(b)
 	if err := tar.NewWriter(w).WriteHeader(&h); err != nil {
-		return nil, fmt.Errorf("writing header of %q: %w", e.path, err)
+		return nil, fmt.Errorf("writing header of %q: %w", e.Path, err)
 	}
 	return w.Bytes(), nil
 }
 
-func header(e *entry) ([]byte, error) { return appendHeader(nil, e) }
+// Header is AppendHeader into a new slice.
+func Header(e *Member) ([]byte, error) { return AppendHeader(nil, e) }
 
 // Limits of a plain header.
 const (
@@ -45,32 +46,32 @@ const (
 
 // isPlain tells whether one header without a prefix says all of an entry.
 // Nearly all entries are such, and package tar takes ten times as long.
-func isPlain(e *entry) bool {
-	return len(e.path) < plainName && isASCII(e.path) && len(e.target) <= plainName && isASCII(e.target) && e.size < plainSize
+func isPlain(e *Member) bool {
+	return len(e.Path) < plainName && isASCII(e.Path) && len(e.Target) <= plainName && isASCII(e.Target) && e.Size < plainSize
 }
 
 // appendPlainHeader writes what package tar writes for the same entry.
-func appendPlainHeader(b []byte, e *entry) []byte {
+func appendPlainHeader(b []byte, e *Member) []byte {
 	at := len(b)
-	b = append(b, make([]byte, block)...)
+	b = append(b, make([]byte, TarBlock)...)
 	h := b[at:]
-	n := copy(h, e.path)
-	mode, flag := int64(fileMode), byte(tar.TypeReg)
-	switch e.kind {
-	case kindDir:
+	n := copy(h, e.Path)
+	mode, flag := int64(FileMode), byte(tar.TypeReg)
+	switch e.Kind {
+	case KindDir:
 		h[n] = '/'
-		mode, flag = dirMode, tar.TypeDir
-	case kindLink:
+		mode, flag = DirMode, tar.TypeDir
+	case KindLink:
 		mode, flag = linkMode, tar.TypeSymlink
 	}
 	octal(h[100:107], mode)
 	octal(h[108:115], 0) // owner
 	octal(h[116:123], 0) // group
-	octal(h[124:135], e.size)
-	octal(h[136:147], e.modTime().Unix())
+	octal(h[124:135], e.Size)
+	octal(h[136:147], e.ModTime().Unix())
 	copy(h[148:156], "        ") // what the checksum counts itself as
 	h[156] = flag
-	copy(h[157:257], e.target)
+	copy(h[157:257], e.Target)
 	copy(h[257:], "ustar\x0000")
 	octal(h[329:336], 0) // device
 	octal(h[337:344], 0)
@@ -91,15 +92,15 @@ func octal(b []byte, n int64) {
 	}
 }
 
-// padding is the number of zero bytes after an entry's data.
-func padding(e *entry) int64 { return -e.size & (block - 1) }
+// Padding is the number of zero bytes after an entry's data.
+func Padding(e *Member) int64 { return -e.Size & (TarBlock - 1) }
 
-// tarSize is an entry's whole length in the tar. The header's own length does
+// TarSize is an entry's whole length in the tar. The header's own length does
 // not depend on what the file holds.
-func tarSize(e *entry) (int64, error) {
+func TarSize(e *Member) (int64, error) {
 	if isPlain(e) {
-		return block + e.size + padding(e), nil
+		return TarBlock + e.Size + Padding(e), nil
 	}
-	h, err := appendHeader(nil, e)
-	return int64(len(h)) + e.size + padding(e), err
+	h, err := AppendHeader(nil, e)
+	return int64(len(h)) + e.Size + Padding(e), err
 }

@@ -15,120 +15,120 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// frame is one zstd frame of an artifact.
-type frame struct {
-	stored, plain int64             // lengths
-	storedSum     [sha256.Size]byte // of the stored bytes
-	contentSum    [sha256.Size]byte // of what the plain bytes follow from: see contentSums
+// Frame is one zstd frame of an artifact.
+type Frame struct {
+	Stored, Plain int64             // lengths
+	StoredSum     [sha256.Size]byte // of the stored bytes
+	ContentSum    [sha256.Size]byte // of what the plain bytes follow from: see contentSums
 }
 
-// located is a frame and where it stands in its artifact.
-type located struct {
-	frame
-	offset int64
+// Located is a frame and where it stands in its artifact.
+type Located struct {
+	Frame
+	Offset int64
 }
 
-// index says where everything is: frames in order, entries in order, and for
+// Index says where everything is: frames in order, entries in order, and for
 // each entry the number of the frame that it, or its section, starts in.
-type index struct {
-	encoder string
-	planner string
-	frames  []frame
-	entries []entry
-	starts  []int // of each entry: a frame's number
+type Index struct {
+	Encoder string
+	Planner string
+	Frames  []Frame
+	Members []Member
+	Starts  []int // of each entry: a frame's number
 }
 
 const (
-	indexMagic   = 0x184D2A57 // a skippable frame; 57 is W
+	IndexMagic   = 0x184D2A57 // a skippable frame; 57 is W
 	indexHeading = "wpbake index 1"
-	maxIndex     = 128 << 20 // plain bytes
-	maxFrames    = maxEntries
+	MaxIndex     = 128 << 20 // plain bytes
+	maxFrames    = MaxEntries
 	skipHeader   = 8 // magic and length of a skippable frame
 )
 
-// errIndex is what every refusal of an index wraps.
-var errIndex = errors.New("the index is wrong")
+// ErrIndex is what every refusal of an index wraps.
+var ErrIndex = errors.New("the index is wrong")
 
-var errForm = fmt.Errorf("%w: not in its one form", errIndex)
+var errForm = fmt.Errorf("%w: not in its one form", ErrIndex)
 
-// marshal returns the plain text of an index. FORMAT.md describes it.
-func (x *index) marshal() []byte {
-	b := make([]byte, 0, 4096+192*len(x.frames)+96*len(x.entries))
-	b = fmt.Appendf(b, "%s\nencoder %s\nplanner %s\nframes %d\n", indexHeading, x.encoder, x.planner, len(x.frames))
-	for i := range x.frames {
-		b = x.frames[i].appendLine(b)
+// Marshal returns the plain text of an index. FORMAT.md describes it.
+func (x *Index) Marshal() []byte {
+	b := make([]byte, 0, 4096+192*len(x.Frames)+96*len(x.Members))
+	b = fmt.Appendf(b, "%s\nencoder %s\nplanner %s\nframes %d\n", indexHeading, x.Encoder, x.Planner, len(x.Frames))
+	for i := range x.Frames {
+		b = x.Frames[i].appendLine(b)
 	}
-	b = fmt.Appendf(b, "entries %d\n", len(x.entries))
-	for i := range x.entries {
+	b = fmt.Appendf(b, "entries %d\n", len(x.Members))
+	for i := range x.Members {
 		b = x.appendEntry(b, i)
 	}
 	return b
 }
 
-func (f *frame) appendLine(b []byte) []byte {
-	b = append(strconv.AppendInt(b, f.stored, 10), '\t')
-	b = append(strconv.AppendInt(b, f.plain, 10), '\t')
-	b = append(hex.AppendEncode(b, f.storedSum[:]), '\t')
-	return append(hex.AppendEncode(b, f.contentSum[:]), '\n')
+func (f *Frame) appendLine(b []byte) []byte {
+	b = append(strconv.AppendInt(b, f.Stored, 10), '\t')
+	b = append(strconv.AppendInt(b, f.Plain, 10), '\t')
+	b = append(hex.AppendEncode(b, f.StoredSum[:]), '\t')
+	return append(hex.AppendEncode(b, f.ContentSum[:]), '\n')
 }
 
-func (x *index) appendEntry(b []byte, i int) []byte {
-	e := &x.entries[i]
-	b = append(b, byte(e.kind), '\t')
-	b = append(strconv.AppendInt(b, int64(x.starts[i]), 10), '\t')
-	if e.kind == kindFile {
-		b = append(strconv.AppendInt(b, e.size, 10), '\t')
+func (x *Index) appendEntry(b []byte, i int) []byte {
+	e := &x.Members[i]
+	b = append(b, byte(e.Kind), '\t')
+	b = append(strconv.AppendInt(b, int64(x.Starts[i]), 10), '\t')
+	if e.Kind == KindFile {
+		b = append(strconv.AppendInt(b, e.Size, 10), '\t')
 	}
-	b = append(b, e.path...)
-	if e.kind == kindLink {
-		b = append(append(b, '\t'), e.target...)
+	b = append(b, e.Path...)
+	if e.Kind == KindLink {
+		b = append(append(b, '\t'), e.Target...)
 	}
 	return append(b, '\n')
 }
 
-// packIndex compresses an index into its skippable frame.
-func packIndex(enc *zstd.Encoder, x *index) []byte {
-	b := enc.EncodeAll(x.marshal(), make([]byte, skipHeader))
-	binary.LittleEndian.PutUint32(b, indexMagic)
+// PackIndex compresses an index into its skippable frame.
+func PackIndex(enc *zstd.Encoder, x *Index) []byte {
+	b := enc.EncodeAll(x.Marshal(), make([]byte, skipHeader))
+	binary.LittleEndian.PutUint32(b, IndexMagic)
 	binary.LittleEndian.PutUint32(b[4:], uint32(len(b)-skipHeader))
 	return b
 }
 
-// unpackIndex reads a skippable frame whose digest was verified. What it
+// UnpackIndex reads a skippable frame whose digest was verified. What it
 // returns is consistent in itself: see check.
-func unpackIndex(b []byte, prefix string) (*index, error) {
+func UnpackIndex(b []byte, prefix string) (*Index, error) {
 	text, err := indexText(b)
 	if err != nil {
 		return nil, err
 	}
-	return parseIndex(text, prefix)
+	return ParseIndex(text, prefix)
 }
 
 // indexText decodes an index's skippable frame.
 func indexText(b []byte) ([]byte, error) {
-	if len(b) < skipHeader || binary.LittleEndian.Uint32(b) != indexMagic ||
+	if len(b) < skipHeader || binary.LittleEndian.Uint32(b) != IndexMagic ||
 		int64(binary.LittleEndian.Uint32(b[4:])) != int64(len(b)-skipHeader) {
 		return nil, errForm
 	}
-	if reason := badFrame(b[skipHeader:], -1); reason != "" {
-		return nil, fmt.Errorf("%w: it %s", errIndex, reason)
+	if reason := BadFrame(b[skipHeader:], -1); reason != "" {
+		return nil, fmt.Errorf("%w: it %s", ErrIndex, reason)
 	}
-	dec, err := newDecoder(maxIndex)
+	dec, err := NewDecoder(MaxIndex)
 	if err != nil {
 		return nil, err
 	}
 	defer dec.Close()
 	text, err := dec.DecodeAll(b[skipHeader:], nil)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %v", errIndex, err)
+		return nil, fmt.Errorf("%w: %v", ErrIndex, err)
 	}
 	return text, nil
 }
 
-// parseIndex accepts only what marshal writes for the same index, so that an
+// ParseIndex accepts only what marshal writes for the same index, so that an
 // index has one form, and only a consistent one. The index keeps text: paths
 // are parts of it.
-func parseIndex(text []byte, prefix string) (*index, error) {
+func ParseIndex(text []byte, prefix string) (*Index, error) {
 	x, err := parseForm(text)
 	if err != nil {
 		return nil, err
@@ -137,28 +137,28 @@ func parseIndex(text []byte, prefix string) (*index, error) {
 }
 
 // parseForm accepts an index in its one form, whatever it says.
-func parseForm(text []byte) (*index, error) {
+func parseForm(text []byte) (*Index, error) {
 	if !bytes.HasPrefix(text, []byte(indexHeading+"\n")) {
-		return nil, fmt.Errorf("%w: it does not begin with %q", errIndex, indexHeading)
+		return nil, fmt.Errorf("%w: it does not begin with %q", ErrIndex, indexHeading)
 	}
 	text = text[len(indexHeading)+1:]
 	p := &indexParser{rest: unsafe.String(unsafe.SliceData(text), len(text))} // nobody writes to it again
-	x := &index{}
-	x.encoder = p.word("encoder ")
-	x.planner = p.word("planner ")
+	x := &Index{}
+	x.Encoder = p.word("encoder ")
+	x.Planner = p.word("planner ")
 	n := p.count("frames ")
 	if n > maxFrames {
-		return nil, fmt.Errorf("%w: it has %d frames", errIndex, n)
+		return nil, fmt.Errorf("%w: it has %d frames", ErrIndex, n)
 	}
-	x.frames = make([]frame, 0, n)
+	x.Frames = make([]Frame, 0, n)
 	for range n {
 		p.frame(x)
 	}
 	n = p.count("entries ")
-	if n > maxEntries+maxDepth {
-		return nil, fmt.Errorf("%w: it has %d entries", errIndex, n)
+	if n > MaxEntries+MaxDepth {
+		return nil, fmt.Errorf("%w: it has %d entries", ErrIndex, n)
 	}
-	x.entries, x.starts = make([]entry, 0, n), make([]int, 0, n)
+	x.Members, x.Starts = make([]Member, 0, n), make([]int, 0, n)
 	for range n {
 		p.entry(x)
 	}
@@ -220,7 +220,7 @@ func (p *indexParser) as(line string) {
 	p.bad = p.bad || line != string(p.form[:max(0, len(p.form)-1)])
 }
 
-func (p *indexParser) frame(x *index) {
+func (p *indexParser) frame(x *Index) {
 	if p.bad {
 		return
 	}
@@ -228,41 +228,41 @@ func (p *indexParser) frame(x *index) {
 	stored, rest, _ := strings.Cut(line, "\t")
 	plain, rest, _ := strings.Cut(rest, "\t")
 	storedSum, contentSum, _ := strings.Cut(rest, "\t")
-	f := frame{p.number(stored), p.number(plain), p.sum(storedSum), p.sum(contentSum)}
+	f := Frame{p.number(stored), p.number(plain), p.sum(storedSum), p.sum(contentSum)}
 	p.form = f.appendLine(p.form[:0])
 	p.as(line)
-	x.frames = append(x.frames, f)
+	x.Frames = append(x.Frames, f)
 }
 
-func (p *indexParser) entry(x *index) {
+func (p *indexParser) entry(x *Index) {
 	if p.bad {
 		return
 	}
 	line := p.line()
 	letter, rest, _ := strings.Cut(line, "\t")
 	start, rest, _ := strings.Cut(rest, "\t")
-	e := entry{kind: kindDir, path: rest}
+	e := Member{Kind: KindDir, Path: rest}
 	switch letter {
 	case "d":
 	case "f":
 		size, path, _ := strings.Cut(rest, "\t")
-		e = entry{kind: kindFile, path: path, size: p.number(size)}
+		e = Member{Kind: KindFile, Path: path, Size: p.number(size)}
 	case "l":
 		path, target, _ := strings.Cut(rest, "\t")
-		e = entry{kind: kindLink, path: path, target: target}
+		e = Member{Kind: KindLink, Path: path, Target: target}
 	default:
 		p.bad = true
 	}
-	x.entries = append(x.entries, e)
-	x.starts = append(x.starts, int(p.number(start)))
-	p.form = x.appendEntry(p.form[:0], len(x.entries)-1)
+	x.Members = append(x.Members, e)
+	x.Starts = append(x.Starts, int(p.number(start)))
+	p.form = x.appendEntry(p.form[:0], len(x.Members)-1)
 	p.as(line)
 }
 
-// layout is what the frames of an index add up to.
-func (x *index) layout() (stored int64) {
-	for i := range x.frames {
-		stored += x.frames[i].stored
+// StoredSize is what the frames of an index add up to.
+func (x *Index) StoredSize() (stored int64) {
+	for i := range x.Frames {
+		stored += x.Frames[i].Stored
 	}
 	return stored
 }

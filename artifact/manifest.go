@@ -9,8 +9,6 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
-
-	"github.com/wpbake/wpbake/artifact/erofs"
 )
 
 // Format is the version of artifacts and manifests that this package writes.
@@ -18,9 +16,9 @@ const Format = 1
 
 // Names of a version's objects below ReleasePrefix.
 const (
-	artifactName = "wordpress.tar.zst"
-	sbomName     = "sbom.cdx.json"
-	manifestName = "manifest.json"
+	TarballName  = "wordpress.tar.zst"
+	SBOMName     = "sbom.cdx.json"
+	ManifestName = "manifest.json"
 )
 
 // Manifest names an artifact's digests and says what it holds. Its own digest
@@ -29,7 +27,7 @@ type Manifest struct {
 	Format    int        `json:"format"`
 	Version   Version    `json:"version"`
 	Artifact  Blob       `json:"artifact"`
-	Index     Section    `json:"index"`
+	Index     Part       `json:"index"`
 	Tree      Tree       `json:"tree"`
 	Image     Blob       `json:"image"`               // of all members as a file system
 	SBOM      *Blob      `json:"sbom,omitempty"`      // nil when there is none
@@ -42,8 +40,8 @@ type Blob struct {
 	Size   int64  `json:"size"`
 }
 
-// Section is a part of the artifact.
-type Section struct {
+// Part is a part of the artifact.
+type Part struct {
 	Digest Digest `json:"digest"`
 	Offset int64  `json:"offset"`
 	Size   int64  `json:"size"`
@@ -93,13 +91,16 @@ func (m Manifest) Marshal() []byte {
 // Digest is the release's identity.
 func (m Manifest) Digest() Digest { return DigestOf(m.Marshal()) }
 
+// ImageBlock is what an image is a whole number of, in bytes.
+const ImageBlock = 4096
+
 // Limits of a manifest.
 const (
 	maxManifest   = 1 << 20
 	maxSBOM       = 64 << 20
 	maxComponents = 2000
 	maxText       = 1000
-	maxImage      = 2 * maxBytes
+	maxImage      = 2 * MaxBytes
 )
 
 // ParseManifest accepts exactly what Marshal writes: no other key, order,
@@ -161,23 +162,23 @@ func (m *Manifest) validate() error {
 		}
 	}
 	switch x, t := m.Index, m.Tree; {
-	case x.Offset < 1 || x.Size <= skipHeader || x.Size > maxIndex || m.Artifact.Size < 1 ||
+	case x.Offset < 1 || x.Size <= skipHeader || x.Size > MaxIndex || m.Artifact.Size < 1 ||
 		x.Offset > m.Artifact.Size-x.Size:
 		return fmt.Errorf("index at %d of %d bytes is not inside an artifact of %d", x.Offset, x.Size, m.Artifact.Size)
 	case m.Artifact.Size-x.Offset-x.Size > seekTableSize(maxFrames):
 		return fmt.Errorf("%d bytes after the index are too many", m.Artifact.Size-x.Offset-x.Size)
-	case t.Files < 0 || t.Files > maxEntries || t.Bytes < 0 || t.Bytes > maxBytes:
+	case t.Files < 0 || t.Files > MaxEntries || t.Bytes < 0 || t.Bytes > MaxBytes:
 		return fmt.Errorf("a tree of %d files and %d bytes is out of bounds", t.Files, t.Bytes)
-	case m.Image.Size < t.Bytes || m.Image.Size > maxImage || m.Image.Size%erofs.BlockSize != 0:
+	case m.Image.Size < t.Bytes || m.Image.Size > maxImage || m.Image.Size%ImageBlock != 0:
 		return fmt.Errorf("an image of %d bytes is out of bounds", m.Image.Size)
 	}
-	if err := checkPrefix(m.Tree.Prefix); err != nil {
+	if err := CheckPrefix(m.Tree.Prefix); err != nil {
 		return err
 	}
 	if err := m.SBOM.validate(); err != nil {
 		return err
 	}
-	return m.WordPress.validate()
+	return m.WordPress.Validate()
 }
 
 // validate accepts what a bill of materials may be.
@@ -192,7 +193,8 @@ func (b *Blob) validate() error {
 	return err
 }
 
-func (w *WordPress) validate() error {
+// Validate refuses what no manifest may say; nil says nothing.
+func (w *WordPress) Validate() error {
 	if w == nil {
 		return nil
 	}
@@ -213,7 +215,7 @@ func (w *WordPress) validate() error {
 	return nil
 }
 
-// readManifest reads a manifest's bytes and no more than one can have.
-func readManifest(r io.Reader) ([]byte, error) {
+// ReadManifest reads a manifest's bytes and no more than one can have.
+func ReadManifest(r io.Reader) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(r, maxManifest+1))
 }

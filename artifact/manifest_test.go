@@ -1,4 +1,4 @@
-package artifact
+package artifact_test
 
 import (
 	"bytes"
@@ -8,24 +8,26 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/artifact/artifacttest"
 )
 
-func sampleManifest() Manifest {
-	d := DigestOf(nil)
-	return Manifest{
-		Format: Format, Version: "v42",
-		Artifact: Blob{Digest: d, Size: 1000},
-		Index:    Section{Digest: d, Offset: 700, Size: 200},
-		Tree:     Tree{Digest: d, List: d, Prefix: "wordpress", Files: 3, Bytes: 4096},
-		Image:    Blob{Digest: d, Size: 8 * 4096},
-		WordPress: &WordPress{Core: "7.0.3", DBVersion: 60717, Layout: "classic",
-			Plugins: []Component{{Slug: "cart", Name: "Cart & <Till> \u2028 é", Version: "2.1"}}},
+func sampleManifest() artifact.Manifest {
+	d := artifact.DigestOf(nil)
+	return artifact.Manifest{
+		Format: artifact.Format, Version: "v42",
+		Artifact: artifact.Blob{Digest: d, Size: 1000},
+		Index:    artifact.Part{Digest: d, Offset: 700, Size: 200},
+		Tree:     artifact.Tree{Digest: d, List: d, Prefix: "wordpress", Files: 3, Bytes: 4096},
+		Image:    artifact.Blob{Digest: d, Size: 8 * 4096},
+		WordPress: &artifact.WordPress{Core: "7.0.3", DBVersion: 60717, Layout: "classic",
+			Plugins: []artifact.Component{{Slug: "cart", Name: "Cart & <Till> \u2028 é", Version: "2.1"}}},
 	}
 }
 
 func TestManifestHasOneForm(t *testing.T) {
 	m := sampleManifest()
-	got, err := ParseManifest(m.Marshal())
+	got, err := artifact.ParseManifest(m.Marshal())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,15 +80,15 @@ func TestManifestHasOneForm(t *testing.T) {
 		"too long":           text + strings.Repeat(" ", 1<<20),
 		"long text":          replace("Cart", strings.Repeat("x", 1001)),
 	} {
-		if _, err := ParseManifest([]byte(bad)); err == nil {
+		if _, err := artifact.ParseManifest([]byte(bad)); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
 	}
 }
 
 func TestNewerFormat(t *testing.T) {
-	var newer *NewerFormat
-	if _, err := ParseManifest([]byte(`{"format": 2, "new": {}}`)); !errors.As(err, &newer) || newer.Hint() == "" {
+	var newer *artifact.NewerFormat
+	if _, err := artifact.ParseManifest([]byte(`{"format": 2, "new": {}}`)); !errors.As(err, &newer) || newer.Hint() == "" {
 		t.Errorf("format 2: %v", err)
 	}
 }
@@ -95,7 +97,7 @@ func TestComparePaths(t *testing.T) {
 	sorted := []string{"a", "a/b", "a/b/c", "a/b-c", "a-b", "a.b", "ab"}
 	for i := range sorted {
 		for j := range sorted {
-			if c := comparePaths(sorted[i], sorted[j]); c < 0 != (i < j) || c > 0 != (i > j) {
+			if c := artifact.ComparePaths(sorted[i], sorted[j]); c < 0 != (i < j) || c > 0 != (i > j) {
 				t.Errorf("%s against %s: %d", sorted[i], sorted[j], c)
 			}
 		}
@@ -107,16 +109,16 @@ func FuzzManifest(f *testing.F) {
 	f.Add(sampleManifest().Marshal())
 	m := sampleManifest()
 	m.WordPress = nil
-	m.SBOM = &Blob{Digest: DigestOf(nil), Size: 7}
+	m.SBOM = &artifact.Blob{Digest: artifact.DigestOf(nil), Size: 7}
 	f.Add(m.Marshal())
 	f.Add([]byte(`{"format":1,"Format":1}`))
 	f.Add([]byte(`{"format":2}`))
 	f.Add(bytes.Repeat([]byte("["), 20_000))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		bounded(t, func() {
-			m, err := ParseManifest(b)
-			found, digest, foundErr := Find(t.Context(), memoryStore{ReleasePrefix("v42") + manifestName: b}, "v42")
-			refusal(t, foundErr)
+		artifacttest.Bounded(t, func() {
+			m, err := artifact.ParseManifest(b)
+			found, digest, foundErr := artifact.Find(t.Context(), artifacttest.Memory{artifact.ReleasePrefix("v42") + artifact.ManifestName: b}, "v42")
+			artifacttest.Refusal(t, foundErr)
 			if err != nil {
 				if foundErr == nil {
 					t.Error("a store's manifest was accepted that alone is not")
@@ -129,7 +131,7 @@ func FuzzManifest(f *testing.F) {
 			if foundErr == nil && (found.Version != "v42" || digest != m.Digest() || sha256.Sum256(b) != sha256.Sum256(found.Marshal())) {
 				t.Errorf("found %s %s", found.Version, digest)
 			}
-			if _, err := ParseManifest(m.Marshal()); err != nil {
+			if _, err := artifact.ParseManifest(m.Marshal()); err != nil {
 				t.Errorf("accepted, and invalid: %v", err)
 			}
 		})

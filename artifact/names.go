@@ -13,14 +13,14 @@ import (
 // Limits of a tree; a node enforces the same ones.
 const (
 	maxName    = 255
-	maxPath    = 2048
-	maxDepth   = 64
-	maxEntries = 500_000
-	maxBytes   = 64 << 30
+	MaxPath    = 2048
+	MaxDepth   = 64
+	MaxEntries = 500_000
+	MaxBytes   = 64 << 30
 )
 
-// badName says what is wrong with one part of a path, or nothing.
-func badName(name string) string {
+// BadName says what is wrong with one part of a path, or nothing.
+func BadName(name string) string {
 	switch {
 	case name == "" || name == "." || name == "..":
 		return "is no name"
@@ -40,39 +40,40 @@ func badName(name string) string {
 
 // badPath says what is wrong with a whole path, or nothing.
 func badPath(p string) string {
-	if len(p) > maxPath {
+	if len(p) > MaxPath {
 		return "has a path longer than 2048 bytes"
 	}
 	depth := 0
 	for name := range strings.SplitSeq(p, "/") {
-		if reason := badName(name); reason != "" {
+		if reason := BadName(name); reason != "" {
 			return reason
 		}
-		if depth++; depth > maxDepth {
+		if depth++; depth > MaxDepth {
 			return "is nested deeper than 64 directories"
 		}
 	}
 	return ""
 }
 
-// collisions finds paths that a file system without regard to case, or to the
+// Collisions finds paths that a file system without regard to case, or to the
 // form of accents, takes for one. A nil one finds none.
-type collisions struct {
+type Collisions struct {
 	seen map[string]string
 	fold cases.Caser
 }
 
-func newCollisions() *collisions {
-	return &collisions{seen: make(map[string]string), fold: cases.Fold()}
+// NewCollisions finds collisions among what is added from now on.
+func NewCollisions() *Collisions {
+	return &Collisions{seen: make(map[string]string), fold: cases.Fold()}
 }
 
-// mayCollide is false for names that are told apart by every file system.
-func mayCollide(names []string) bool {
+// MayCollide is false for names that are told apart by every file system.
+func MayCollide(names []string) bool {
 	return slices.ContainsFunc(names, func(s string) bool { return !isASCII(s) || strings.ToLower(s) != s })
 }
 
-// add returns an earlier path that p collides with, or nothing.
-func (c *collisions) add(p string) string {
+// Add returns an earlier path that p collides with, or nothing.
+func (c *Collisions) Add(p string) string {
 	if c == nil {
 		return ""
 	}

@@ -13,20 +13,22 @@ type Progress struct {
 	Total int64 // bytes
 }
 
-// counter turns bytes done by many goroutines into calls of one function.
-type counter struct {
+// Counter turns bytes done by many goroutines into calls of one function.
+type Counter struct {
 	mu   sync.Mutex
 	tell func(Progress)
 	now  Progress
 }
 
-func newCounter(tell func(Progress), stage string, total int64) *counter {
-	c := &counter{tell: tell, now: Progress{Stage: stage, Total: total}}
-	c.add(0)
+// NewCounter begins a stage; tell may be nil.
+func NewCounter(tell func(Progress), stage string, total int64) *Counter {
+	c := &Counter{tell: tell, now: Progress{Stage: stage, Total: total}}
+	c.Add(0)
 	return c
 }
 
-func (c *counter) add(n int64) {
+// Add takes what was done since the last call.
+func (c *Counter) Add(n int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.now.Done += n
@@ -35,8 +37,8 @@ func (c *counter) add(n int64) {
 	}
 }
 
-// reach counts up to an offset; what was counted before is not counted again.
-func (c *counter) reach(off int64) {
+// Reach counts up to an offset; what was counted before is not counted again.
+func (c *Counter) Reach(off int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if off <= c.now.Done {
@@ -51,5 +53,5 @@ func (c *counter) reach(off int64) {
 // Count turns bytes done by many goroutines into calls of tell, as Progress
 // promises them: add takes what was done since.
 func Count(tell func(Progress), stage string, total int64) (add func(n int64)) {
-	return newCounter(tell, stage, total).add
+	return NewCounter(tell, stage, total).Add
 }

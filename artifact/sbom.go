@@ -13,26 +13,26 @@ func SBOM(ctx context.Context, store ReleaseStore, m Manifest) ([]byte, error) {
 	if m.SBOM == nil {
 		return nil, nil
 	}
-	name := ReleasePrefix(m.Version) + sbomName
+	name := ReleasePrefix(m.Version) + SBOMName
 	obj, err := store.Get(ctx, name, 0, -1)
 	if errors.Is(err, ErrNotFound) {
-		return nil, damaged(name, "the manifest names it, but it is not there")
+		return nil, Damagef(name, "the manifest names it, but it is not there")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading bill of materials of %q: %w", m.Version, err)
 	}
 	defer obj.Close()
-	return readSBOM(obj, name, m)
+	return ReadSBOM(obj, name, m)
 }
 
-// readSBOM reads no more than the manifest says, and refuses anything else.
-func readSBOM(r io.Reader, name string, m Manifest) ([]byte, error) {
+// ReadSBOM reads no more than the manifest says, and refuses anything else.
+func ReadSBOM(r io.Reader, name string, m Manifest) ([]byte, error) {
 	b, err := io.ReadAll(io.LimitReader(r, m.SBOM.Size+1))
 	if err != nil {
 		return nil, fmt.Errorf("reading bill of materials of %q: %w", m.Version, err)
 	}
 	if DigestOf(b) != m.SBOM.Digest || int64(len(b)) != m.SBOM.Size {
-		return nil, unread(name, "it has another digest than the manifest says")
+		return nil, Unreadf(name, "it has another digest than the manifest says")
 	}
 	return b, nil
 }

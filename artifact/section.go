@@ -5,17 +5,17 @@ import (
 	"fmt"
 )
 
-// section is a run of whole entries that can be unpacked without any other.
+// Section is a run of whole entries that can be unpacked without any other.
 // It fills one frame; only an entry longer than twice the target fills more.
-type section struct {
-	first, last int   // entries [first, last)
-	plain       int64 // bytes of tar
+type Section struct {
+	First, Last int   // entries [first, last)
+	Plain       int64 // bytes of tar
 }
 
-// contentSums returns a sum for each of the n frames of a section: of what
+// ContentSums returns a sum for each of the n frames of a section: of what
 // their plain bytes follow from. Frames with equal ones hold equal bytes, and
 // these are known without making the bytes, or reading them.
-func contentSums(members []entry, n int) [][sha256.Size]byte {
+func ContentSums(members []Member, n int) [][sha256.Size]byte {
 	var lines []byte
 	for i := range members {
 		lines = appendTreeLine(lines, &members[i])

@@ -10,16 +10,16 @@ const (
 	seekEntrySize = 8
 )
 
-// seekTable follows from the index. The index frame counts as a frame with no
+// SeekTable follows from the index. The index frame counts as a frame with no
 // plain bytes.
-func seekTable(frames []frame, indexSize int64) []byte {
+func SeekTable(frames []Frame, indexSize int64) []byte {
 	n := len(frames) + 1
 	b := make([]byte, 0, seekTableSize(len(frames)))
 	b = binary.LittleEndian.AppendUint32(b, seekMagic)
 	b = binary.LittleEndian.AppendUint32(b, uint32(n*seekEntrySize+seekTailSize))
 	for i := range frames {
-		b = binary.LittleEndian.AppendUint32(b, uint32(frames[i].stored))
-		b = binary.LittleEndian.AppendUint32(b, uint32(frames[i].plain))
+		b = binary.LittleEndian.AppendUint32(b, uint32(frames[i].Stored))
+		b = binary.LittleEndian.AppendUint32(b, uint32(frames[i].Plain))
 	}
 	b = binary.LittleEndian.AppendUint32(b, uint32(indexSize))
 	b = binary.LittleEndian.AppendUint32(b, 0)

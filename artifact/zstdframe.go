@@ -6,12 +6,12 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// badFrame says why stored bytes are not one plain zstd frame, or nothing. A
+// BadFrame says why stored bytes are not one plain zstd frame, or nothing. A
 // decoder alone takes several frames and skips others, in which anything could
 // hide; it allocates what a header asks for before it sees that nothing
 // follows. plain is how many bytes must come out; -1 leaves that to the
 // decoder.
-func badFrame(b []byte, plain int64) string {
+func BadFrame(b []byte, plain int64) string {
 	var h zstd.Header
 	if err := h.Decode(b); err != nil {
 		return "has no zstd header"
@@ -21,7 +21,7 @@ func badFrame(b []byte, plain int64) string {
 		return "is a skippable frame"
 	case h.DictionaryID != 0:
 		return "needs a dictionary"
-	case h.WindowSize > maxWindow && (!h.SingleSegment || h.FrameContentSize > maxIndex):
+	case h.WindowSize > MaxWindow && (!h.SingleSegment || h.FrameContentSize > MaxIndex):
 		return fmt.Sprintf("asks for a window of %d bytes", h.WindowSize)
 	case plain >= 0 && h.HasFCS && h.FrameContentSize != uint64(plain):
 		return fmt.Sprintf("announces %d bytes instead of %d", h.FrameContentSize, plain)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/artifact/fetch"
 	"github.com/wpbake/wpbake/node/disk"
 )
 
@@ -101,7 +102,7 @@ func (c content) mountVolume(ctx context.Context) (mounted bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if err := artifact.CheckVolume(ctx, device, c.volume.Image); err != nil {
+	if err := fetch.CheckVolume(ctx, device, c.volume.Image); err != nil {
 		return false, err
 	}
 	v := disk.Volume{Snapshot: c.volume.Snapshot, Image: c.volume.Image, Disk: link}
@@ -130,7 +131,7 @@ func (c content) mountImage(ctx context.Context) (mounted bool, err error) {
 	if err := place.BeginImage(); err != nil {
 		return false, err
 	}
-	m, err := c.download(ctx, artifact.AsImage, place.Image())
+	m, err := c.download(ctx, fetch.AsImage, place.Image())
 	if err != nil {
 		return false, err
 	}
@@ -155,21 +156,21 @@ func (c content) unpack(ctx context.Context) error {
 	if err := c.place().BeginDirectory(); err != nil {
 		return err
 	}
-	_, err := c.download(ctx, artifact.AsDirectory, c.place().Dir())
+	_, err := c.download(ctx, fetch.AsDirectory, c.place().Dir())
 	return err
 }
 
 // download fetches in one form, with the help of the release that runs, and
 // keeps the artifact to help the next one.
-func (c content) download(ctx context.Context, as artifact.Form, dest string) (artifact.Manifest, error) {
-	o := artifact.FetchOptions{Version: c.release.version, Digest: c.release.digest, As: as, Dest: dest}
+func (c content) download(ctx context.Context, as fetch.Form, dest string) (artifact.Manifest, error) {
+	o := fetch.Options{Version: c.release.version, Digest: c.release.digest, As: as, Dest: dest}
 	if _, err := os.Lstat(dest); errors.Is(err, fs.ErrNotExist) {
 		o.Keep = c.place().Artifact()
 	}
 	if name, err := c.disk.Running(); err == nil && name != "" {
 		o.Base = c.disk.Named(name).Artifact()
 	}
-	got, err := artifact.Fetch(ctx, c.release.store, o)
+	got, err := fetch.Release(ctx, c.release.store, o)
 	if err != nil {
 		return artifact.Manifest{}, err
 	}

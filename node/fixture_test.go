@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/artifact/build"
 	"github.com/wpbake/wpbake/artifact/dirstore"
 	"github.com/wpbake/wpbake/node/disk"
 )
@@ -175,11 +176,11 @@ func (f *fixture) release(v artifact.Version) artifact.Digest {
 			f.t.Fatal(err)
 		}
 	}
-	built, err := artifact.Build(f.t.Context(), artifact.BuildOptions{Tree: tree, Out: f.t.TempDir(), Version: v})
+	built, err := build.Build(f.t.Context(), build.Options{Tree: tree, Out: f.t.TempDir(), Version: v})
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	if _, err := artifact.Publish(f.t.Context(), f.store, built.Dir, nil); err != nil {
+	if _, err := build.Publish(f.t.Context(), f.store, built.Dir, nil); err != nil {
 		f.t.Fatal(err)
 	}
 	f.options.Version, f.options.Manifest = v, built.Digest

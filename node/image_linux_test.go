@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/artifact/fetch"
 	"github.com/wpbake/wpbake/node/disk"
 )
 
@@ -149,7 +150,7 @@ func TestChangedImage(t *testing.T) {
 	file.Close()
 	f.hook.completions = nil
 	_, err = Boot(t.Context(), f.options)
-	var taken *artifact.DestTaken
+	var taken *fetch.DestTaken
 	if !errors.As(err, &taken) {
 		t.Fatalf("got %v", err)
 	}
@@ -200,14 +201,14 @@ func TestFormChanges(t *testing.T) {
 	if all, err := disk.MountsAt(f.place().Dir()); r.As != AsDirectory || len(all) > 0 || err != nil {
 		t.Errorf("back to a directory: %+v, %v, %v", r, all, err)
 	}
-	if err := artifact.Check(f.place().Dir(), mustUnpacked(t, f.place().Dir())); err != nil {
+	if err := fetch.Check(f.place().Dir(), mustUnpacked(t, f.place().Dir())); err != nil {
 		t.Error(err)
 	}
 }
 
 func mustUnpacked(t *testing.T, dir string) artifact.Manifest {
 	t.Helper()
-	m, err := artifact.Unpacked(dir)
+	m, err := fetch.Unpacked(dir)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/artifact/build"
 	"github.com/wpbake/wpbake/wordpress"
 	"github.com/wpbake/wpbake/wordpress/database"
 )
@@ -28,12 +29,12 @@ func (f *fixture) wordPress(v artifact.Version, schema int) {
 			f.t.Fatal(err)
 		}
 	}
-	built, err := artifact.Build(f.t.Context(), artifact.BuildOptions{Tree: tree, Out: f.t.TempDir(), Version: v,
-		Describe: artifact.Always(artifact.Description{WordPress: &artifact.WordPress{Core: "6.8.12", DBVersion: schema, Layout: wordpress.Classic}})})
+	built, err := build.Build(f.t.Context(), build.Options{Tree: tree, Out: f.t.TempDir(), Version: v,
+		Describe: build.Always(build.Description{WordPress: &artifact.WordPress{Core: "6.8.12", DBVersion: schema, Layout: wordpress.Classic}})})
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	if _, err := artifact.Publish(f.t.Context(), f.store, built.Dir, nil); err != nil {
+	if _, err := build.Publish(f.t.Context(), f.store, built.Dir, nil); err != nil {
 		f.t.Fatal(err)
 	}
 	f.options.Version, f.options.Manifest = v, built.Digest

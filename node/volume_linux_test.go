@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/artifact/fetch"
+	"github.com/wpbake/wpbake/artifact/imagefs"
 	"github.com/wpbake/wpbake/node/disk"
 )
 
@@ -18,8 +20,8 @@ import (
 func (f *fixture) attach() (device string) {
 	f.t.Helper()
 	file := filepath.Join(f.t.TempDir(), "image")
-	got, err := artifact.Fetch(f.t.Context(), f.store.Store, artifact.FetchOptions{
-		Version: f.options.Version, As: artifact.AsImage, Dest: file,
+	got, err := fetch.Release(f.t.Context(), f.store.Store, fetch.Options{
+		Version: f.options.Version, As: fetch.AsImage, Dest: file,
 	})
 	if err != nil {
 		f.t.Fatal(err)
@@ -36,7 +38,7 @@ func (f *fixture) attach() (device string) {
 	if err := errors.Join(os.WriteFile(device, image, 0o600), os.Truncate(device, 1<<30)); err != nil {
 		f.t.Fatal(err)
 	}
-	id, err := artifact.ImageUUID(got.Manifest.Tree.Digest)
+	id, err := imagefs.UUID(got.Manifest.Tree.Digest)
 	if err != nil {
 		f.t.Fatal(err)
 	}

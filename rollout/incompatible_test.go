@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/artifact/build"
 	"github.com/wpbake/wpbake/node"
 	"github.com/wpbake/wpbake/rollout"
 	"github.com/wpbake/wpbake/wordpress"
@@ -87,10 +88,10 @@ func (s *siteDatabase) publish(v artifact.Version, core string, schema int) arti
 	if err := os.WriteFile(filepath.Join(tree, "index.php"), []byte("<?php // "+v), 0o644); err != nil {
 		s.w.t.Fatal(err)
 	}
-	built, err := artifact.Build(s.w.ctx, artifact.BuildOptions{Tree: tree, Out: out, Version: v, Describe: artifact.Always(artifact.Description{WordPress: &artifact.WordPress{
+	built, err := build.Build(s.w.ctx, build.Options{Tree: tree, Out: out, Version: v, Describe: build.Always(build.Description{WordPress: &artifact.WordPress{
 		Core: core, DBVersion: schema, Layout: wordpress.Classic, Themes: []artifact.Component{{Slug: "shop", Name: "Shop"}}}})})
 	s.w.must(nil, err)
-	_, err = artifact.Publish(s.w.ctx, s.w.store, built.Dir, nil)
+	_, err = build.Publish(s.w.ctx, s.w.store, built.Dir, nil)
 	s.w.must(nil, err)
 	s.change(func(s *siteDatabase) { s.codes[built.Digest] = schema })
 	return built.Digest

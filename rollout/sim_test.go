@@ -12,15 +12,21 @@ import (
 	"testing"
 	"time"
 
+	"github.com/wpbake/wpbake/artifact/build"
+
 	awssdk "github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+
 	astypes "github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+
 	awsec2 "github.com/aws/aws-sdk-go-v2/service/ec2"
+
 	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
+
 	elbv2 "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+
 	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
-
 	"github.com/wpbake/wpbake/artifact"
 	"github.com/wpbake/wpbake/artifact/s3store"
 	"github.com/wpbake/wpbake/internal/aws"
@@ -188,11 +194,11 @@ func (w *world) publish(v artifact.Version) artifact.Digest {
 	if err := os.WriteFile(filepath.Join(tree, "index.php"), []byte("<?php // "+v), 0o644); err != nil {
 		w.t.Fatal(err)
 	}
-	built, err := artifact.Build(w.ctx, artifact.BuildOptions{Tree: tree, Out: out, Version: v})
+	built, err := build.Build(w.ctx, build.Options{Tree: tree, Out: out, Version: v})
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	if _, err := artifact.Publish(w.ctx, w.store, built.Dir, nil); err != nil {
+	if _, err := build.Publish(w.ctx, w.store, built.Dir, nil); err != nil {
 		w.t.Fatal(err)
 	}
 	return built.Digest

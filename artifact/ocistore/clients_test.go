@@ -11,13 +11,15 @@ import (
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/wpbake/wpbake/artifact/build"
+	"github.com/wpbake/wpbake/artifact/fetch"
+
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/types"
-
 	"github.com/wpbake/wpbake/artifact"
 	"github.com/wpbake/wpbake/artifact/ocistore"
 	"github.com/wpbake/wpbake/artifact/storetest"
@@ -78,16 +80,16 @@ func tree(t *testing.T) string {
 type pushed struct {
 	tree  string
 	host  string
-	built map[string]artifact.Built
+	built map[string]build.Built
 }
 
 func (p pushed) ref(tag string) string { return p.host + "/shop/releases:" + tag }
 
 func push(t *testing.T, o ...wrapper) pushed {
 	t.Helper()
-	p := pushed{tree: tree(t), host: serve(t, withReferrers(), o...), built: map[string]artifact.Built{}}
+	p := pushed{tree: tree(t), host: serve(t, withReferrers(), o...), built: map[string]build.Built{}}
 	for tag, base := range map[string]string{"v1": "", "v2": dockerBase(t, p.host), "v3": indexBase(t, p.host)} {
-		b, err := artifact.Build(t.Context(), artifact.BuildOptions{
+		b, err := build.Build(t.Context(), build.Options{
 			Tree: p.tree, Out: t.TempDir(), Version: artifact.Version(tag), Describe: storetest.Describe(sbomText),
 		})
 		check(t, err)
@@ -141,7 +143,7 @@ func (p pushed) same(t *testing.T, tag, dir string) {
 	if err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
-	check(t, artifact.Check(dir, p.built[tag].Manifest))
+	check(t, fetch.Check(dir, p.built[tag].Manifest))
 }
 
 // unpack unpacks a tar of a whole root. The base's files are left behind.

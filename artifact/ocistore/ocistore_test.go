@@ -12,8 +12,9 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
-
 	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/artifact/build"
+	"github.com/wpbake/wpbake/artifact/fetch"
 	"github.com/wpbake/wpbake/artifact/ocistore"
 	"github.com/wpbake/wpbake/artifact/storetest"
 )
@@ -48,15 +49,15 @@ func TestCredentials(t *testing.T) {
 			unauthorized(t, s(), b, host)
 			login(t, host, password)
 			publish(t, s(), b)
-			_, err := artifact.Verify(t.Context(), s(), "v1", b.Digest)
+			_, err := fetch.Verify(t.Context(), s(), "v1", b.Digest)
 			check(t, err)
 		})
 	}
 }
 
-func unauthorized(t *testing.T, s *ocistore.Store, b artifact.Built, host string) {
+func unauthorized(t *testing.T, s *ocistore.Store, b build.Built, host string) {
 	t.Helper()
-	_, err := artifact.Publish(t.Context(), s, b.Dir, nil)
+	_, err := build.Publish(t.Context(), s, b.Dir, nil)
 	var e *ocistore.Error
 	if !errors.Is(err, artifact.ErrCredentials) || !errors.As(err, &e) || e.Hint() != "docker login "+host {
 		t.Errorf("got %v", err)
@@ -68,7 +69,7 @@ func unauthorized(t *testing.T, s *ocistore.Store, b artifact.Built, host string
 
 func TestDenied(t *testing.T) {
 	host := serve(t, withReferrers(), readOnly)
-	_, err := artifact.Publish(t.Context(), open(t, ocistore.Options{Repository: host + "/shop"}), storetest.Build(t, "v1", "one").Dir, nil)
+	_, err := build.Publish(t.Context(), open(t, ocistore.Options{Repository: host + "/shop"}), storetest.Build(t, "v1", "one").Dir, nil)
 	var e *ocistore.Error
 	if !errors.Is(err, artifact.ErrDenied) || !errors.As(err, &e) || !strings.Contains(e.Hint(), "docker login "+host) {
 		t.Errorf("got %v", err)
@@ -84,7 +85,7 @@ func TestImmutableTagsLetOnePass(t *testing.T) {
 		b := storetest.Build(t, "v1", fmt.Sprint("publisher ", i))
 		s := open(t, ocistore.Options{Repository: host + "/shop"})
 		wg.Go(func() {
-			_, err := artifact.Publish(t.Context(), s, b.Dir, nil)
+			_, err := build.Publish(t.Context(), s, b.Dir, nil)
 			var taken *artifact.VersionTaken
 			switch {
 			case err == nil:
@@ -111,7 +112,7 @@ func TestForeignImages(t *testing.T) {
 	check(t, remote.Write(ref, theirs))
 	s := open(t, ocistore.Options{Repository: host + "/shop"})
 	publish(t, s, storetest.Build(t, "v1", "one"))
-	_, err = artifact.Publish(t.Context(), s, storetest.Build(t, "v2", "two").Dir, nil)
+	_, err = build.Publish(t.Context(), s, storetest.Build(t, "v2", "two").Dir, nil)
 	var foreign *ocistore.Foreign
 	if !errors.As(err, &foreign) || foreign.Hint() == "" {
 		t.Errorf("got %v", err)
@@ -145,7 +146,7 @@ func TestImageMustCarryItsArtifact(t *testing.T) {
 		"no layer":         `{"annotations":` + annotations(t, desc.Manifest) + `}`,
 	} {
 		check(t, remote.Put(tag, rawManifest(raw)))
-		_, err = artifact.Verify(t.Context(), s, "v1", "")
+		_, err = fetch.Verify(t.Context(), s, "v1", "")
 		var damaged *artifact.Damaged
 		if !errors.As(err, &damaged) {
 			t.Errorf("%s: got %v", name, err)
@@ -186,7 +187,7 @@ func TestRedirectsAreEncrypted(t *testing.T) {
 	})
 	s := open(t, ocistore.Options{Repository: host + "/shop"})
 	publish(t, s, storetest.Build(t, "v1", "one"))
-	_, err := artifact.Verify(t.Context(), s, "v1", "")
+	_, err := fetch.Verify(t.Context(), s, "v1", "")
 	var plain *ocistore.Unencrypted
 	if !errors.As(err, &plain) || plain.Host != "registry.test" || plain.Hint() == "" {
 		t.Errorf("got %v", err)

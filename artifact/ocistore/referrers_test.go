@@ -5,9 +5,10 @@ import (
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/wpbake/wpbake/artifact/build"
+
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
-
 	"github.com/wpbake/wpbake/artifact"
 	"github.com/wpbake/wpbake/artifact/ocistore"
 	"github.com/wpbake/wpbake/artifact/storetest"
@@ -43,7 +44,7 @@ func TestReferrers(t *testing.T) {
 
 func publishSBOM(t *testing.T, host string) {
 	t.Helper()
-	b, err := artifact.Build(t.Context(), artifact.BuildOptions{Tree: tree(t), Out: t.TempDir(), Version: "v1", Describe: storetest.Describe(sbomText)})
+	b, err := build.Build(t.Context(), build.Options{Tree: tree(t), Out: t.TempDir(), Version: "v1", Describe: storetest.Describe(sbomText)})
 	check(t, err)
 	publish(t, open(t, ocistore.Options{Repository: host + "/shop"}), b)
 }

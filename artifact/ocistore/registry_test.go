@@ -15,9 +15,10 @@ import (
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/registry"
+	"github.com/wpbake/wpbake/artifact/build"
+
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
-
 	"github.com/wpbake/wpbake/artifact"
 	"github.com/wpbake/wpbake/artifact/ocistore"
 )
@@ -55,9 +56,9 @@ func check(t *testing.T, err error) {
 	}
 }
 
-func publish(t *testing.T, s artifact.ReleaseStore, b artifact.Built) {
+func publish(t *testing.T, s artifact.ReleaseStore, b build.Built) {
 	t.Helper()
-	_, err := artifact.Publish(t.Context(), s, b.Dir, nil)
+	_, err := build.Publish(t.Context(), s, b.Dir, nil)
 	check(t, err)
 }
 

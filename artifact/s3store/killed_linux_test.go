@@ -16,9 +16,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
-
 	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/artifact/build"
+	"github.com/wpbake/wpbake/artifact/fetch"
 	"github.com/wpbake/wpbake/artifact/s3store"
+
 	locals3 "github.com/wpbake/wpbake/internal/localcloud/s3"
 )
 
@@ -31,7 +33,7 @@ const (
 func TestMain(m *testing.M) {
 	if tree, ok := os.LookupEnv(publishTree); ok {
 		store := s3store.New(clientOf(os.Getenv(publishTo)), "releases", "shop", "")
-		if _, err := artifact.PublishTree(context.Background(), store, artifact.BuildOptions{Tree: tree, Version: "v1", Describe: described()}); err != nil {
+		if _, err := build.PublishTree(context.Background(), store, build.Options{Tree: tree, Version: "v1", Describe: described()}); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -40,8 +42,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func described() *artifact.Describer {
-	return artifact.Always(artifact.Description{SBOM: []byte("{}\n")})
+func described() *build.Describer {
+	return build.Always(build.Description{SBOM: []byte("{}\n")})
 }
 
 func clientOf(endpoint string) *s3.Client {
@@ -150,7 +152,7 @@ func killAt(t *testing.T, tree string, nth int, after bool) bool {
 	}
 	store := s3store.New(client, "releases", "shop", "")
 	wholeOrAbsent(t, store)
-	if _, err := artifact.PublishTree(t.Context(), store, artifact.BuildOptions{Tree: tree, Version: "v1", Describe: described()}); err != nil {
+	if _, err := build.PublishTree(t.Context(), store, build.Options{Tree: tree, Version: "v1", Describe: described()}); err != nil {
 		t.Fatalf("again after call %d, %v: %v", nth, after, err)
 	}
 	wholeOrAbsent(t, store)
@@ -161,7 +163,7 @@ func killAt(t *testing.T, tree string, nth int, after bool) bool {
 // wholeOrAbsent demands that the version is not published, or verifies.
 func wholeOrAbsent(t *testing.T, store artifact.Store) {
 	t.Helper()
-	_, err := artifact.Verify(t.Context(), store, "v1", "")
+	_, err := fetch.Verify(t.Context(), store, "v1", "")
 	if err != nil && !errors.Is(err, artifact.ErrNotFound) {
 		t.Errorf("half a release: %v", err)
 	}

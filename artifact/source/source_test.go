@@ -11,10 +11,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/wpbake/wpbake/artifact/build"
+
 	git "github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/mholt/archives"
-
 	"github.com/wpbake/wpbake/artifact"
 	"github.com/wpbake/wpbake/artifact/source"
 )
@@ -191,7 +192,7 @@ func digest(t *testing.T, spec string) artifact.Digest {
 	t.Setenv("TMPDIR", tmp)
 	dir, cleanup, err := source.Open(t.Context(), spec)
 	check(t, err)
-	b, err := artifact.Build(t.Context(), artifact.BuildOptions{Tree: dir, Out: t.TempDir(), Version: "v1"})
+	b, err := build.Build(t.Context(), build.Options{Tree: dir, Out: t.TempDir(), Version: "v1"})
 	check(t, err)
 	check(t, cleanup())
 	left, err := os.ReadDir(tmp)

@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/artifact/build"
+	"github.com/wpbake/wpbake/artifact/fetch"
 )
 
 // Releases tests what every store promises about published versions. open
@@ -41,7 +43,7 @@ func Releases(t *testing.T, open func(t *testing.T) artifact.ReleaseStore) {
 const sbom = `{"bomFormat":"CycloneDX"}`
 
 // Build makes the artifact of a small tree, whose index.php holds content.
-func Build(t *testing.T, v artifact.Version, content string) artifact.Built {
+func Build(t *testing.T, v artifact.Version, content string) build.Built {
 	t.Helper()
 	dir := t.TempDir()
 	noise := rand.NewChaCha8([32]byte{1})
@@ -56,17 +58,17 @@ func Build(t *testing.T, v artifact.Version, content string) artifact.Built {
 		check(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755))
 		check(t, os.WriteFile(filepath.Join(dir, name), b, 0o644))
 	}
-	built, err := artifact.Build(t.Context(), artifact.BuildOptions{Tree: dir, Out: t.TempDir(), Version: v, Describe: Describe(sbom)})
+	built, err := build.Build(t.Context(), build.Options{Tree: dir, Out: t.TempDir(), Version: v, Describe: Describe(sbom)})
 	check(t, err)
 	return built
 }
 
 // Describe makes a builder write this bill of materials.
-func Describe(sbom string) *artifact.Describer {
-	return &artifact.Describer{
+func Describe(sbom string) *build.Describer {
+	return &build.Describer{
 		Name: sbom,
-		Describe: func(context.Context, fs.FS, artifact.Remembered) (artifact.Description, error) {
-			return artifact.Description{SBOM: []byte(sbom)}, nil
+		Describe: func(context.Context, fs.FS, build.Remembered) (build.Description, error) {
+			return build.Description{SBOM: []byte(sbom)}, nil
 		},
 	}
 }
@@ -78,9 +80,9 @@ func check(t *testing.T, err error) {
 	}
 }
 
-func publish(t *testing.T, s artifact.ReleaseStore, b artifact.Built) artifact.Published {
+func publish(t *testing.T, s artifact.ReleaseStore, b build.Built) build.Published {
 	t.Helper()
-	p, err := artifact.Publish(t.Context(), s, b.Dir, nil)
+	p, err := build.Publish(t.Context(), s, b.Dir, nil)
 	check(t, err)
 	return p
 }
@@ -113,12 +115,12 @@ func publishAndRead(t *testing.T, s artifact.ReleaseStore) {
 			t.Errorf("%s: %d other bytes, want %d", name, len(got), len(want))
 		}
 	}
-	_, err := artifact.Verify(t.Context(), s, "v1", b.Digest)
+	_, err := fetch.Verify(t.Context(), s, "v1", b.Digest)
 	check(t, err)
 	dest := filepath.Join(t.TempDir(), "v1")
-	_, err = artifact.Fetch(t.Context(), s, artifact.FetchOptions{Version: "v1", Digest: b.Digest, Dest: dest})
+	_, err = fetch.Release(t.Context(), s, fetch.Options{Version: "v1", Digest: b.Digest, Dest: dest})
 	check(t, err)
-	check(t, artifact.Check(dest, b.Manifest))
+	check(t, fetch.Check(dest, b.Manifest))
 }
 
 func parts(t *testing.T, s artifact.ReleaseStore) {
@@ -187,7 +189,7 @@ func taken(t *testing.T, s artifact.ReleaseStore) {
 	first := Build(t, "v1", "one")
 	publish(t, s, first)
 	for _, v := range []artifact.Version{"v1", "V1"} {
-		_, err := artifact.Publish(t.Context(), s, Build(t, v, "two").Dir, nil)
+		_, err := build.Publish(t.Context(), s, Build(t, v, "two").Dir, nil)
 		var taken *artifact.VersionTaken
 		if !errors.As(err, &taken) || taken.Taken != "v1" || taken.Hint() == "" {
 			t.Errorf("publishing %s: %v", v, err)
@@ -198,7 +200,7 @@ func taken(t *testing.T, s artifact.ReleaseStore) {
 	if digest != first.Digest {
 		t.Errorf("the refused one changed it to %s", digest)
 	}
-	_, err = artifact.Verify(t.Context(), s, "v1", "")
+	_, err = fetch.Verify(t.Context(), s, "v1", "")
 	check(t, err)
 }
 
@@ -229,14 +231,14 @@ func publishSame(t *testing.T, s artifact.ReleaseStore) {
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
-			p, err := artifact.Publish(t.Context(), s, b.Dir, nil)
+			p, err := build.Publish(t.Context(), s, b.Dir, nil)
 			if err != nil || p.Digest != b.Digest {
 				t.Errorf("published %+v, %v", p, err)
 			}
 		})
 	}
 	wg.Wait()
-	_, err := artifact.Verify(t.Context(), s, "v1", b.Digest)
+	_, err := fetch.Verify(t.Context(), s, "v1", b.Digest)
 	check(t, err)
 }
 
@@ -244,7 +246,7 @@ func publishEnded(t *testing.T, s artifact.ReleaseStore) {
 	b := Build(t, "v1", "one")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := artifact.Publish(ctx, s, b.Dir, nil); !errors.Is(err, context.Canceled) {
+	if _, err := build.Publish(ctx, s, b.Dir, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 	if stats, err := s.List(t.Context(), ""); err != nil || len(stats) != 0 {

@@ -10,6 +10,8 @@ import (
 
 	"github.com/wpbake/wpbake/artifact"
 	"github.com/wpbake/wpbake/artifact/erofs"
+	"github.com/wpbake/wpbake/artifact/fetch"
+	"github.com/wpbake/wpbake/artifact/imagefs"
 	"github.com/wpbake/wpbake/internal/owner"
 )
 
@@ -23,7 +25,7 @@ type Reader interface {
 type parent struct {
 	Snapshot
 	content   *content
-	placement artifact.Placement
+	placement imagefs.Layout
 }
 
 // findParent looks for the completed snapshot of the parent version. Without
@@ -50,7 +52,7 @@ func (b *baker) findParent(ctx context.Context) (*parent, error) {
 	p := &parent{Snapshot: all[i], content: &content{read: func(index int32) ([]byte, error) {
 		return b.Reader.Read(ctx, all[i].ID, index)
 	}}}
-	if p.placement, err = artifact.ReadPlacement(ctx, b.Store, m, p.content); err != nil {
+	if p.placement, err = fetch.ReadLayout(ctx, b.Store, m, p.content); err != nil {
 		return nil, fmt.Errorf("reading snapshot %q of release %s: %w", p.ID, b.Parent, err)
 	}
 	return p, nil
@@ -58,11 +60,11 @@ func (b *baker) findParent(ctx context.Context) (*parent, error) {
 
 // changed lists the blocks of an image that its parent does not have as they
 // are. What no file reaches may stay as it was in the parent.
-func (p *parent) changed(image io.ReaderAt, now artifact.Placement) (map[int32]bool, error) {
+func (p *parent) changed(image io.ReaderAt, now imagefs.Layout) (map[int32]bool, error) {
 	blocks := map[int32]bool{}
 	// Of a long file that stayed in its place, such as the list of all files,
 	// mostly a part has changed: there it is worth the reading.
-	compared := []artifact.Placed{{Size: now.Metadata}}
+	compared := []imagefs.Extent{{Size: now.Metadata}}
 	for path, f := range now.Files {
 		old, ok := p.placement.Files[path]
 		switch {
@@ -84,7 +86,7 @@ func (p *parent) changed(image io.ReaderAt, now artifact.Placement) (map[int32]b
 }
 
 // compare adds those blocks of a part of the image that differ in it.
-func (p *parent) compare(image io.ReaderAt, part artifact.Placed, blocks map[int32]bool) error {
+func (p *parent) compare(image io.ReaderAt, part imagefs.Extent, blocks map[int32]bool) error {
 	mine, theirs := make([]byte, BlockSize), make([]byte, BlockSize)
 	end := (part.Offset + part.Size + erofs.BlockSize - 1) / erofs.BlockSize * erofs.BlockSize // zeros follow a file
 	for at := part.Offset; at < end; {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/artifact/fetch"
 	"github.com/wpbake/wpbake/internal/owner"
 	"github.com/wpbake/wpbake/internal/scratch"
 )
@@ -269,11 +270,11 @@ func (b *baker) write(ctx context.Context) (Baked, error) {
 		return Baked{}, err
 	}
 	file := filepath.Join(own.Path, "release.erofs")
-	options := artifact.FetchOptions{Version: b.Version, Digest: b.Digest, As: artifact.AsImage, Dest: file, Progress: b.Progress}
+	options := fetch.Options{Version: b.Version, Digest: b.Digest, As: fetch.AsImage, Dest: file, Progress: b.Progress}
 	if before != nil {
 		options.After = &before.placement
 	}
-	got, err := artifact.Fetch(ctx, b.Store, options)
+	got, err := fetch.Release(ctx, b.Store, options)
 	if err != nil {
 		return Baked{}, err
 	}
@@ -284,7 +285,7 @@ func (b *baker) write(ctx context.Context) (Baked, error) {
 	defer image.Close()
 	u := &upload{baker: b, image: image, size: got.Image.Size}
 	if before != nil {
-		now, err := artifact.ReadPlacement(ctx, b.Store, got.Manifest, image)
+		now, err := fetch.ReadLayout(ctx, b.Store, got.Manifest, image)
 		if err != nil {
 			return Baked{}, err
 		}

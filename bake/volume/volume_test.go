@@ -8,8 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-
-	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/artifact/imagefs"
 )
 
 // image is made of blocks, each full of one letter; a dot is zeros.
@@ -65,7 +64,7 @@ func testParent(t *testing.T, letters string) *parent {
 			}
 			return b[int(i)*BlockSize:][:BlockSize], nil
 		}},
-		placement: artifact.Placement{Metadata: BlockSize * 3 / 2, Files: map[string]artifact.Placed{
+		placement: imagefs.Layout{Metadata: BlockSize * 3 / 2, Files: map[string]imagefs.Extent{
 			"a": {Offset: BlockSize * 3 / 2, Size: 10, Digest: "sha256:a"},
 			"b": {Offset: BlockSize * 2, Size: BlockSize + 1, Digest: "sha256:b"},
 			"c": {Offset: BlockSize * 4, Size: 5, Digest: "sha256:c"},
@@ -76,32 +75,32 @@ func testParent(t *testing.T, letters string) *parent {
 func TestChanged(t *testing.T) {
 	for name, c := range map[string]struct {
 		now    string
-		change func(p *artifact.Placement)
+		change func(p *imagefs.Layout)
 		want   []int32
 	}{
-		"nothing":  {"mmxxx", func(*artifact.Placement) {}, nil},
-		"metadata": {"nmxxx", func(*artifact.Placement) {}, []int32{0}},
-		"a short file": {"mmxxx", func(p *artifact.Placement) {
-			p.Files["c"] = artifact.Placed{Offset: BlockSize * 4, Size: 5, Digest: "sha256:C"}
+		"nothing":  {"mmxxx", func(*imagefs.Layout) {}, nil},
+		"metadata": {"nmxxx", func(*imagefs.Layout) {}, []int32{0}},
+		"a short file": {"mmxxx", func(p *imagefs.Layout) {
+			p.Files["c"] = imagefs.Extent{Offset: BlockSize * 4, Size: 5, Digest: "sha256:C"}
 		}, []int32{4}},
-		"a part of a long file": {"mmyxx", func(p *artifact.Placement) {
-			p.Files["b"] = artifact.Placed{Offset: BlockSize * 2, Size: BlockSize + 1, Digest: "sha256:B"}
+		"a part of a long file": {"mmyxx", func(p *imagefs.Layout) {
+			p.Files["b"] = imagefs.Extent{Offset: BlockSize * 2, Size: BlockSize + 1, Digest: "sha256:B"}
 		}, []int32{2}},
-		"the end of a long file": {"mmxyx", func(p *artifact.Placement) {
-			p.Files["b"] = artifact.Placed{Offset: BlockSize * 2, Size: BlockSize + 1, Digest: "sha256:B"}
+		"the end of a long file": {"mmxyx", func(p *imagefs.Layout) {
+			p.Files["b"] = imagefs.Extent{Offset: BlockSize * 2, Size: BlockSize + 1, Digest: "sha256:B"}
 		}, []int32{3}},
-		"a file moved": {"mmxxx", func(p *artifact.Placement) {
-			p.Files["c"] = artifact.Placed{Offset: BlockSize * 5, Size: 5, Digest: "sha256:c"}
+		"a file moved": {"mmxxx", func(p *imagefs.Layout) {
+			p.Files["c"] = imagefs.Extent{Offset: BlockSize * 5, Size: 5, Digest: "sha256:c"}
 		}, []int32{5}},
-		"a file is new": {"mmxxx", func(p *artifact.Placement) {
-			p.Files["d"] = artifact.Placed{Offset: BlockSize*4 + 4096, Size: 1, Digest: "sha256:d"}
+		"a file is new": {"mmxxx", func(p *imagefs.Layout) {
+			p.Files["d"] = imagefs.Extent{Offset: BlockSize*4 + 4096, Size: 1, Digest: "sha256:d"}
 		}, []int32{4}},
-		"a file is gone":      {"mmxxx", func(p *artifact.Placement) { delete(p.Files, "b") }, nil},
-		"metadata is shorter": {"mnxxx", func(p *artifact.Placement) { p.Metadata = 4096 }, nil},
+		"a file is gone":      {"mmxxx", func(p *imagefs.Layout) { delete(p.Files, "b") }, nil},
+		"metadata is shorter": {"mnxxx", func(p *imagefs.Layout) { p.Metadata = 4096 }, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := testParent(t, "mmxxx")
-			now := artifact.Placement{Metadata: before.placement.Metadata, Files: maps.Clone(before.placement.Files)}
+			now := imagefs.Layout{Metadata: before.placement.Metadata, Files: maps.Clone(before.placement.Files)}
 			c.change(&now)
 			got, err := before.changed(bytes.NewReader(image(c.now)), now)
 			if err != nil {

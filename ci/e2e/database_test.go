@@ -19,9 +19,10 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 	"github.com/google/go-cmp/cmp"
-
 	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/artifact/build"
 	"github.com/wpbake/wpbake/artifact/dirstore"
+	"github.com/wpbake/wpbake/artifact/fetch"
 	"github.com/wpbake/wpbake/node"
 	"github.com/wpbake/wpbake/wordpress"
 	wpdatabase "github.com/wpbake/wpbake/wordpress/database"
@@ -106,19 +107,19 @@ func (d *database) serve(v artifact.Version) artifact.Digest {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	built, err := artifact.Build(d.t.Context(), artifact.BuildOptions{Tree: d.tree, Out: d.t.TempDir(), Version: v,
-		Describe: artifact.Always(artifact.Description{WordPress: &w})})
+	built, err := build.Build(d.t.Context(), build.Options{Tree: d.tree, Out: d.t.TempDir(), Version: v,
+		Describe: build.Always(build.Description{WordPress: &w})})
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	if _, err := artifact.Publish(d.t.Context(), store, built.Dir, nil); err != nil {
+	if _, err := build.Publish(d.t.Context(), store, built.Dir, nil); err != nil {
 		d.t.Fatal(err)
 	}
 	dest := filepath.Join(d.options.Config.Root, "releases", built.Digest.Short())
 	current := filepath.Join(d.options.Config.Root, "current")
 	err = os.MkdirAll(filepath.Dir(dest), 0o755)
 	if err == nil {
-		_, err = artifact.Fetch(d.t.Context(), store, artifact.FetchOptions{Version: v, Digest: built.Digest, Dest: dest})
+		_, err = fetch.Release(d.t.Context(), store, fetch.Options{Version: v, Digest: built.Digest, Dest: dest})
 	}
 	if err == nil {
 		err = errors.Join(os.RemoveAll(current), os.Symlink(dest, current))

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/artifact/build"
 )
 
 func main() {
@@ -23,7 +24,7 @@ func run(args []string) error {
 	if len(args) != 2 {
 		return fmt.Errorf("usage: portable TREE OUT")
 	}
-	built, err := artifact.Build(context.Background(), artifact.BuildOptions{Tree: args[0], Out: args[1], Version: "v1"})
+	built, err := build.Build(context.Background(), build.Options{Tree: args[0], Out: args[1], Version: "v1"})
 	if err != nil {
 		return err
 	}

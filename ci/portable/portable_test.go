@@ -20,7 +20,7 @@ import (
 func TestSameBytesEverywhere(t *testing.T) {
 	tree := t.TempDir()
 	writeTree(t, tree)
-	want := output(t, build(t, runtime.GOARCH), tree)
+	want := output(t, buildProgram(t, runtime.GOARCH), tree)
 	if lines := strings.Count(want, "sha256:"); lines != 2 {
 		t.Fatalf("printed %q", want)
 	}
@@ -39,7 +39,7 @@ func TestSameBytesEverywhere(t *testing.T) {
 			if tt.arch != runtime.GOARCH { // also 386 on amd64: not every kernel runs it
 				runner = []string{program(t, tt.qemu)}
 			}
-			got := output(t, append(runner, build(t, tt.arch, tt.flags...)...), tree)
+			got := output(t, append(runner, buildProgram(t, tt.arch, tt.flags...)...), tree)
 			if got != want {
 				t.Errorf("got\n%swant\n%s", got, want)
 			}
@@ -48,7 +48,7 @@ func TestSameBytesEverywhere(t *testing.T) {
 }
 
 // build compiles the command and returns how to call it.
-func build(t *testing.T, arch string, flags ...string) []string {
+func buildProgram(t *testing.T, arch string, flags ...string) []string {
 	t.Helper()
 	exe := filepath.Join(t.TempDir(), "portable")
 	cmd := exec.CommandContext(t.Context(), "go", append(append([]string{"build"}, flags...), "-o", exe, ".")...)

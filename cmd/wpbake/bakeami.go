@@ -16,11 +16,11 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/wpbake/wpbake/artifact"
-	"github.com/wpbake/wpbake/artifact/scratch"
 	"github.com/wpbake/wpbake/bake/ami"
 	"github.com/wpbake/wpbake/internal/cli"
 	"github.com/wpbake/wpbake/internal/owner"
 	"github.com/wpbake/wpbake/internal/packerexec"
+	"github.com/wpbake/wpbake/internal/scratch"
 	"github.com/wpbake/wpbake/packer"
 	"github.com/wpbake/wpbake/rollout"
 )

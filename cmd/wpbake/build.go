@@ -11,9 +11,10 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-
 	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/artifact/build"
 	"github.com/wpbake/wpbake/artifact/source"
+	"github.com/wpbake/wpbake/artifact/tree"
 	"github.com/wpbake/wpbake/internal/cli"
 	"github.com/wpbake/wpbake/wordpress"
 	"github.com/wpbake/wpbake/wordpress/rules"
@@ -132,7 +133,7 @@ func checkTree(tree string) error {
 // fromTree opens what is to be built and has it built. A tree that no node
 // could hold as it is, or that the check repairs, is checked; with repairs, or
 // with assets of another release, a copy of it is built instead.
-func (b builder) fromTree(ctx context.Context, o buildOptions, build func(artifact.BuildOptions) error) (err error) {
+func (b builder) fromTree(ctx context.Context, o buildOptions, build func(build.Options) error) (err error) {
 	defer buildLimits().apply()()
 	if err := checkTree(o.tree); err != nil {
 		return err
@@ -149,7 +150,7 @@ func (b builder) fromTree(ctx context.Context, o buildOptions, build func(artifa
 		b.out.Note("%s", v)
 	}
 	err = build(b.building(o, dir))
-	var refused *artifact.TreeError
+	var refused *tree.Refused
 	var repair *copyNeeded
 	switch {
 	case errors.As(err, &repair):
@@ -170,8 +171,8 @@ func (b builder) fromTree(ctx context.Context, o buildOptions, build func(artifa
 }
 
 // building says how the tree in dir is built.
-func (b builder) building(o buildOptions, dir string) artifact.BuildOptions {
-	return artifact.BuildOptions{
+func (b builder) building(o buildOptions, dir string) build.Options {
+	return build.Options{
 		Tree: dir, Out: o.out, Version: o.version, Describe: b.describer(o, dir),
 		Exclude: o.excludes(),
 		Cache:   o.cache, CacheName: cacheName(o.tree, dir),
@@ -180,31 +181,31 @@ func (b builder) building(o buildOptions, dir string) artifact.BuildOptions {
 
 // excludes are the patterns of what a release leaves out.
 func (o buildOptions) excludes() []string {
-	return slices.Concat(artifact.DefaultExclude(), rules.NeverShipped(), o.exclude)
+	return slices.Concat(tree.DefaultExcludes(), rules.NeverShipped(), o.exclude)
 }
 
 // describer checks a tree and looks at it as WordPress. A tree that is the one
 // remembered passed before, by the same key; of another, only files that have
 // changed are read and parsed for the check.
-func (b builder) describer(o buildOptions, dir string) *artifact.Describer {
-	return &artifact.Describer{
+func (b builder) describer(o buildOptions, dir string) *build.Describer {
+	return &build.Describer{
 		Name: cacheKey(o, programStamp()),
-		Describe: func(ctx context.Context, tree fs.FS, then artifact.Remembered) (artifact.Description, error) {
+		Describe: func(ctx context.Context, tree fs.FS, then build.Remembered) (build.Description, error) {
 			checked := o.checked()
 			checked.earlier = &rules.Previous{Notes: then.Notes, Unchanged: then.Unchanged}
 			report, err := examine(ctx, dir, tree, checked)
 			if err != nil {
-				return artifact.Description{}, err
+				return build.Description{}, err
 			}
 			site, err := inspected(report.Site, tree)
 			if err != nil {
-				return artifact.Description{}, fmt.Errorf("reading tree %q: %w", o.tree, err)
+				return build.Description{}, fmt.Errorf("reading tree %q: %w", o.tree, err)
 			}
 			if err := admit(b.out, o.tree, report); err != nil {
-				return artifact.Description{}, err
+				return build.Description{}, err
 			}
 			if report.repairs() || len(o.carried.Files) > 0 {
-				return artifact.Description{}, &copyNeeded{report}
+				return build.Description{}, &copyNeeded{report}
 			}
 			d, err := describe(o, tree, site)
 			d.Notes = report.Notes
@@ -221,17 +222,17 @@ func inspected(site *wordpress.Site, tree fs.FS) (artifact.WordPress, error) {
 	return site.WordPress, nil
 }
 
-func describe(o buildOptions, tree fs.FS, site artifact.WordPress) (artifact.Description, error) {
+func describe(o buildOptions, tree fs.FS, site artifact.WordPress) (build.Description, error) {
 	sbom, err := wordpress.SBOM(tree, o.version, site)
 	if err != nil {
-		return artifact.Description{}, fmt.Errorf("reading tree %q: %w", o.tree, err)
+		return build.Description{}, fmt.Errorf("reading tree %q: %w", o.tree, err)
 	}
 	if len(o.carried.Files) > 0 {
 		if sbom, err = wordpress.CarriedSBOM(sbom, o.carried); err != nil {
-			return artifact.Description{}, err
+			return build.Description{}, err
 		}
 	}
-	return artifact.Description{WordPress: &site, SBOM: sbom}, nil
+	return build.Description{WordPress: &site, SBOM: sbom}, nil
 }
 
 // programStamp tells this program from others that may describe a tree
@@ -249,12 +250,12 @@ func programStamp() string {
 }
 
 // makeArtifact builds the tree on disk.
-func (b builder) makeArtifact(ctx context.Context, o buildOptions) (built artifact.Built, err error) {
+func (b builder) makeArtifact(ctx context.Context, o buildOptions) (built build.Built, err error) {
 	m := cli.NewMeter(b.out)
 	defer m.Close()
-	err = b.fromTree(ctx, o, func(build artifact.BuildOptions) error {
-		build.Progress = m.Update
-		built, err = artifact.Build(ctx, build)
+	err = b.fromTree(ctx, o, func(options build.Options) error {
+		options.Progress = m.Update
+		built, err = build.Build(ctx, options)
 		return err
 	})
 	b.forgot(built.Forgot)

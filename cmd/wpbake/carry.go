@@ -8,6 +8,8 @@ import (
 	"os"
 
 	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/artifact/fetch"
+	"github.com/wpbake/wpbake/artifact/tree"
 	"github.com/wpbake/wpbake/internal/cli"
 	"github.com/wpbake/wpbake/rollout"
 	"github.com/wpbake/wpbake/wordpress"
@@ -74,7 +76,7 @@ func (s *carrySource) apply(ctx context.Context, dir string, patterns []string) 
 	if s == nil {
 		return wordpress.Carried{}, nil
 	}
-	files, err := artifact.Files(ctx, s.store, s.manifest)
+	files, err := fetch.Files(ctx, s.store, s.manifest)
 	if err != nil {
 		return wordpress.Carried{}, err
 	}
@@ -83,7 +85,7 @@ func (s *carrySource) apply(ctx context.Context, dir string, patterns []string) 
 		return wordpress.Carried{}, err
 	}
 	kept := wordpress.NewTree{Paths: map[string]bool{}}
-	if kept.Leave, err = artifact.Excluded(patterns); err != nil {
+	if kept.Leave, err = tree.Excluded(patterns); err != nil {
 		return wordpress.Carried{}, err
 	}
 	err = fs.WalkDir(os.DirFS(dir), ".", func(p string, d fs.DirEntry, err error) error {

@@ -8,7 +8,7 @@ import (
 	"os/exec"
 	"strings"
 
-	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/artifact/tree"
 	"github.com/wpbake/wpbake/internal/cli"
 	"github.com/wpbake/wpbake/wordpress/nodeconfig"
 	"github.com/wpbake/wpbake/wordpress/php"
@@ -89,7 +89,7 @@ func majorMinor(v string) string {
 
 // excluded says what the operator leaves out of releases.
 func excluded(patterns []string) (func(string) bool, error) {
-	match, err := artifact.Excluded(patterns)
+	match, err := tree.Excluded(patterns)
 	if err != nil {
 		return nil, cli.Misuse(err, "exclude is a list of such paths")
 	}

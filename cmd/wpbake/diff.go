@@ -10,8 +10,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-
 	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/artifact/fetch"
 	"github.com/wpbake/wpbake/internal/cli"
 	"github.com/wpbake/wpbake/rollout"
 	"github.com/wpbake/wpbake/wordpress"
@@ -111,7 +111,7 @@ func compareVersions(ctx context.Context, store artifact.ReleaseStore, o diffOpt
 		return d, err
 	}
 	d.After = side{o.after, digest}
-	changes, err := artifact.Diff(ctx, store, older, d.newer)
+	changes, err := fetch.Diff(ctx, store, older, d.newer)
 	if err != nil {
 		return d, err
 	}
@@ -256,7 +256,7 @@ func upstream(ctx context.Context, store artifact.ReleaseStore, m artifact.Manif
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	dest := filepath.Join(dir, "release")
-	if _, err := artifact.Fetch(ctx, store, artifact.FetchOptions{Version: m.Version, Digest: m.Digest(), Dest: dest}); err != nil {
+	if _, err := fetch.Release(ctx, store, fetch.Options{Version: m.Version, Digest: m.Digest(), Dest: dest}); err != nil {
 		return nil, err
 	}
 	got, err := wordpress.CompareUpstream(os.DirFS(filepath.Join(dest, m.Tree.Prefix)), sums)

@@ -8,8 +8,9 @@ import (
 
 	"github.com/wpbake/wpbake/artifact"
 	"github.com/wpbake/wpbake/artifact/dirstore"
-	"github.com/wpbake/wpbake/artifact/scratch"
+	"github.com/wpbake/wpbake/artifact/fetch"
 	"github.com/wpbake/wpbake/internal/cli"
+	"github.com/wpbake/wpbake/internal/scratch"
 	"github.com/wpbake/wpbake/rollout"
 	"github.com/wpbake/wpbake/wordpress"
 	"github.com/wpbake/wpbake/wordpress/database"
@@ -125,7 +126,7 @@ func (p *planned) compare(ctx context.Context, r openGroup, st rollout.Status, b
 	if err != nil {
 		return err
 	}
-	if p.Changes, err = artifact.Diff(ctx, built.store, from, to); err != nil {
+	if p.Changes, err = fetch.Diff(ctx, built.store, from, to); err != nil {
 		return err
 	}
 	p.WordPress = wordpress.Changes(from.WordPress, to.WordPress, p.Changes, p.Database.Uses)

@@ -6,17 +6,17 @@ import (
 	"path/filepath"
 
 	"github.com/spf13/cobra"
-
 	"github.com/wpbake/wpbake/artifact"
-	"github.com/wpbake/wpbake/artifact/scratch"
+	"github.com/wpbake/wpbake/artifact/fetch"
 	"github.com/wpbake/wpbake/internal/cli"
+	"github.com/wpbake/wpbake/internal/scratch"
 )
 
 type fetchOptions struct {
 	version artifact.Version
 	digest  artifact.Digest
 	dest    string
-	as      artifact.Form
+	as      fetch.Form
 	base    string
 	keep    string
 }
@@ -59,24 +59,24 @@ With an older artifact at hand only what differs is downloaded.`,
 	e.settings.AddFlags(cmd, storeKeys()...)
 	f := cmd.Flags()
 	f.StringVar(&digest, "digest", "", "accept only the manifest with this `DIGEST`")
-	f.StringVar(&as, "as", string(artifact.AsDirectory), "what DEST becomes: `dir|erofs`")
+	f.StringVar(&as, "as", string(fetch.AsDirectory), "what DEST becomes: `dir|erofs`")
 	f.StringVar(&o.base, "base", "", "take what has not changed from this `OLD.tar.zst`")
 	f.StringVar(&o.keep, "keep", "", "also keep the artifact itself as `FILE`, a --base for later")
 	return cmd
 }
 
-func parseForm(s string) (artifact.Form, error) {
-	switch f := artifact.Form(s); f {
-	case artifact.AsDirectory, artifact.AsImage:
+func parseForm(s string) (fetch.Form, error) {
+	switch f := fetch.Form(s); f {
+	case fetch.AsDirectory, fetch.AsImage:
 		return f, nil
 	}
-	return "", fmt.Errorf("--as %q: want %s or %s", s, artifact.AsDirectory, artifact.AsImage)
+	return "", fmt.Errorf("--as %q: want %s or %s", s, fetch.AsDirectory, fetch.AsImage)
 }
 
 func runFetch(ctx context.Context, out *cli.Output, store artifact.ReleaseStore, o fetchOptions) error {
 	defer fetchLimits().apply()()
 	m := cli.NewMeter(out)
-	got, err := artifact.Fetch(ctx, store, artifact.FetchOptions{
+	got, err := fetch.Release(ctx, store, fetch.Options{
 		Version: o.version, Digest: o.digest, Dest: o.dest, As: o.as, Base: o.base, Keep: o.keep, Progress: m.Update,
 	})
 	m.Close()
@@ -93,7 +93,7 @@ func runFetch(ctx context.Context, out *cli.Output, store artifact.ReleaseStore,
 		Version    artifact.Version `json:"version"`
 		Manifest   artifact.Digest  `json:"manifest"`
 		Dest       string           `json:"dest"`
-		As         artifact.Form    `json:"as"`
+		As         fetch.Form       `json:"as"`
 		Downloaded int64            `json:"downloaded"` // bytes; 0 when DEST stood there
 		Reused     int64            `json:"reused"`     // bytes, from the base
 	}{o.version, digest, o.dest, o.as, got.Downloaded, got.Reused})
@@ -140,7 +140,7 @@ version as a node does as well, and compares the directory file by file.`,
 }
 
 func runVerify(ctx context.Context, out *cli.Output, store artifact.ReleaseStore, o verifyOptions) error {
-	m, err := artifact.Verify(ctx, store, o.version, o.digest)
+	m, err := fetch.Verify(ctx, store, o.version, o.digest)
 	if err != nil {
 		return err
 	}
@@ -168,8 +168,8 @@ func unpackAndCheck(ctx context.Context, store artifact.ReleaseStore, m artifact
 	// The scratch directory itself is locked by us, and Fetch locks the one
 	// that it unpacks in.
 	dest := filepath.Join(own.Path, "unpacked", string(m.Version))
-	if _, err := artifact.Fetch(ctx, store, artifact.FetchOptions{Version: m.Version, Digest: m.Digest(), Dest: dest}); err != nil {
+	if _, err := fetch.Release(ctx, store, fetch.Options{Version: m.Version, Digest: m.Digest(), Dest: dest}); err != nil {
 		return err
 	}
-	return artifact.Check(dest, m)
+	return fetch.Check(dest, m)
 }

@@ -6,8 +6,8 @@ import (
 	"slices"
 
 	"github.com/spf13/cobra"
-
 	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/artifact/build"
 	"github.com/wpbake/wpbake/artifact/ocistore"
 	"github.com/wpbake/wpbake/internal/cli"
 )
@@ -99,7 +99,7 @@ func runPublishFrom(ctx context.Context, out *cli.Output, cfg cli.Config, from p
 		return err
 	}
 	m := cli.NewMeter(out)
-	p, err := artifact.Publish(ctx, store, from.dir+"/"+artifact.ReleasePrefix(from.version), m.Update)
+	p, err := build.Publish(ctx, store, from.dir+"/"+artifact.ReleasePrefix(from.version), m.Update)
 	m.Close()
 	if err != nil {
 		return err
@@ -107,7 +107,7 @@ func runPublishFrom(ctx context.Context, out *cli.Output, cfg cli.Config, from p
 	return sayPublished(out, from.version, p)
 }
 
-func sayPublished(out *cli.Output, v artifact.Version, p artifact.Published) error {
+func sayPublished(out *cli.Output, v artifact.Version, p build.Published) error {
 	if p.Created {
 		out.Say("published %s %s", v, p.Digest)
 	} else {
@@ -121,12 +121,12 @@ func sayPublished(out *cli.Output, v artifact.Version, p artifact.Published) err
 }
 
 // buildAndPut publishes a tree while it is built.
-func (b builder) buildAndPut(ctx context.Context, store artifact.ReleaseStore, o buildOptions) (p artifact.Published, err error) {
+func (b builder) buildAndPut(ctx context.Context, store artifact.ReleaseStore, o buildOptions) (p build.Published, err error) {
 	m := cli.NewMeter(b.out)
 	defer m.Close()
-	err = b.fromTree(ctx, o, func(build artifact.BuildOptions) error {
-		build.Progress = m.Update
-		p, err = artifact.PublishTree(ctx, store, build)
+	err = b.fromTree(ctx, o, func(options build.Options) error {
+		options.Progress = m.Update
+		p, err = build.PublishTree(ctx, store, options)
 		return err
 	})
 	b.forgot(p.Forgot)

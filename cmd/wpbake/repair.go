@@ -11,7 +11,10 @@ import (
 	"path/filepath"
 
 	"github.com/wpbake/wpbake/artifact"
-	"github.com/wpbake/wpbake/artifact/scratch"
+	"github.com/wpbake/wpbake/artifact/build"
+	"github.com/wpbake/wpbake/artifact/fetch"
+	"github.com/wpbake/wpbake/artifact/tree"
+	"github.com/wpbake/wpbake/internal/scratch"
 	"github.com/wpbake/wpbake/wordpress"
 	"github.com/wpbake/wpbake/wordpress/rules"
 )
@@ -57,7 +60,7 @@ func nodeDigest(dir string) artifact.Digest {
 // fromRepaired builds a copy of the tree in dir that has the repairs, and what
 // is carried over. The tree
 // itself is never written to.
-func (b builder) fromRepaired(ctx context.Context, o buildOptions, dir string, e examined, build func(artifact.BuildOptions) error) (err error) {
+func (b builder) fromRepaired(ctx context.Context, o buildOptions, dir string, e examined, run func(build.Options) error) (err error) {
 	own, err := scratch.New("", "wpbake-scratch-")
 	if err != nil {
 		return err
@@ -68,25 +71,25 @@ func (b builder) fromRepaired(ctx context.Context, o buildOptions, dir string, e
 		return fmt.Errorf("copying tree %q: %w", o.tree, err)
 	}
 	if o.carry != nil {
-		if err := artifact.Extract(ctx, o.carry.store, o.carry.manifest, o.carried.Files, copied); err != nil {
+		if err := fetch.Extract(ctx, o.carry.store, o.carry.manifest, o.carried.Files, copied); err != nil {
 			return fmt.Errorf("carrying over assets: %w", err)
 		}
 	}
 	options := b.building(o, copied)
-	options.Describe = &artifact.Describer{Describe: func(_ context.Context, tree fs.FS, _ artifact.Remembered) (artifact.Description, error) {
+	options.Describe = &build.Describer{Describe: func(_ context.Context, tree fs.FS, _ build.Remembered) (build.Description, error) {
 		site, err := wordpress.Inspect(tree)
 		if err != nil {
-			return artifact.Description{}, fmt.Errorf("reading tree %q: %w", o.tree, err)
+			return build.Description{}, fmt.Errorf("reading tree %q: %w", o.tree, err)
 		}
 		return describe(o, tree, site)
 	}}
 	options.Cache = "" // a copy has new stamps each time
-	return build(options)
+	return run(options)
 }
 
 // copyRepaired copies what an artifact of a tree would hold.
 func copyRepaired(ctx context.Context, from, to string, r rules.Repairs, exclude []string) error {
-	match, err := artifact.Excluded(append(rules.NeverShipped(), exclude...))
+	match, err := tree.Excluded(append(rules.NeverShipped(), exclude...))
 	if err != nil {
 		return err
 	}

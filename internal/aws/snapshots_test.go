@@ -14,16 +14,20 @@ import (
 	"testing"
 	"time"
 
+	"github.com/wpbake/wpbake/artifact/build"
+	"github.com/wpbake/wpbake/artifact/fetch"
+
 	sdk "github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ebs"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
+
 	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/google/go-cmp/cmp"
-
 	"github.com/wpbake/wpbake/artifact"
 	"github.com/wpbake/wpbake/artifact/dirstore"
 	"github.com/wpbake/wpbake/bake/volume"
 	"github.com/wpbake/wpbake/internal/aws/awstest"
+
 	localec2 "github.com/wpbake/wpbake/internal/localcloud/ec2"
 	"github.com/wpbake/wpbake/internal/owner"
 	"github.com/wpbake/wpbake/rollout"
@@ -60,7 +64,7 @@ func (s *site) write(name, text string, times int) {
 
 func (s *site) publish(v artifact.Version) artifact.Digest {
 	s.t.Helper()
-	p, err := artifact.PublishTree(s.t.Context(), s.store, artifact.BuildOptions{Version: v, Tree: s.dir})
+	p, err := build.PublishTree(s.t.Context(), s.store, build.Options{Version: v, Tree: s.dir})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -120,7 +124,7 @@ func TestBakeVolume(t *testing.T) {
 		made, err := volume.Bake(ctx, o)
 		l.must(err)
 		file := filepath.Join(l.t.TempDir(), "image")
-		got, err := artifact.Fetch(ctx, store, artifact.FetchOptions{Version: v, As: artifact.AsImage, Dest: file})
+		got, err := fetch.Release(ctx, store, fetch.Options{Version: v, As: fetch.AsImage, Dest: file})
 		l.must(err)
 		image, err := os.ReadFile(file)
 		l.must(err)
@@ -372,7 +376,7 @@ func TestBakeVolumeAfterParent(t *testing.T) {
 				l.must(err)
 			}
 			l.must(file.Close())
-			l.must(artifact.CheckVolume(ctx, disk, made.Image))
+			l.must(fetch.CheckVolume(ctx, disk, made.Image))
 			return made
 		}
 		first := bakeAfter("v42", "")

@@ -35,7 +35,6 @@ type beyond struct {
 
 func exceptions() []beyond {
 	return []beyond{
-		{"artifact: files", "artifact/tree, artifact/fetch and artifact/build are being taken out", ""},
 		{"artifact/ocistore.Store: methods", "being divided", ""},
 		{"ci/bench.bench: methods", "being divided", ""},
 		{"ci/e2e.Stack: methods", "being divided", ""},

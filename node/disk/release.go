@@ -10,12 +10,13 @@ import (
 	"path/filepath"
 
 	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/artifact/fetch"
 )
 
 // How a release lies on a disk.
 const (
-	AsDirectory = string(artifact.AsDirectory)
-	AsImage     = string(artifact.AsImage)
+	AsDirectory = string(fetch.AsDirectory)
+	AsImage     = string(fetch.AsImage)
 	AsVolume    = "volume"
 )
 
@@ -56,7 +57,7 @@ func (r Release) IsDirectory() bool {
 // Manifest reads the manifest inside the release's directory, or beside its
 // image, and refuses another's.
 func (r Release) Manifest() (artifact.Manifest, error) {
-	m, err := artifact.Unpacked(r.Dir())
+	m, err := fetch.Unpacked(r.Dir())
 	if errors.Is(err, fs.ErrNotExist) {
 		var b []byte
 		if b, err = os.ReadFile(r.document()); err == nil {
@@ -136,7 +137,7 @@ func (r Release) Check(ctx context.Context, m artifact.Manifest, deep bool) erro
 	if !deep {
 		return nil
 	}
-	return artifact.Check(r.Dir(), m)
+	return fetch.Check(r.Dir(), m)
 }
 
 func (r Release) checkImage(ctx context.Context, m artifact.Manifest, deep bool) error {
@@ -146,7 +147,7 @@ func (r Release) checkImage(ctx context.Context, m artifact.Manifest, deep bool)
 	if !deep {
 		return nil
 	}
-	return artifact.CheckImage(ctx, r.Image(), m)
+	return fetch.CheckImage(ctx, r.Image(), m)
 }
 
 func (r Release) checkVolume(ctx context.Context, v Volume, deep bool) error {
@@ -163,7 +164,7 @@ func (r Release) checkVolume(ctx context.Context, v Volume, deep bool) error {
 	if !deep {
 		return nil
 	}
-	return artifact.CheckVolume(ctx, device, v.Image)
+	return fetch.CheckVolume(ctx, device, v.Image)
 }
 
 // Restore brings the release back after a reboot, which ends all mounts: every
@@ -180,17 +181,17 @@ func (r Release) Restore(ctx context.Context, m artifact.Manifest) (form string,
 		if err != nil {
 			return "", fmt.Errorf("looking for the release volume of %s: %w", v.Snapshot, err)
 		}
-		if err := artifact.CheckVolume(ctx, device, v.Image); err != nil {
+		if err := fetch.CheckVolume(ctx, device, v.Image); err != nil {
 			return "", err
 		}
 		return AsVolume, r.remount(device)
 	case AsImage:
-		if err := artifact.CheckImage(ctx, r.Image(), m); err != nil {
+		if err := fetch.CheckImage(ctx, r.Image(), m); err != nil {
 			return "", err
 		}
 		return AsImage, r.remount(r.Image())
 	}
-	return AsDirectory, artifact.Check(r.Dir(), m)
+	return AsDirectory, fetch.Check(r.Dir(), m)
 }
 
 func (r Release) remount(source string) error {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/artifact/imagefs"
 	"github.com/wpbake/wpbake/node/wait"
 )
 
@@ -32,7 +33,7 @@ type Volume struct {
 // VolumeLink is where Linux shows the disk with a release's file system, below
 // a directory that is DevicesByUUID when it is empty.
 func VolumeLink(dir string, m artifact.Manifest) (string, error) {
-	id, err := artifact.ImageUUID(m.Tree.Digest)
+	id, err := imagefs.UUID(m.Tree.Digest)
 	return filepath.Join(cmp.Or(dir, DevicesByUUID), id), err
 }
 

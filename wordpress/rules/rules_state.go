@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/artifact/tree"
 )
 
 // stateRule leaves something out of every artifact.
@@ -63,7 +63,7 @@ type stateMatcher struct {
 func newStateMatcher() stateMatcher {
 	m := stateMatcher{rules: stateRules()}
 	for _, r := range m.rules {
-		match, err := artifact.Excluded(r.all())
+		match, err := tree.Excluded(r.all())
 		if err != nil {
 			panic(err) // the patterns above are patterns
 		}
