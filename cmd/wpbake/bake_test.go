@@ -1,0 +1,96 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/wpbake/wpbake/internal/aws"
+	"github.com/wpbake/wpbake/internal/cli"
+	"github.com/wpbake/wpbake/internal/owner"
+	"github.com/wpbake/wpbake/internal/packerexec"
+	"github.com/wpbake/wpbake/rollout"
+)
+
+func TestBakedText(t *testing.T) {
+	volume := rollout.Baked{Volume: &rollout.Volume{Snapshot: "snap-1"}}
+	for want, b := range map[string]baked{
+		"release volume of v1: snap-1":                  {Baked: volume},
+		"release volume of v1 is there already: snap-1": {Baked: volume, reused: true},
+		"image of v1: ami-1":                            {Baked: rollout.Baked{Image: "ami-1"}},
+	} {
+		if got := b.text("v1"); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+// The template gets what was set; what nobody set is left to its defaults.
+func TestPackerVariables(t *testing.T) {
+	t.Setenv("AWS_ACCESS_KEY_ID", "x")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "x")
+	clients, err := aws.Load(t.Context(), aws.Options{Region: "eu-central-1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := cli.Config{Store: "s3://releases/shop"}
+	cfg.Bake = cli.BakeConfig{As: cli.AsAMI, Timeout: 10 * time.Minute}
+	cfg.Packer = cli.PackerConfig{InstanceType: "t4g.small", SSHPort: 2222}
+	b := baking{
+		baker: baker{cfg: cfg, clients: clients}, version: "v1",
+		owner: owner.Tags{Run: "r1", Holder: owner.Holder{Name: "ci@host"}, Expires: time.Date(2026, 11, 26, 5, 0, 0, 0, time.FixedZone("", 3600))},
+	}
+	want := map[string]string{
+		"version": "v1", "store": "s3://releases/shop", "region": "eu-central-1", "run": "r1", "holder": "ci@host",
+		"expires": "2026-11-26T04:00:00Z", "lifetime": "900", "local_wpbake": "/bin/wpbake", "instance_type": "t4g.small", "ssh_port": "2222",
+	}
+	if diff := cmp.Diff(want, b.variables("/bin/wpbake")); diff != "" {
+		t.Errorf("variables (-want +got):\n%s", diff)
+	}
+}
+
+func TestEmitPacker(t *testing.T) {
+	var errs strings.Builder
+	out := &cli.Output{Stderr: &errs}
+	for _, e := range []packerexec.Event{
+		{Type: "ui", Data: []string{"say", "==> amazon-ebs.release: Waiting for SSH\n\n==> amazon-ebs.release: \n"}},
+		{Type: "ui", Data: []string{"message", "    amazon-ebs.release: it: works"}},
+		{Type: "ui", Data: []string{"error", "no colon"}},
+		{Type: "artifact", Data: []string{"0", "id", "eu-central-1:ami-1"}},
+	} {
+		emitPacker(out, e)
+	}
+	want := "packer: Waiting for SSH\npacker: amazon-ebs.release:\npacker: it: works\npacker: no colon\n"
+	if errs.String() != want {
+		t.Errorf("written %q, want %q", errs.String(), want)
+	}
+}
+
+func TestParseImages(t *testing.T) {
+	got, err := parseImages([]string{"eu-central-1:ami-1", "eu-west-1:ami-2"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]string{"eu-central-1": "ami-1", "eu-west-1": "ami-2"}, got); diff != "" {
+		t.Errorf("images (-want +got):\n%s", diff)
+	}
+	for _, bad := range []string{"ami-1", "eu-central-1:i-1", ""} {
+		if _, err := parseImages([]string{bad}); err == nil {
+			t.Errorf("%q is taken", bad)
+		}
+	}
+}
+
+// A second interrupt is waited for only once the first one came.
+func TestSecondInterruptIsOverWithItsCommand(t *testing.T) {
+	out, _ := recorder()
+	force, done := secondInterrupt(t.Context(), out)
+	done()
+	select {
+	case <-force:
+		t.Error("nobody asked for force")
+	default:
+	}
+}
