@@ -254,7 +254,8 @@ func (s *Service) Snapshot() ([]byte, error) {
 	return json.Marshal(s.state)
 }
 
-// Restore takes a snapshot back. Instances that ran are started by Resume.
+// Restore takes a snapshot back. Instances that ran are started by Resume; a
+// volume that was being read is not read again.
 func (s *Service) Restore(snapshot []byte) error {
 	var restored state
 	if err := json.Unmarshal(snapshot, &restored); err != nil {
@@ -266,6 +267,11 @@ func (s *Service) Restore(snapshot []byte) error {
 	s.state, s.byID = restored, map[string]*instance{}
 	for _, i := range restored.Instances {
 		s.byID[i.ID] = i
+	}
+	for _, one := range s.state.Snapshots {
+		if one.State == types.SnapshotStatePending && one.Completes.IsZero() && !one.Direct {
+			one.State, one.Message = types.SnapshotStateError, "The local cloud ended while the volume was read."
+		}
 	}
 	return nil
 }

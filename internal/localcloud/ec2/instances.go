@@ -383,11 +383,6 @@ func (s *Service) Kill(id string) error {
 func (s *Service) Resume(ctx context.Context) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, one := range s.state.Snapshots {
-		if one.State == types.SnapshotStatePending && one.Completes.IsZero() && !one.Direct {
-			one.State, one.Message = types.SnapshotStateError, "The local cloud ended while the volume was read."
-		}
-	}
 	for _, i := range s.state.Instances {
 		switch i.State {
 		case types.InstanceStateNamePending, types.InstanceStateNameRunning:
