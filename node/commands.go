@@ -16,9 +16,9 @@ const (
 	outputBytes = 16 << 10 // kept of a command's output, from its end
 	outputLines = 5        // of these in the cause
 
-	// leaveTime is what a command's children get to close its output after
+	// outputTimeout is what a command's children get to close its output after
 	// it ended or was killed. A daemon that keeps it open is left alone.
-	leaveTime = 2 * time.Second
+	outputTimeout = 2 * time.Second
 )
 
 // commands are programs of the node's owner: hooks, or services to start.
@@ -46,7 +46,7 @@ func (c commands) one(ctx context.Context, argv []string) error {
 	cmd := exec.CommandContext(limited, argv[0], argv[1:]...)
 	cmd.Env = append(os.Environ(), c.variables...)
 	cmd.Stdout, cmd.Stderr = &output, &output
-	cmd.WaitDelay = leaveTime
+	cmd.WaitDelay = outputTimeout
 	// Its own process group, so that a shell's children end with it.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }

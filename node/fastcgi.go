@@ -28,8 +28,8 @@ const (
 )
 
 const (
-	fcgiTime  = 10 * time.Second
-	fcgiBytes = 1 << 20 // of an answer
+	fcgiTimeout = 10 * time.Second
+	fcgiBytes   = 1 << 20 // of an answer
 )
 
 // fpmAddress splits an address as nginx's fastcgi_pass has it: unix:/PATH or
@@ -55,7 +55,7 @@ func runByFPM(ctx context.Context, address, script string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, fcgiTime)
+	ctx, cancel := context.WithTimeout(ctx, fcgiTimeout)
 	defer cancel()
 	conn, err := (&net.Dialer{}).DialContext(ctx, network, at)
 	if err != nil {

@@ -35,7 +35,7 @@ func newImageFixture(t *testing.T) *fixture {
 }
 
 // next boots with a hook that waits for this boot too: mounts need the real
-// clock, on which its patience would take minutes.
+// clock, on which its timeout would take minutes.
 func (f *fixture) next() Report {
 	f.t.Helper()
 	f.hook.completions = nil

@@ -63,10 +63,10 @@ type Images interface {
 	Open(ctx context.Context, one Image, a Access) error
 }
 
-// Options say what is to be had. Images, Build, Store and Mark are required.
+// Options say what is to be had. Images, Build, Store and Owner are required.
 type Options struct {
 	Images Images
-	// Build makes an image that carries the mark's tags, and returns its id by
+	// Build makes an image that carries the owner's tags, and returns its id by
 	// region.
 	Build func(context.Context) (map[string]string, error)
 	Store artifact.ReleaseStore // gets the record
@@ -184,7 +184,7 @@ func (b *baker) look(ctx context.Context) (found Image, whom string, err error) 
 }
 
 // Ready returns the id of the image that Bake would take, empty when there is
-// none. Only Images, Mark and Encrypted of the options are looked at.
+// none. Only Images, Owner and Encrypted of the options are looked at.
 func Ready(ctx context.Context, o Options) (id string, err error) {
 	if o.Alive == nil {
 		o.Alive = func(owner.Holder) bool { return true }

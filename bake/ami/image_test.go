@@ -99,7 +99,7 @@ func (m memory) Put(_ context.Context, name string, body artifact.Body, c artifa
 	return artifact.Stat{Name: name}, nil
 }
 
-func mark(run string) owner.Tags {
+func ownerTags(run string) owner.Tags {
 	return owner.Tags{
 		Version: "v42", Manifest: string(artifact.DigestOf([]byte("v42"))), Store: "s3://releases/shop", Run: run,
 		Holder: owner.Holder{Name: "ann@ci", Host: "ci", PID: 7, Started: "1"}, Expires: time.Now().Add(time.Hour),
@@ -107,12 +107,12 @@ func mark(run string) owner.Tags {
 }
 
 func own(id, run string, state State) Image {
-	return Image{ID: id, Region: "home", State: state, Created: time.Now(), Tags: mark(run).Map(), Snapshots: []string{"snap-" + id}}
+	return Image{ID: id, Region: "home", State: state, Created: time.Now(), Tags: ownerTags(run).Map(), Snapshots: []string{"snap-" + id}}
 }
 
 // options build an image into the account.
 func options(a *account, store memory) Options {
-	m := mark("r2")
+	m := ownerTags("r2")
 	return Options{
 		Images: a, Store: store, Owner: m,
 		Build: func(context.Context) (map[string]string, error) {
@@ -138,11 +138,11 @@ func TestBake(t *testing.T) {
 		"it is not encrypted":         {account: account{images: []Image{own("ami-1", "r1", Available)}}, change: func(_ *account, o *Options) { o.Encrypted = true }, want: "ami-built"},
 		"it is pending":               {account: account{images: []Image{own("ami-1", "r1", Pending)}}, change: becomes("ami-1", Available), want: "ami-1", reused: true, noted: "image ami-1"},
 		"it is pending and fails":     {account: account{images: []Image{own("ami-1", "r1", Pending)}}, change: becomes("ami-1", "failed"), want: "ami-built", noted: "image ami-1"},
-		"somebody builds it":          {account: account{instances: []map[string]string{mark("r1").Map()}}, change: finishes, want: "ami-theirs", reused: true, noted: "run r1 of ann@ci"},
-		"somebody gives up":           {account: account{instances: []map[string]string{mark("r1").Map()}}, change: givesUp, want: "ami-built", noted: "run r1 of ann@ci"},
-		"who builds it is dead":       {account: account{instances: []map[string]string{mark("r1").Map()}}, change: func(_ *account, o *Options) { o.Alive = dead }, want: "ami-built"},
+		"somebody builds it":          {account: account{instances: []map[string]string{ownerTags("r1").Map()}}, change: finishes, want: "ami-theirs", reused: true, noted: "run r1 of ann@ci"},
+		"somebody gives up":           {account: account{instances: []map[string]string{ownerTags("r1").Map()}}, change: givesUp, want: "ami-built", noted: "run r1 of ann@ci"},
+		"who builds it is dead":       {account: account{instances: []map[string]string{ownerTags("r1").Map()}}, change: func(_ *account, o *Options) { o.Alive = dead }, want: "ami-built"},
 		"who builds it has expired":   {account: account{instances: []map[string]string{expired()}}, want: "ami-built"},
-		"an image is still worked on": {account: account{images: []Image{own("ami-1", "r1", Available)}, instances: []map[string]string{mark("r1").Map()}}, change: givesUp, want: "ami-1", reused: true, noted: "run r1"},
+		"an image is still worked on": {account: account{images: []Image{own("ami-1", "r1", Available)}, instances: []map[string]string{ownerTags("r1").Map()}}, change: givesUp, want: "ami-1", reused: true, noted: "run r1"},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			a, store := c.account, memory{}
@@ -151,7 +151,7 @@ func TestBake(t *testing.T) {
 			}
 			for i := range a.instances {
 				if name != "who builds it has expired" {
-					a.instances[i] = mark("r1").Map()
+					a.instances[i] = ownerTags("r1").Map()
 				}
 			}
 			o := options(&a, store)
@@ -181,7 +181,7 @@ func other(id string) Image {
 }
 
 func expired() map[string]string {
-	tags := mark("r1").Map()
+	tags := ownerTags("r1").Map()
 	tags[owner.TagExpires] = "1999-12-31T23:59:59Z"
 	return tags
 }
@@ -264,11 +264,11 @@ func TestSpread(t *testing.T) {
 
 func TestFind(t *testing.T) {
 	a := &account{images: []Image{own("ami-1", "r1", Available), other("ami-2")}}
-	found, err := Find(t.Context(), a, mark("r2"), map[string]string{"home": "ami-1"})
+	found, err := Find(t.Context(), a, ownerTags("r2"), map[string]string{"home": "ami-1"})
 	if err != nil || len(found) != 1 || found[0].ID != "ami-1" {
 		t.Errorf("found %+v, %v", found, err)
 	}
-	if _, err := Find(t.Context(), a, mark("r2"), map[string]string{"home": "ami-2"}); err == nil {
+	if _, err := Find(t.Context(), a, ownerTags("r2"), map[string]string{"home": "ami-2"}); err == nil {
 		t.Error("another release's image is none of this one")
 	}
 }

@@ -18,12 +18,12 @@ import (
 // connection that stalls would hold the whole upload; a snapshot that was just
 // started may be unknown to other servers for two minutes.
 const (
-	attemptTime = 30 * time.Second
-	attempts    = 12
-	firstWait   = 250 * time.Millisecond // grows by itself with each attempt
-	absentTime  = 2 * time.Minute
-	pollEvery   = 2 * time.Second
-	deleteTime  = 2 * time.Minute
+	attemptTimeout = 30 * time.Second
+	attempts       = 12
+	firstPause     = 250 * time.Millisecond // grows by itself with each attempt
+	absentTimeout  = 2 * time.Minute
+	pollPause      = 2 * time.Second
+	deleteTimeout  = 2 * time.Minute
 )
 
 // upload writes one snapshot.
@@ -44,7 +44,7 @@ func (u *upload) run(ctx context.Context, s Start) (id string, blocks int, err e
 	}
 	// An interrupt must not part the call from its answer: nobody would know
 	// what to remove.
-	starting, cancel := context.WithTimeout(context.WithoutCancel(ctx), attemptTime)
+	starting, cancel := context.WithTimeout(context.WithoutCancel(ctx), attemptTimeout)
 	id, err = u.Writer.Start(starting, s)
 	cancel()
 	if err != nil {
@@ -59,7 +59,7 @@ func (u *upload) run(ctx context.Context, s Start) (id string, blocks int, err e
 
 // abort removes the snapshot that was not finished.
 func (u *upload) abort(ctx context.Context, id string, cause error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), deleteTime)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), deleteTimeout)
 	defer cancel()
 	if err := u.retry(ctx, func(ctx context.Context) error { return u.Writer.Delete(ctx, id) }); err != nil {
 		return &LeftBehind{Snapshot: id, Err: err, Cause: cause}
@@ -178,24 +178,24 @@ func (u *upload) retry(ctx context.Context, call func(context.Context) error) er
 		case err == nil || ctx.Err() != nil:
 			return err
 		case errors.Is(err, ErrAbsent):
-			if time.Since(u.begun) >= absentTime {
+			if time.Since(u.begun) >= absentTimeout {
 				return err
 			}
 		case !errors.Is(err, ErrBusy) || n >= attempts:
 			return err
 		}
-		if err := pause(ctx, min(time.Duration(n)*firstWait, attemptTime)); err != nil {
+		if err := pause(ctx, min(time.Duration(n)*firstPause, attemptTimeout)); err != nil {
 			return err
 		}
 	}
 }
 
 func (u *upload) attempt(ctx context.Context, call func(context.Context) error) error {
-	within, cancel := context.WithTimeout(ctx, attemptTime)
+	within, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
 	err := call(within)
 	if err != nil && within.Err() != nil && ctx.Err() == nil {
-		return fmt.Errorf("%w: no answer in %v: %w", ErrBusy, attemptTime, err)
+		return fmt.Errorf("%w: no answer in %v: %w", ErrBusy, attemptTimeout, err)
 	}
 	return err
 }
@@ -209,10 +209,10 @@ func (b *baker) await(ctx context.Context, region, id string) error {
 			return err
 		case state == Completed:
 			return nil
-		case state == Absent && time.Since(begun) > absentTime, state == Errored:
+		case state == Absent && time.Since(begun) > absentTimeout, state == Errored:
 			return fmt.Errorf("waiting for snapshot %q: it is %q", id, state)
 		}
-		if err := pause(ctx, pollEvery); err != nil {
+		if err := pause(ctx, pollPause); err != nil {
 			return err
 		}
 	}

@@ -107,7 +107,7 @@ type Copy struct {
 	Tags        map[string]string
 }
 
-// Options say what to bake. Store, Snapshots, Writer, Version and Mark are
+// Options say what to bake. Store, Snapshots, Writer, Version and Owner are
 // required.
 type Options struct {
 	Store     artifact.ReleaseStore
@@ -201,7 +201,7 @@ func (b *baker) identity() map[string]string {
 }
 
 // Find returns the snapshot that Bake would reuse, empty when there is none.
-// Only Snapshots, Digest, Mark and the encryption of the options are looked at.
+// Only Snapshots, Digest, Owner and the encryption of the options are looked at.
 func Find(ctx context.Context, o Options) (id string, err error) {
 	b := &baker{Options: o}
 	all, err := b.Snapshots.Find(ctx, "", b.identity())

@@ -374,7 +374,7 @@ func (v *subject) runPastCrash(signal syscall.Signal, n int, matches func(interc
 	return v.run(signal, n, matches)
 }
 
-// stop runs a bake that is stopped at the first call of a name, and sweeps.
+// signalAt runs a bake that is signalled at the first call of a name, and sweeps.
 // One that is clean leaves nothing to the sweep.
 func (v *subject) signalAt(signal syscall.Signal, name string, clean bool) {
 	v.s.t.Helper()

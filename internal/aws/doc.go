@@ -1,4 +1,4 @@
-// Package aws drives Amazon Web Services for packages bake and node: it holds
+// Package aws drives Amazon Web Services for rollout, bake and node: it holds
 // the adapters behind their interfaces, and the clients that stores are made
 // of. It knows the SDK, the ways AWS spells things, and where AWS is only
 // eventually consistent. It knows nothing of releases, makes no decision about

@@ -17,8 +17,8 @@ import (
 )
 
 // Error is a call that AWS refused or that did not reach it. It is whichever
-// of bake's and node's errors its code and message mean. It holds no secret
-// and no URL.
+// of rollout's, bake's and node's errors its code and message mean. It holds no
+// secret and no URL.
 type Error struct {
 	Service   string // the SDK's name, such as "Auto Scaling"
 	Operation string // such as StartInstanceRefresh
@@ -150,7 +150,7 @@ func (e *Error) allow() string {
 }
 
 // explain makes every client answer failures with an *Error, inside the SDK's
-// own error. So a store's failures are bake's errors as well.
+// own error. So a store's failures are rollout's errors as well.
 func explain(stack *middleware.Stack) error {
 	return stack.Initialize.Add(middleware.InitializeMiddlewareFunc("wpbakeExplain",
 		func(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (

@@ -92,7 +92,7 @@ func TestNoActiveAction(t *testing.T) {
 		`)
 }
 
-// A store's failures are bake's errors too, and stay the SDK's.
+// A store's failures are rollout's errors too, and stay the SDK's.
 func TestStoreErrors(t *testing.T) {
 	clients := awstest.Clients(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/releases/key" {

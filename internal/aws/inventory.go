@@ -16,11 +16,11 @@ import (
 	"github.com/wpbake/wpbake/internal/owner"
 )
 
-// endTime is how long an instance may take to end. Most need a minute, but one
+// endTimeout is how long an instance may take to end. Most need a minute, but one
 // that does not answer is given several.
 const (
-	endTime = 15 * time.Minute
-	endPoll = time.Second
+	endTimeout = 15 * time.Minute
+	endPoll    = time.Second
 )
 
 // account is what wpbake made in one region.
@@ -218,8 +218,8 @@ func (a account) Ended(ctx context.Context, id string) error {
 			return nil
 		case err != nil:
 			return about(id, err)
-		case time.Since(begun) > endTime:
-			return fmt.Errorf("waiting for the end of instance %q: it is still %s after %s", id, state, endTime)
+		case time.Since(begun) > endTimeout:
+			return fmt.Errorf("waiting for the end of instance %q: it is still %s after %s", id, state, endTimeout)
 		}
 		if err := pause(ctx, endPoll); err != nil {
 			return fmt.Errorf("waiting for the end of instance %q: %w", id, err)

@@ -143,7 +143,7 @@ func (w snapshotBlocks) Put(ctx context.Context, id string, b volume.Block) erro
 		SnapshotId: &id, BlockIndex: &b.Index, BlockData: bytes.NewReader(b.Data), DataLength: sdk.Int32(int32(len(b.Data))),
 		Checksum: sdk.String(base64.StdEncoding.EncodeToString(b.Sum[:])), ChecksumAlgorithm: ebstypes.ChecksumAlgorithmChecksumAlgorithmSha256,
 	}, once)
-	return passing(fmt.Sprintf("%s block %d", id, b.Index), err)
+	return blockError(fmt.Sprintf("%s block %d", id, b.Index), err)
 }
 
 func (w snapshotBlocks) Complete(ctx context.Context, id string, c volume.Completion) error {
@@ -152,7 +152,7 @@ func (w snapshotBlocks) Complete(ctx context.Context, id string, c volume.Comple
 		Checksum: sdk.String(base64.StdEncoding.EncodeToString(c.Sum[:])), ChecksumAlgorithm: ebstypes.ChecksumAlgorithmChecksumAlgorithmSha256,
 		ChecksumAggregationMethod: ebstypes.ChecksumAggregationMethodChecksumAggregationLinear,
 	}, once)
-	return passing(id, err)
+	return blockError(id, err)
 }
 
 func (w snapshotBlocks) Delete(ctx context.Context, id string) error {
@@ -207,26 +207,28 @@ func (w snapshotBlocks) get(ctx context.Context, id string, b ebstypes.Block) ([
 	return data, nil
 }
 
-// passing marks errors of the EBS direct APIs by whether they may pass: its
-// throttling is a 400, and what the server or the network did is worth another
-// attempt.
-func passing(what string, err error) error {
-	if err == nil {
+// blockError says what a call was about, and to bake/volume whether it is worth
+// another attempt.
+func blockError(what string, err error) error {
+	var e *Error
+	switch {
+	case err == nil:
 		return nil
-	}
-	kind := error(nil)
-	var response *smithyhttp.ResponseError
-	answered := errors.As(err, &response)
-	switch e := (*Error)(nil); {
 	case errors.As(err, &e) && e.Code == "ResourceNotFoundException":
-		kind = volume.ErrAbsent
-	case errors.As(err, &e) && slices.Contains([]string{"RequestThrottledException", "ConcurrentLimitExceededException", "ThrottlingException"}, e.Code):
-		kind = volume.ErrBusy
-	case !answered, response.HTTPStatusCode() >= http.StatusInternalServerError:
-		kind = volume.ErrBusy
+		return fmt.Errorf("%w: %w", volume.ErrAbsent, about(what, err))
+	case isTransient(err):
+		return fmt.Errorf("%w: %w", volume.ErrBusy, about(what, err))
 	}
-	if kind == nil {
-		return about(what, err)
+	return about(what, err)
+}
+
+// isTransient tells whether an error of the EBS direct APIs may pass: their
+// throttling is a 400, and so may what the network or the server did.
+func isTransient(err error) bool {
+	var e *Error
+	if errors.As(err, &e) && slices.Contains([]string{"RequestThrottledException", "ConcurrentLimitExceededException", "ThrottlingException"}, e.Code) {
+		return true
 	}
-	return fmt.Errorf("%w: %w", kind, about(what, err))
+	var response *smithyhttp.ResponseError
+	return !errors.As(err, &response) || response.HTTPStatusCode() >= http.StatusInternalServerError
 }

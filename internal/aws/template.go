@@ -208,7 +208,7 @@ func (e *Differs) Error() string {
 	return fmt.Sprintf("launch template version %q differs from %q in %s", refText(e.Template), refText(e.Source), strings.Join(e.Fields, ", "))
 }
 
-// Is makes it one of bake's errors.
+// Is makes it one of rollout's errors.
 func (e *Differs) Is(target error) bool { return target == rollout.ErrBadTemplate }
 
 // Hint says how to get around it.

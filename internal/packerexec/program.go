@@ -18,9 +18,9 @@ import (
 // leastVersion is the first that is known to work.
 const leastVersion = "1.15.0"
 
-// askTime is how long Packer may take to say what it is. Red Hat's systems
+// askTimeout is how long Packer may take to say what it is. Red Hat's systems
 // have another program of this name, which waits for input.
-const askTime = 30 * time.Second
+const askTimeout = 30 * time.Second
 
 // Options say where Packer is. The zero value finds it on PATH with nothing in
 // its environment.
@@ -164,7 +164,7 @@ func installed(path string) (source, version string, ok bool) {
 
 // ask runs a command that answers at once.
 func (p *Packer) ask(ctx context.Context, words ...string) ([]Event, error) {
-	ctx, cancel := context.WithTimeout(ctx, askTime)
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, p.Program, append([]string{"-machine-readable"}, words...)...)
 	cmd.Env = p.environ
