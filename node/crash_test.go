@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/wpbake/wpbake/artifact"
 	"github.com/wpbake/wpbake/artifact/dirstore"
+	"github.com/wpbake/wpbake/internal/tier"
 )
 
 // crashEnv makes this test binary a node that boots and, at one place, stands
@@ -130,6 +131,7 @@ func places() []string {
 // A node killed anywhere has the old tree, the new tree or none, and the next
 // boot is a good one.
 func TestKilledAnywhere(t *testing.T) {
+	tier.Test(t)
 	for _, at := range places() {
 		t.Run(at, func(t *testing.T) {
 			t.Parallel()

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/wpbake/wpbake/artifact"
 	"github.com/wpbake/wpbake/artifact/fetch"
+	"github.com/wpbake/wpbake/internal/tier"
 	"github.com/wpbake/wpbake/node/disk"
 )
 
@@ -161,6 +162,7 @@ func TestChangedImage(t *testing.T) {
 
 // Killed anywhere, a node that mounts has the old release, the new one or none.
 func TestKilledMounting(t *testing.T) {
+	tier.Test(t)
 	for _, at := range []string{"get .zst", "fetch", "switch", "gate"} {
 		t.Run(at, func(t *testing.T) {
 			f := newImageFixture(t)

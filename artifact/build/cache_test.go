@@ -59,6 +59,7 @@ func cached(s *artifacttest.Site, o Options, later time.Duration) Built {
 // A tree is changed in all ways, again and again; with what was remembered of
 // it the artifact is the one that is built without.
 func TestCacheChangesNothing(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		s := artifacttest.NewSite(t)
 		o := Options{Out: t.TempDir(), Cache: t.TempDir()}

@@ -16,6 +16,7 @@ import (
 // TestAnyTree builds and fetches trees of all shapes: what comes out is what
 // went in.
 func TestAnyTree(t *testing.T) {
+	t.Parallel()
 	name := rapid.StringMatching(`[a-z]{1,3}( [a-z])?|[-_.~äß漢][a-z0-9]{1,2}|x{95}`)
 	size := rapid.OneOf(rapid.IntRange(0, 3), rapid.SampledFrom([]int{
 		511, 512, 513, 1 << 18, 1<<20 - 512, 1 << 20, 2<<20 - 1024, 2<<20 - 512, 2<<20 - 511, 2 << 20, 3<<20 - 512, 3 << 20, 4<<20 - 1024, 4<<20 - 512, 4<<20 - 511, 4 << 20,

@@ -16,6 +16,7 @@ import (
 	"github.com/wpbake/wpbake/artifact/build/buildtest"
 	"github.com/wpbake/wpbake/artifact/fetch"
 	"github.com/wpbake/wpbake/artifact/tree"
+	"github.com/wpbake/wpbake/internal/tier"
 	"golang.org/x/sys/unix"
 )
 
@@ -63,6 +64,7 @@ func (s *swapper) running() bool {
 // leads outside, all the time. Whatever Fetch then says, nothing outside is
 // touched, and what has the release's name is the release.
 func TestRaceAgainstFetch(t *testing.T) {
+	tier.Test(t)
 	made := buildtest.Build(t, build.Options{Tree: artifacttest.Tree{
 		"a/one.php": "one", "a/two.php": strings.Repeat("two", 500), "b/three.css": "three", "link": "-> a/one.php",
 	}.Write(t, t.TempDir())})

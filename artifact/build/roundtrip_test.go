@@ -14,6 +14,7 @@ import (
 	"github.com/wpbake/wpbake/artifact/build"
 	"github.com/wpbake/wpbake/artifact/build/buildtest"
 	"github.com/wpbake/wpbake/artifact/fetch"
+	"github.com/wpbake/wpbake/internal/tier"
 )
 
 func TestBuildPublishFetch(t *testing.T) {
@@ -57,6 +58,7 @@ with open(sys.argv[1], "rb") as f:
 `
 
 func TestOtherToolsUnpack(t *testing.T) {
+	tier.Test(t)
 	want := artifacttest.Sample()
 	b := buildtest.Build(t, build.Options{Tree: want.Write(t, t.TempDir())})
 	blob := filepath.Join(b.Dir, "wordpress.tar.zst")

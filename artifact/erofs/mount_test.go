@@ -8,10 +8,13 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/wpbake/wpbake/internal/tier"
 )
 
 // The kernel reads the same tree, from an image on any file system.
 func TestMount(t *testing.T) {
+	tier.Test(t)
 	need(t, os.Getuid() == 0, "root")
 	tree := sample()
 	b := image(t, tree)

@@ -23,6 +23,7 @@ import (
 	"github.com/wpbake/wpbake/artifact"
 	"github.com/wpbake/wpbake/artifact/ocistore"
 	"github.com/wpbake/wpbake/artifact/storetest"
+	"github.com/wpbake/wpbake/internal/tier"
 )
 
 const cranePackage = "github.com/google/go-containerregistry/cmd/crane"
@@ -155,6 +156,7 @@ func unpack(t *testing.T, tar string) string {
 }
 
 func TestCrane(t *testing.T) {
+	tier.Test(t)
 	p := push(t)
 	crane := filepath.Join(t.TempDir(), "crane")
 	run(t, "go", "build", "-o", crane, cranePackage)
@@ -189,6 +191,7 @@ func TestCrane(t *testing.T) {
 }
 
 func TestSkopeo(t *testing.T) {
+	tier.Test(t)
 	skopeo := program(t, "skopeo")
 	p := push(t)
 	for _, tag := range []string{"v1", "v2", "v3"} {
@@ -210,6 +213,7 @@ func TestSkopeo(t *testing.T) {
 // Podman as an ordinary user needs ranges of user numbers, which a machine may
 // not have given out.
 func TestPodman(t *testing.T) {
+	tier.Test(t)
 	podman := program(t, "podman")
 	if os.Getuid() != 0 {
 		if slices.Contains(strings.Split(os.Getenv("WPBAKE_TEST_REQUIRE"), ","), "root") {

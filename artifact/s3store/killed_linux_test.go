@@ -22,6 +22,7 @@ import (
 	"github.com/wpbake/wpbake/artifact/s3store"
 
 	locals3 "github.com/wpbake/wpbake/internal/localcloud/s3"
+	"github.com/wpbake/wpbake/internal/tier"
 )
 
 // A test binary started with these publishes a tree and ends.
@@ -95,6 +96,7 @@ func (k *killer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // after. No half release is ever visible, and the same command again publishes
 // and leaves no upload behind.
 func TestKilledAtEachCall(t *testing.T) {
+	tier.Test(t)
 	tree := t.TempDir()
 	noise := rand.NewChaCha8([32]byte{1})
 	for i := range 2 {

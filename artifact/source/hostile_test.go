@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/mholt/archives"
+	"github.com/wpbake/wpbake/internal/tier"
 )
 
 // member is an entry of an archive that a test makes.
@@ -304,6 +305,7 @@ func TestAccepted(t *testing.T) {
 // An archive of every kind, cut after any of its bytes, is refused, and leaves
 // nothing.
 func TestCutAnywhere(t *testing.T) {
+	tier.Test(t)
 	b := newSandbox(t)
 	t.Setenv("TMPDIR", b.tmp)
 	p := filepath.Join(t.TempDir(), "archive.txt") // a name proves nothing

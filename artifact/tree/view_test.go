@@ -10,6 +10,7 @@ import (
 	"testing/fstest"
 
 	"github.com/wpbake/wpbake/artifact/artifacttest"
+	"github.com/wpbake/wpbake/internal/tier"
 )
 
 // counting notes which paths of a tree the disk was asked about.
@@ -41,6 +42,7 @@ func (c counting) ReadDir(name string) ([]fs.DirEntry, error) {
 // A view is the tree on the disk, though the disk is only asked about what is
 // left out and where links lead.
 func TestViewIsTheTree(t *testing.T) {
+	tier.Test(t)
 	s := artifacttest.NewSite(t)
 	s.Write("wp-content/uploads/2026/a.jpg", "picture")
 	s.Write("wp-content/a-b.php", "sorts beside a/")

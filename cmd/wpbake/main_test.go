@@ -10,6 +10,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/wpbake/wpbake/internal/tier"
 	"github.com/wpbake/wpbake/rollout"
 )
 
@@ -35,6 +36,7 @@ func killAfter(step string) func(rollout.Step) {
 
 // TestScript runs the stories in testdata/script.
 func TestScript(t *testing.T) {
+	tier.Test(t)
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("testdata", "script"),
 		RequireExplicitExec: true,

@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/wpbake/wpbake/internal/tier"
 )
 
 // TestMain makes this binary a packer of our own for the odd cases.
@@ -247,6 +248,7 @@ func real(t *testing.T) *Packer {
 }
 
 func TestRealPlugins(t *testing.T) {
+	tier.Test(t)
 	p := real(t)
 	err := p.Need(t.Context(), Plugin{"github.com/hashicorp/amazon", "1.8.0"})
 	var unsuitable *Unsuitable
@@ -280,6 +282,7 @@ func template(t *testing.T, script string) string {
 }
 
 func TestRealBuild(t *testing.T) {
+	tier.Test(t)
 	p := real(t)
 	to := filepath.Join(t.TempDir(), "made")
 	var said []string
@@ -310,6 +313,7 @@ func TestRealBuild(t *testing.T) {
 }
 
 func TestRealInterrupt(t *testing.T) {
+	tier.Test(t)
 	p := real(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	to := filepath.Join(t.TempDir(), "made")

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/wpbake/wpbake/internal/scratch"
+	"github.com/wpbake/wpbake/internal/tier"
 )
 
 const prefix = "wpbake-scratch-"
@@ -69,6 +70,7 @@ func exists(path string) bool {
 }
 
 func TestKilled(t *testing.T) {
+	tier.Test(t)
 	dir := t.TempDir()
 	alive, end := child(t, dir)
 	dead, kill := child(t, dir)

@@ -19,6 +19,7 @@ import (
 
 	"github.com/wpbake/wpbake/internal/localcloud/ec2"
 	"github.com/wpbake/wpbake/internal/localcloud/runner"
+	"github.com/wpbake/wpbake/internal/tier"
 )
 
 // TestMain makes the test binary a daemon when a machine's user data runs it,
@@ -103,6 +104,8 @@ func need(t *testing.T, what string, have bool) {
 
 // eachKind runs a test with both kinds of machine.
 func eachKind(t *testing.T, test func(t *testing.T, r *runner.Runner)) {
+	t.Helper()
+	tier.Test(t)
 	for _, kind := range []string{runner.Overlay, runner.Plain} {
 		t.Run(kind, func(t *testing.T) {
 			need(t, "root", kind == runner.Plain || os.Geteuid() == 0)
