@@ -23,6 +23,7 @@ import (
 	"github.com/wpbake/wpbake/artifact/build"
 	"github.com/wpbake/wpbake/artifact/dirstore"
 	"github.com/wpbake/wpbake/artifact/fetch"
+	"github.com/wpbake/wpbake/internal/tier"
 	"github.com/wpbake/wpbake/node"
 	"github.com/wpbake/wpbake/wordpress"
 	wpdatabase "github.com/wpbake/wpbake/wordpress/database"
@@ -184,6 +185,8 @@ func (d *database) upgrade(digest artifact.Digest) (node.Schema, error) {
 
 // TestDatabase has one database for all that needs one, because it is dear.
 func TestDatabase(t *testing.T) {
+	tier.Test(t)
+	t.Parallel()
 	d := newDatabase(t)
 	if _, err := node.AskDatabase(t.Context(), d.options); err == nil || !strings.Contains(err.Error(), "serves no release yet") {
 		t.Fatalf("a node without a release answered %v", err)

@@ -22,16 +22,16 @@ func (f *fleet) testVolume(t *testing.T) {
 	if err := s.stack.EditTheme("Spring is coming."); err != nil {
 		t.Fatal(err)
 	}
-	var v3 string
+	var v16 string
 	tally := under(t, s.stack, Clients{Browsers: 2, Sessions: 2}, func(load *Load) {
-		out, _ := s.run(0, "release", "v3", "--bake", "volume", "--json")
-		v3 = s.release()
+		out, _ := s.run(0, "release", "v16", "--bake", "volume", "--json")
+		v16 = s.release()
 		s.fromVolumes(out)
 		s.run(0, "rollback", "v1")
 	})
 	unharmed(t, tally)
-	if tally.Releases[v3] == 0 {
-		t.Errorf("clients met the releases %v, not %s", tally.Releases, v3)
+	if tally.Releases[v16] == 0 {
+		t.Errorf("clients met the releases %v, not %s", tally.Releases, v16)
 	}
 	s.serves("v1")
 	for _, id := range nodes(t, s.stack) {

@@ -33,7 +33,7 @@ next=$(aws ec2 create-launch-template-version --launch-template-id "$template" \
 start() {
 	aws autoscaling start-instance-refresh --auto-scaling-group-name "$GROUP" \
 		--desired-configuration "{\"LaunchTemplate\":{\"LaunchTemplateId\":\"$template\",\"Version\":\"$next\"}}" \
-		--preferences '{"MinHealthyPercentage":100,"MaxHealthyPercentage":200,"InstanceWarmup":30,"SkipMatching":true}' \
+		--preferences '{"MinHealthyPercentage":100,"MaxHealthyPercentage":200,"InstanceWarmup":90,"SkipMatching":true}' \
 		--query InstanceRefreshId
 }
 rollback() {
@@ -49,16 +49,16 @@ rollback() {
 
 id=$(start)
 refused InstanceRefreshInProgress start
-until_is InProgress 30 state "$id"
+until_is InProgress 120 state "$id"
 want "$id" "$(rollback)" "the refresh that is rolled back"
-until_is RollbackSuccessful 60 state "$id"
+until_is RollbackSuccessful 120 state "$id"
 want "$version" "$(group LaunchTemplate.Version)" "saved version after the rollback"
 say "refresh $id: started, watched, rolled back"
 
 id=$(start)
-until_is InProgress 30 state "$id"
+until_is InProgress 120 state "$id"
 want "$id" "$(aws autoscaling cancel-instance-refresh --auto-scaling-group-name "$GROUP" --query InstanceRefreshId)" "the refresh that is cancelled"
-until_is Cancelled 60 state "$id"
+until_is Cancelled 120 state "$id"
 want "$version" "$(group LaunchTemplate.Version)" "saved version after the cancel"
 refused ActiveInstanceRefreshNotFound aws autoscaling cancel-instance-refresh --auto-scaling-group-name "$GROUP"
 say "refresh $id: started, cancelled"

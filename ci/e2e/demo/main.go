@@ -1,8 +1,9 @@
 // Command demo is wpbake's main job, visibly: a real WordPress rolls through a
 // group of the local cloud under load, and a bad release comes back by itself.
 //
-// It knows the story and what must come of each step; any deviation ends it
-// with 1. It drives the wpbake binary as a user would.
+// It knows how the shop of the story is brought up, left running and removed.
+// The story is package e2e's; a step that ends otherwise than it should ends
+// the command with 1. It drives the wpbake binary as a user would.
 package main
 
 import (
@@ -14,7 +15,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
@@ -76,11 +76,11 @@ func perform(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	d := &demo{stack: stack, names: map[string]string{e2e.NoRelease: noRelease}}
-	err = d.tell(ctx)
-	d.table(os.Stdout)
+	story := e2e.NewDemo(stack, os.Stdout)
+	err = story.Tell(ctx)
+	story.Table()
 	if o.keep && ctx.Err() == nil {
-		d.left()
+		left(stack)
 		return err
 	}
 	return errors.Join(err, end(stack, err == nil || ctx.Err() != nil))
@@ -110,7 +110,7 @@ func end(stack *e2e.Stack, remove bool) error {
 }
 
 // left says how to go on with what keeps running.
-func (d *demo) left() {
+func left(stack *e2e.Stack) {
 	fmt.Printf(`
 it keeps running:
   the shop        %s
@@ -118,10 +118,5 @@ it keeps running:
                   eval "$(%s local env --dir cloud)"
                   %[3]s status
   stop it         make demo-stop
-`, d.stack.Site, d.stack.Dir, d.stack.Program)
-}
-
-// pad indents what a program printed.
-func pad(text string) string {
-	return "    " + strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n    ")
+`, stack.Site, stack.Dir, stack.Program)
 }

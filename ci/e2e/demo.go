@@ -1,4 +1,4 @@
-package main
+package e2e
 
 import (
 	"bufio"
@@ -14,19 +14,25 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/wpbake/wpbake/ci/e2e"
 )
 
-// noRelease is what nodes have before the first one.
+// noRelease is what people call it that nodes have no release yet.
 const noRelease = "no release"
 
-// demo is one telling of the story.
-type demo struct {
-	stack *e2e.Stack
-	load  *e2e.Load
+// Demo is one telling of wpbake's main job: a real WordPress rolls through the
+// group under load, and a bad release comes back by itself. It knows the story
+// and what must come of each step.
+type Demo struct {
+	stack *Stack
+	out   io.Writer
+	load  *Load
 	names map[string]string // releases that clients may see, by short digest
 	rows  []row
+}
+
+// NewDemo is a demo on a stack that has no release yet, told to out.
+func NewDemo(s *Stack, out io.Writer) *Demo {
+	return &Demo{stack: s, out: out, names: map[string]string{NoRelease: noRelease}}
 }
 
 // step is one command of the story and what must come of it.
@@ -44,11 +50,11 @@ type step struct {
 type row struct {
 	name    string
 	seconds float64
-	tally   e2e.Tally
+	tally   Tally
 	seen    string
 }
 
-func (d *demo) steps() []step {
+func (d *Demo) steps() []step {
 	return []step{
 		{say: "the first release: nodes that serve nothing yet are replaced one by one",
 			args: []string{"release", "v1"}, sees: []string{noRelease, "v1"}, serves: "v1"},
@@ -58,25 +64,25 @@ func (d *demo) steps() []step {
 		{say: "a plugin with a parse error is added, and released",
 			before: d.stack.AddBrokenPlugin,
 			args:   []string{"release", "v3"}, exit: 3, sees: []string{"v2"}, serves: "v2",
-			prints: []string{"PHP Parse error", e2e.BrokenPlugin, fmt.Sprintf("line %d", e2e.BrokenLine)}},
+			prints: []string{"PHP Parse error", BrokenPlugin, fmt.Sprintf("line %d", BrokenLine)}},
 		{say: "back to the release before",
 			args: []string{"rollback"}, sees: []string{"v1", "v2"}, serves: "v1"},
 	}
 }
 
-// tell runs the story under load, up to the first step that ends otherwise
-// than it should.
-func (d *demo) tell(ctx context.Context) error {
-	fmt.Println("  $ wpbake adopt --yes")
+// Tell prepares the group and runs the story under load, up to the first step
+// that ends otherwise than it should. It leaves the group on release v1.
+func (d *Demo) Tell(ctx context.Context) error {
+	fmt.Fprintln(d.out, "  $ wpbake adopt --yes")
 	if err := d.stack.Adopt(ctx); err != nil {
 		return err
 	}
-	d.load = e2e.NewLoad(d.stack.Site, e2e.Pages())
+	d.load = NewLoad(d.stack.Site, Pages())
 	loaded, stop := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		d.load.Run(loaded, e2e.Clients{Browsers: 4, Sessions: 1}, 300*time.Millisecond)
+		d.load.Run(loaded, Clients{Browsers: 4, Sessions: 1}, 300*time.Millisecond)
 	}()
 	defer func() {
 		stop()
@@ -90,8 +96,8 @@ func (d *demo) tell(ctx context.Context) error {
 	return nil
 }
 
-func (d *demo) step(ctx context.Context, number int, s step) error {
-	fmt.Printf("\n%d. %s\n", number, s.say)
+func (d *Demo) step(ctx context.Context, number int, s step) error {
+	fmt.Fprintf(d.out, "\n%d. %s\n", number, s.say)
 	if s.before != nil {
 		if err := s.before(); err != nil {
 			return err
@@ -99,13 +105,13 @@ func (d *demo) step(ctx context.Context, number int, s step) error {
 	}
 	d.load.Cut()
 	begun := time.Now()
-	fmt.Printf("  $ wpbake %s\n", strings.Join(s.args, " "))
+	fmt.Fprintf(d.out, "  $ wpbake %s\n", strings.Join(s.args, " "))
 	printed, exit, err := d.run(ctx, s.args)
 	if err != nil {
 		return err
 	}
 	seconds := time.Since(begun).Seconds()
-	fmt.Printf("  exit code %d\n", exit)
+	fmt.Fprintf(d.out, "  exit code %d\n", exit)
 	proven, err := d.proven(ctx, s.serves)
 	tally := d.load.Cut()
 	d.rows = append(d.rows, row{
@@ -115,7 +121,7 @@ func (d *demo) step(ctx context.Context, number int, s step) error {
 }
 
 // run runs wpbake and shows what it prints while it does.
-func (d *demo) run(ctx context.Context, args []string) (printed string, exit int, err error) {
+func (d *Demo) run(ctx context.Context, args []string) (printed string, exit int, err error) {
 	cmd := d.stack.Wpbake(ctx, args...)
 	r, w := io.Pipe()
 	cmd.Stdout, cmd.Stderr = w, w
@@ -128,7 +134,7 @@ func (d *demo) run(ctx context.Context, args []string) (printed string, exit int
 			line, err := lines.ReadString('\n')
 			if line != "" {
 				all.WriteString(line)
-				fmt.Println(pad(line))
+				fmt.Fprintln(d.out, pad(line))
 			}
 			if err != nil {
 				return
@@ -163,7 +169,7 @@ func (s step) judge(exit int, printed string) error {
 }
 
 // judgeLoad tells what clients suffered.
-func judgeLoad(t e2e.Tally) error {
+func judgeLoad(t Tally) error {
 	if t.Requests == 0 || t.Sessions == 0 {
 		return fmt.Errorf("%d requests and %d visits in a session: nothing was tested", t.Requests, t.Sessions)
 	}
@@ -176,7 +182,7 @@ func judgeLoad(t e2e.Tally) error {
 
 // proven asks wpbake which release every node is proven on, and learns its
 // digest.
-func (d *demo) proven(ctx context.Context, version string) (digest string, err error) {
+func (d *Demo) proven(ctx context.Context, version string) (digest string, err error) {
 	out, err := d.stack.Wpbake(ctx, "status", "--json").Output()
 	if err != nil {
 		return "", fmt.Errorf("wpbake status: %w", err)
@@ -200,7 +206,7 @@ func (d *demo) proven(ctx context.Context, version string) (digest string, err e
 
 // judgeReleases compares the releases that answered with those that may and
 // must: a bad one never meets a client, and a roll is seen by clients.
-func (d *demo) judgeReleases(s step, t e2e.Tally) error {
+func (d *Demo) judgeReleases(s step, t Tally) error {
 	seen := map[string]bool{}
 	for digest := range t.Releases {
 		seen[d.name(digest)] = true
@@ -216,11 +222,11 @@ func (d *demo) judgeReleases(s step, t e2e.Tally) error {
 }
 
 // name is a release as people know it.
-func (d *demo) name(digest string) string { return cmp.Or(d.names[digest], digest) }
+func (d *Demo) name(digest string) string { return cmp.Or(d.names[digest], digest) }
 
 // served asks the site itself: each of a dozen fresh connections must be
 // answered by the release.
-func (d *demo) served(ctx context.Context, digest string) error {
+func (d *Demo) served(ctx context.Context, digest string) error {
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 30 * time.Second}
 	for range 12 {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.stack.Site, nil)
@@ -237,4 +243,9 @@ func (d *demo) served(ctx context.Context, digest string) error {
 		}
 	}
 	return nil
+}
+
+// pad indents what a program printed.
+func pad(text string) string {
+	return "    " + strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n    ")
 }

@@ -1,17 +1,14 @@
-package main
+package e2e
 
 import (
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
-
-	"github.com/wpbake/wpbake/ci/e2e"
 )
 
 // seen names the releases that answered, by how often each did.
-func (d *demo) seen(t e2e.Tally) string {
+func (d *Demo) seen(t Tally) string {
 	digests := slices.SortedFunc(maps.Keys(t.Releases), func(a, b string) int {
 		return t.Releases[b] - t.Releases[a]
 	})
@@ -22,15 +19,15 @@ func (d *demo) seen(t e2e.Tally) string {
 	return strings.Join(parts, ", ")
 }
 
-// table closes the story: what each step cost and what clients noticed.
-func (d *demo) table(w io.Writer) {
+// Table closes the story: what each step cost and what clients noticed.
+func (d *Demo) Table() {
 	if len(d.rows) == 0 {
 		return
 	}
 	const line = "%-20s  %7s  %8s  %6s  %13s  %s\n"
-	fmt.Fprintf(w, "\n"+line, "step", "seconds", "requests", "failed", "lost sessions", "release seen by clients")
+	fmt.Fprintf(d.out, "\n"+line, "step", "seconds", "requests", "failed", "lost sessions", "release seen by clients")
 	for _, r := range d.rows {
-		fmt.Fprintf(w, line, r.name, fmt.Sprintf("%.1f", r.seconds), fmt.Sprint(r.tally.Requests),
+		fmt.Fprintf(d.out, line, r.name, fmt.Sprintf("%.1f", r.seconds), fmt.Sprint(r.tally.Requests),
 			fmt.Sprint(r.tally.Failed), fmt.Sprint(r.tally.Lost), r.seen)
 	}
 }
