@@ -6,10 +6,13 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/wpbake/wpbake/internal/tier"
 )
 
 // The SDK's own acceptance tests of the plugin's components.
 func TestAcceptance(t *testing.T) {
+	tier.Soak(t)
 	s := start(t)
 	digest := s.publish()
 	tools, err := filepath.Abs("../../bin/tools")

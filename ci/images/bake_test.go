@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/wpbake/wpbake/internal/tier"
 )
 
 // bakeArgs is wpbake bake of v1 as an AMI.
@@ -43,6 +44,7 @@ func (s *site) bake(more ...string) (made bakedImage) {
 }
 
 func TestBakeMakesAnImageOnce(t *testing.T) {
+	tier.Soak(t)
 	s := start(t)
 	digest := s.publish()
 	first := s.bake()
@@ -154,6 +156,7 @@ func (s *site) readUntil(lines *bufio.Scanner, text string) {
 }
 
 func TestAnInterruptedBakeLeavesNothing(t *testing.T) {
+	tier.Soak(t)
 	s := start(t)
 	s.publish()
 	cmd, lines := s.bakeUntil("Connected to SSH")
@@ -174,6 +177,7 @@ func TestAnInterruptedBakeLeavesNothing(t *testing.T) {
 // All that a bake makes carries the tags by which it is found when a second
 // interrupt ends Packer at once.
 func TestWhatABakeLeavesIsTagged(t *testing.T) {
+	tier.Soak(t)
 	s := start(t)
 	digest := s.publish()
 	cmd, lines := s.bakeUntil("Connected to SSH")

@@ -12,6 +12,7 @@ import (
 	astypes "github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/wpbake/wpbake/internal/tier"
 )
 
 // base runs Packer on the template of base images.
@@ -37,6 +38,7 @@ func freePort(t *testing.T) string {
 // A base image, a release image from it, and a node that boots from that with
 // the user data of a release: it serves the release and downloads nothing.
 func TestNodeOfAReleaseImageDownloadsNothing(t *testing.T) {
+	tier.Soak(t)
 	s := start(t)
 	digest := s.publish()
 	listen := freePort(t)

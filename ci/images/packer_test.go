@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/wpbake/wpbake/internal/tier"
 )
 
 // baseImage is Debian, as the local cloud has it.
@@ -29,6 +30,7 @@ func (s *site) packer(command string, more ...string) (string, error) {
 }
 
 func TestPackerBuildsAnImageOfARelease(t *testing.T) {
+	tier.Soak(t)
 	s := start(t)
 	digest := s.publish()
 	if _, err := s.packer("validate"); err != nil {

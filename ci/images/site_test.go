@@ -19,20 +19,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/wpbake/wpbake/internal/tier"
 )
-
-// need skips the test where something is missing, unless WPBAKE_TEST_REQUIRE
-// says that it may not be.
-func need(t *testing.T, what string, have bool) {
-	t.Helper()
-	switch {
-	case have:
-	case slices.Contains(strings.Split(os.Getenv("WPBAKE_TEST_REQUIRE"), ","), what):
-		t.Fatalf("no %s, which WPBAKE_TEST_REQUIRE asks for", what)
-	default:
-		t.Skipf("no %s here", what)
-	}
-}
 
 // site is a local cloud with a published release, and Packer beside it.
 type site struct {
@@ -56,7 +44,7 @@ var shared = sync.OnceValue(func() programs {
 	if err != nil {
 		return programs{err: err}
 	}
-	commands := [][]string{{"go", "build", "-o", dir + "/wpbake", "../../cmd/wpbake"}}
+	commands := [][]string{slices.Concat([]string{"go", "build", "-o", dir + "/wpbake"}, tier.BuildFlags(), []string{"../../cmd/wpbake"})}
 	for source, file := range map[string]string{"github.com/hashicorp/amazon": "tools/packer-plugin-amazon", "github.com/wpbake/wpbake": "packer-plugin-wpbake"} {
 		commands = append(commands, []string{"../../bin/tools/packer", "plugins", "install", "--path", "../../bin/" + file, source})
 	}
@@ -83,9 +71,11 @@ var made atomic.Value
 
 func start(t *testing.T) *site {
 	t.Helper()
-	need(t, "root", os.Geteuid() == 0)
+	tier.Test(t)
+	t.Parallel() // each has a cloud of its own, and mostly waits
+	tier.Root(t)
 	_, err := os.Stat("../../bin/tools/packer")
-	need(t, "packer", err == nil)
+	tier.Need(t, "packer", err == nil)
 	have := shared()
 	made.Store(have.dir)
 	if have.err != nil {

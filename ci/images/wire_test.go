@@ -23,6 +23,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 
 	"github.com/wpbake/wpbake/internal/aws"
+	"github.com/wpbake/wpbake/internal/tier"
 	"github.com/wpbake/wpbake/rollout"
 )
 
@@ -93,7 +94,7 @@ func (s *site) image(from string) []byte {
 // AWS CLI as they were meant.
 func TestTheAWSCLIReadsAReleaseVolume(t *testing.T) {
 	_, err := exec.LookPath("aws")
-	need(t, "aws", err == nil)
+	tier.Need(t, "aws", err == nil)
 	s := start(t)
 	s.pad(1 << 20)
 	digest := s.publish()
@@ -174,8 +175,9 @@ func (s *site) wantMapping(v rollout.Volume) {
 // moto is a server of its own kind: it checks neither checksums nor counts, so
 // all it can say is that our calls are such as boto's service models describe.
 func TestMotoTakesAReleaseVolume(t *testing.T) {
+	tier.Soak(t)
 	program, err := exec.LookPath("moto_server")
-	need(t, "moto", err == nil)
+	tier.Need(t, "moto", err == nil)
 	s := start(t)
 	endpoint := s.moto(program)
 	s.publish() // which makes the tree

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/wpbake/wpbake/internal/tier"
 )
 
 const (
@@ -25,7 +27,8 @@ const (
 // and what it requires can be had. The other modules come from this machine's
 // cache, as a proxy.
 func TestGoInstallFromAnEmptyCache(t *testing.T) {
-	need(t, "git", exec.CommandContext(t.Context(), "git", "-C", root, "rev-parse").Run() == nil)
+	tier.Soak(t)
+	tier.Need(t, "git", exec.CommandContext(t.Context(), "git", "-C", root, "rev-parse").Run() == nil)
 	proxy, dir := t.TempDir(), t.TempDir()
 	files := modules(t)
 	publish(t, proxy, files)
@@ -53,19 +56,6 @@ func TestGoInstallFromAnEmptyCache(t *testing.T) {
 	template, err := os.ReadFile(filepath.Join(root, "packer", "release.pkr.hcl"))
 	if err != nil || !bytes.Contains(program, template) {
 		t.Errorf("the program does not hold Packer's template, %v", err)
-	}
-}
-
-// need skips the test where something is missing, unless WPBAKE_TEST_REQUIRE
-// says that it may not be.
-func need(t *testing.T, what string, have bool) {
-	t.Helper()
-	switch {
-	case have:
-	case slices.Contains(strings.Split(os.Getenv("WPBAKE_TEST_REQUIRE"), ","), what):
-		t.Fatalf("no %s, which WPBAKE_TEST_REQUIRE asks for", what)
-	default:
-		t.Skipf("no %s here", what)
 	}
 }
 

@@ -10,14 +10,16 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"testing"
+
+	"github.com/wpbake/wpbake/internal/tier"
 )
 
 // TestSameBytesEverywhere builds one tree with processors of other word sizes
 // and instruction sets, and without the hand-written assembly.
 func TestSameBytesEverywhere(t *testing.T) {
+	tier.Soak(t)
 	tree := t.TempDir()
 	writeTree(t, tree)
 	want := output(t, buildProgram(t, runtime.GOARCH), tree)
@@ -37,7 +39,7 @@ func TestSameBytesEverywhere(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			var runner []string
 			if tt.arch != runtime.GOARCH { // also 386 on amd64: not every kernel runs it
-				runner = []string{program(t, tt.qemu)}
+				runner = []string{tier.Program(t, tt.qemu)}
 			}
 			got := output(t, append(runner, buildProgram(t, tt.arch, tt.flags...)...), tree)
 			if got != want {
@@ -121,19 +123,4 @@ func check(t *testing.T, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-}
-
-// program returns the path of a program, or skips; a test run that demands
-// the program (WPBAKE_TEST_REQUIRE lists it) fails instead.
-func program(t *testing.T, name string) string {
-	t.Helper()
-	p, err := exec.LookPath(name)
-	if err == nil {
-		return p
-	}
-	if slices.Contains(strings.Split(os.Getenv("WPBAKE_TEST_REQUIRE"), ","), name) {
-		t.Fatalf("%s is not installed", name)
-	}
-	t.Skipf("%s is not installed", name)
-	return ""
 }
