@@ -1,6 +1,10 @@
 # Every target is a script in ci/: alike here, in .github and on a laptop.
 
-.PHONY: demo demo-stop test check fuzz bench build clean
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-stop check test soak fuzz bench build clean
+
+help: ## what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
 demo: ## the main job on the local cloud; KEEP=1 leaves it running
 	@KEEP=$(KEEP) ci/demo
@@ -8,11 +12,14 @@ demo: ## the main job on the local cloud; KEEP=1 leaves it running
 demo-stop: ## end what KEEP=1 left
 	@ci/demo stop
 
-test: ## set up, check, end-to-end tests, demo
+check: ## the inner loop: look at the code, run unit tests and simulations
+	@ci/check
+
+test: ## what every change must pass: set up what is missing, run all but the long tests
 	@ci/test
 
-check: ## look at the code and run the tests that need no WordPress
-	@ci/check
+soak: ## what takes long, in parts of half an hour; PART="fuzz-artifact builds" takes some, PART=list names them
+	@ci/soak $(PART)
 
 fuzz: ## every fuzz target for FUZZTIME, a minute each if not set; PACKAGES=./artifact and others
 	@FUZZTIME=$(FUZZTIME) ci/fuzz $(PACKAGES)
