@@ -1,14 +1,11 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -19,9 +16,6 @@ import (
 	"github.com/wpbake/wpbake/bake/ami"
 	"github.com/wpbake/wpbake/internal/cli"
 	"github.com/wpbake/wpbake/internal/owner"
-	"github.com/wpbake/wpbake/internal/packerexec"
-	"github.com/wpbake/wpbake/internal/scratch"
-	"github.com/wpbake/wpbake/packer"
 	"github.com/wpbake/wpbake/rollout"
 )
 
@@ -60,62 +54,22 @@ func (b baking) wouldBakeAMI(ctx context.Context) (string, error) {
 	return fmt.Sprintf("bake: Packer would make an AMI of %s, in a build instance that runs for some minutes", b.version), nil
 }
 
-// packer runs Packer on the template and returns the images by region.
+// packer runs Packer, which a second interrupt ends at once.
 func (b baking) packer(ctx context.Context) (map[string]string, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	p, err := packerexec.Find(ctx, packerexec.Options{Program: b.cfg.Packer.Program, Environ: os.Environ()})
-	if err != nil {
-		return nil, err
-	}
 	force, done := secondInterrupt(ctx, b.out)
 	defer done()
-	job := packerexec.Job{
-		Command: "build", Template: b.cfg.Packer.Template, Variables: b.variables(self), Force: force, Progress: func(e packerexec.Event) { emitPacker(b.out, e) },
-		Environ: []string{"AWS_REGION=" + b.clients.Region(), "WPBAKE_BUCKET_OWNER=" + b.cfg.BucketOwner},
-	}
-	if job.Template == "" {
-		if err := p.Need(ctx, templatePlugins()...); err != nil {
-			return nil, err
-		}
-		own, err := scratch.New("", "wpbake-scratch-")
-		if err != nil {
-			return nil, err
-		}
-		defer own.Remove()
-		if err := os.CopyFS(own.Path, packer.Files); err != nil {
-			return nil, err
-		}
-		job.Template, job.Dir = filepath.Join(own.Path, "release.pkr.hcl"), own.Path
-	}
-	artifacts, err := p.Run(ctx, job)
-	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
-		// Not the cause, whose words say that nothing was changed: Packer gives
-		// up the call that is under way, and does not know what it has made.
-		return nil, cli.Hinted(
-			errors.New("interrupted while Packer was building"),
-			"wpbake sweep removes what Packer did not; the same command again starts over")
-
-	}
-	if err != nil {
-		return nil, err
-	}
-	images := map[string]string{}
-	for _, a := range artifacts {
-		maps.Copy(images, a.Images())
-	}
-	return images, nil
+	return ami.Packer{
+		Program: b.cfg.Packer.Program, Template: b.cfg.Packer.Template, Variables: b.variables(self),
+		Environ: os.Environ(), Settings: []string{"AWS_REGION=" + b.clients.Region(), "WPBAKE_BUCKET_OWNER=" + b.cfg.BucketOwner},
+		Force: force, Note: b.out.NoteText,
+	}.Build(ctx)
 }
 
-// templatePlugins are what the template in wpbake needs.
-func templatePlugins() []packerexec.Plugin {
-	return []packerexec.Plugin{{Source: "github.com/hashicorp/amazon", Least: "1.8.0"}, {Source: "github.com/wpbake/wpbake", Least: "0.1.0"}}
-}
-
-// variables are the template's. A template of one's own gets the same, as far
-// as it has them; what nobody set is left to its defaults.
+// variables are the template's.
 func (b baking) variables(self string) map[string]string {
 	p := b.cfg.Packer
 	values := map[string]string{
@@ -129,26 +83,7 @@ func (b baking) variables(self string) map[string]string {
 	if p.SSHPort != 0 {
 		values["ssh_port"] = strconv.Itoa(p.SSHPort)
 	}
-	maps.DeleteFunc(values, func(_, value string) bool { return value == "" })
 	return values
-}
-
-// emitPacker writes what Packer says as progress.
-func emitPacker(out *cli.Output, e packerexec.Event) {
-	text, _, ok := e.Said()
-	if !ok {
-		return
-	}
-	for line := range strings.Lines(text) {
-		if line = strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(line), "==>")); line == "" {
-			continue
-		}
-		// A line of a build begins with the build's name.
-		if build, rest, ok := strings.Cut(line, ": "); ok && strings.Contains(build, ".") && !strings.Contains(build, " ") {
-			line = strings.TrimSpace(rest)
-		}
-		out.Note("packer: %s", cmp.Or(line, "-"))
-	}
 }
 
 // secondInterrupt is closed by a signal that comes after ctx has ended. The

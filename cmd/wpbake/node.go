@@ -158,7 +158,6 @@ func readNodeConfig(p nodePlace) (node.Config, error) {
 		return node.Config{}, cli.Hinted(
 			fmt.Errorf("no node configuration %q", p.file()),
 			"the image or the group's user data writes it")
-
 	}
 	if err != nil {
 		return node.Config{}, fmt.Errorf("reading node configuration: %w", err)

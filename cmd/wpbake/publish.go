@@ -63,7 +63,6 @@ func checkBase(cfg cli.Config, flag string) error {
 		return cli.Misuse(
 			fmt.Errorf("--base-image %q: the store %q holds no images", flag, cfg.Store),
 			"leave it out, or --store oci://HOST/REPO")
-
 	}
 	if u.repository == "" {
 		return nil
