@@ -32,8 +32,8 @@ const history = 6 * 7 * 24 * time.Hour
 // stamp is a time as AWS writes it into a cause.
 func stamp(at time.Time) string { return at.UTC().Format("2006-01-02T15:04:05Z") }
 
-func (t *turn) launchCause(why reason) string {
-	at, g := stamp(t.now), t.group
+func (c *reconcile) launchCause(why reason) string {
+	at, g := stamp(c.now), c.group
 	switch why {
 	case byRefresh:
 		return fmt.Sprintf("At %s an instance was launched in response to an instance refresh.", at)
@@ -82,26 +82,29 @@ func (g *group) begin(n *node, description, cause string, now time.Time) *types.
 	return a
 }
 
-// activity finds an activity by id; those asked for are mostly recent.
-func (g *group) activity(id string) *types.Activity {
-	for i := len(g.Activities) - 1; i >= 0; i-- {
-		if *g.Activities[i].ActivityId == id {
-			return g.Activities[i]
+// activityLog is a group's activities in order of their start.
+type activityLog []*types.Activity
+
+// find returns an activity by id, or nil; those asked for are mostly recent.
+func (l activityLog) find(id string) *types.Activity {
+	for _, a := range slices.Backward(l) {
+		if *a.ActivityId == id {
+			return a
 		}
 	}
 	return nil
 }
 
 // progress moves an activity on, if it still runs.
-func (g *group) progress(id string, code types.ScalingActivityStatusCode, percent int32) {
-	if a := g.activity(id); a != nil && a.EndTime == nil {
+func (l activityLog) progress(id string, code types.ScalingActivityStatusCode, percent int32) {
+	if a := l.find(id); a != nil && a.EndTime == nil {
 		a.StatusCode, a.Progress = code, aws.Int32(percent)
 	}
 }
 
 // end closes an activity, if it still runs.
-func (g *group) end(id string, code types.ScalingActivityStatusCode, text string, now time.Time) {
-	a := g.activity(id)
+func (l activityLog) end(id string, code types.ScalingActivityStatusCode, text string, now time.Time) {
+	a := l.find(id)
 	if a == nil || a.EndTime != nil {
 		return
 	}

@@ -9,16 +9,16 @@ import (
 	"github.com/wpbake/wpbake/internal/localcloud/ec2"
 )
 
-// reconcile launches what is missing from the group's capacity and takes in
+// adjustCapacity launches what is missing from the group's capacity and takes in
 // what is too much.
-func (t *turn) reconcile() {
-	g := t.group
+func (c *reconcile) adjustCapacity() {
+	g := c.group
 	missing := g.desired() + g.surge + g.healthSurge - g.capacity()
 	switch {
 	case missing > 0:
-		t.scaleOut(missing)
+		c.scaleOut(missing)
 	case missing < 0 && !g.settling():
-		t.scaleIn(-missing)
+		c.scaleIn(-missing)
 	}
 	if missing <= 0 {
 		clear(g.Owed)
@@ -32,43 +32,43 @@ func (g *group) settling() bool {
 	return r != nil && r.Status == types.InstanceRefreshStatusCancelling && r.Settle
 }
 
-// scaleOut plans nodes; they are launched once the turn is over.
-func (t *turn) scaleOut(count int) {
-	g := t.group
-	if g.suspended("Launch") || t.now.Before(g.RetryAt) {
+// scaleOut plans nodes; they are launched once the lock is released.
+func (c *reconcile) scaleOut(count int) {
+	g := c.group
+	if g.suspended("Launch") || c.now.Before(g.RetryAt) {
 		return
 	}
-	t.changed = true
-	from, err := t.resolve(g.launchSource())
-	spread := newSpread(g, t.places(g))
+	c.changed = true
+	from, err := c.resolve(g.launchSource())
+	spread := newSpread(g, c.places(g))
 	for range count {
 		n := &node{
-			State: types.LifecycleStatePending, Health: healthy, Launched: t.now,
+			State: types.LifecycleStatePending, Health: healthy, Launched: c.now,
 			Place: spread.next(), Protected: *g.Settings.NewInstancesProtectedFromScaleIn,
 		}
 		if r := g.active(); r != nil && r.Status != types.InstanceRefreshStatusCancelling {
 			n.Refresh, n.Rollback = r.ID, !r.forward()
 		}
-		n.Up = *g.begin(n, launchText, t.launchCause(g.pay()), t.now).ActivityId
+		n.Up = *g.begin(n, launchText, c.launchCause(g.pay()), c.now).ActivityId
 		g.Nodes = append(g.Nodes, n)
 		if err != nil {
-			t.launchFailed(n, err)
+			c.launchFailed(n, err)
 			return
 		}
 		// After a failed launch the policy's next override has its turn.
 		n.Choice = from.All[g.Failures%len(from.All)]
-		t.launches = append(t.launches, launch{n, t.spec(n)})
+		c.launches = append(c.launches, launch{n, c.spec(n)})
 	}
 }
 
 // spec is what the node is launched from. A subnet decides the zone by itself.
-func (t *turn) spec(n *node) ec2.LaunchSpec {
+func (c *reconcile) spec(n *node) ec2.LaunchSpec {
 	spec := ec2.LaunchSpec{
 		TemplateID: n.Choice.TemplateID, Version: n.Choice.Version,
 		InstanceType: n.Choice.InstanceType, ImageID: n.Choice.ImageID,
-		SubnetID: n.Place.Subnet, Tags: t.group.nodeTags(),
+		SubnetID: n.Place.Subnet, Tags: c.group.nodeTags(),
 	}
-	if c, err := t.configuration(n.Choice.Configuration); err == nil {
+	if c, err := c.configuration(n.Choice.Configuration); err == nil {
 		spec.Data = launchData(c)
 	}
 	if spec.SubnetID == "" {
@@ -94,8 +94,8 @@ func (g *group) pay() reason {
 
 // scaleIn takes nodes out by the termination policies; nodes not in service
 // or not well go first, protected ones never.
-func (t *turn) scaleIn(count int) {
-	g := t.group
+func (c *reconcile) scaleIn(count int) {
+	g := c.group
 	if g.suspended("Terminate") {
 		return
 	}
@@ -105,8 +105,8 @@ func (t *turn) scaleIn(count int) {
 			candidates = append(candidates, n)
 		}
 	}
-	for _, n := range g.victims(candidates, count) {
-		t.leave(n, byCapacity)
+	for _, n := range g.chooseLeaving(candidates, count) {
+		c.leave(n, byCapacity)
 	}
 }
 
@@ -138,9 +138,9 @@ func (s *spread) next() place {
 	return s.places[best]
 }
 
-// victims chooses who goes: of the zone that has most nodes the first by the
+// chooseLeaving chooses who goes: of the zone that has most nodes the first by the
 // group's termination policy, again and again.
-func (g *group) victims(candidates []*node, count int) []*node {
+func (g *group) chooseLeaving(candidates []*node, count int) []*node {
 	count = min(count, len(candidates))
 	if count <= 0 {
 		return nil

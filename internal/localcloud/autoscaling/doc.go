@@ -7,7 +7,8 @@
 // those are asked through Instances, Targets and Alarms. It knows no wire
 // format either; its handlers take and return the AWS SDK's own types.
 //
-// Every group is a state machine that one turn moves forward; a turn looks at
-// the clock and at the neighbours and never sleeps. Run takes a turn for each
-// group every second of the local cloud's time and after every call.
+// Every group is a state machine that reconcile moves forward: it looks at the
+// clock and at the neighbours and never sleeps. Within it, transition moves one
+// node and replacement the active refresh. Run reconciles each group every
+// second of the local cloud's time and after every call.
 package autoscaling

@@ -12,11 +12,10 @@ import (
 // group is an Auto Scaling group. Its fields are exported for its snapshot.
 type group struct {
 	// Settings are what a description shows, without the instances.
-	Settings types.AutoScalingGroup
-	Nodes    []*node // in order of launch
-	Hooks    []types.LifecycleHook
-	// Activities are in order of their start.
-	Activities []*types.Activity
+	Settings   types.AutoScalingGroup
+	Nodes      []*node // in order of launch
+	Hooks      hookList
+	Activities activityLog
 	// Refreshes are in order of their start; only the last can be active.
 	Refreshes []*refresh
 	// Passed are the target groups in which a node was healthy at least once:

@@ -16,28 +16,28 @@ const (
 // for bad health at one time.
 const unhealthyShare = 10
 
-// check asks for a node's health: while it is new at every turn, later every
+// check asks for a node's health: while it is new each time, later every
 // few seconds, as the service's view lags too.
-func (t *turn) check(n *node) {
-	if t.now.Before(n.NextCheck) {
+func (t transition) check() {
+	if t.now.Before(t.NextCheck) {
 		return
 	}
-	old := n.Done || !t.group.moving(n)
+	old := t.Done || !t.group.moving(t.node)
 	if old {
-		n.NextCheck = t.now.Add(t.scaled(checkEvery))
+		t.NextCheck = t.now.Add(t.scaled(checkEvery))
 	}
-	state, _, ok := t.options.Instances.State(n.ID)
+	state, _, ok := t.options.Instances.State(t.ID)
 	alive := ok && state == running
-	passing, condemned := t.askTargets(n)
-	n.Passing = alive && (passing || old) // an old node is as good as its health
-	if t.group.suspended("HealthCheck") || n.Health == unhealthy {
+	passing, condemned := t.askTargets()
+	t.Passing = alive && (passing || old) // an old node is as good as its health
+	if t.group.suspended("HealthCheck") || t.Health == unhealthy {
 		return
 	}
 	switch {
 	case !alive:
-		t.condemn(n, causeEC2)
-	case condemned && !t.now.Before(n.InService.Add(t.seconds(aws.ToInt32(t.group.Settings.HealthCheckGracePeriod)))):
-		t.condemn(n, causeELB)
+		t.condemn(causeEC2)
+	case condemned && !t.now.Before(t.InService.Add(t.seconds(aws.ToInt32(t.group.Settings.HealthCheckGracePeriod)))):
+		t.condemn(causeELB)
 	}
 }
 
@@ -47,18 +47,18 @@ func (g *group) moving(n *node) bool {
 	return r != nil && n.Refresh == r.ID
 }
 
-func (t *turn) condemn(n *node, cause string) {
-	n.Health, n.Verdict = unhealthy, cause
+func (t transition) condemn(cause string) {
+	t.Health, t.Verdict = unhealthy, cause
 	t.changed = true
 }
 
 // askTargets sums up what the node's target groups say: passing when all call
 // it healthy, condemned when one calls it unhealthy that has called any node
 // healthy before. Without ELB checks they are not asked for a verdict.
-func (t *turn) askTargets(n *node) (passing, condemned bool) {
+func (t transition) askTargets() (passing, condemned bool) {
 	passing = true
 	for _, arn := range t.group.Settings.TargetGroupARNs {
-		state, _ := t.options.Targets.Health(arn, n.ID)
+		state, _ := t.options.Targets.Health(arn, t.ID)
 		if state == "healthy" && !t.group.Passed[arn] {
 			t.group.Passed[arn] = true
 			t.changed = true
@@ -75,8 +75,8 @@ func (t *turn) askTargets(n *node) (passing, condemned bool) {
 // replaceUnhealthy takes unhealthy nodes out, a few at a time: at once by
 // default; with a maintenance policy that keeps all of them, after their
 // replacements are in service.
-func (t *turn) replaceUnhealthy() {
-	g := t.group
+func (c *reconcile) replaceUnhealthy() {
+	g := c.group
 	g.healthSurge = 0
 	if g.suspended("ReplaceUnhealthy") || g.suspended("Terminate") {
 		return
@@ -101,6 +101,6 @@ func (t *turn) replaceUnhealthy() {
 		g.healthSurge -= len(sick)
 	}
 	for _, n := range sick {
-		t.leave(n, byHealth)
+		c.leave(n, byHealth)
 	}
 }

@@ -34,13 +34,13 @@ type action struct {
 }
 
 // open starts an action for every hook of the transition.
-func (t *turn) open(n *node, transition string) {
-	n.Actions = nil
+func (t transition) open(transition string) {
+	t.Actions = nil
 	for _, h := range t.group.Hooks {
 		if aws.ToString(h.LifecycleTransition) != transition {
 			continue
 		}
-		n.Actions = append(n.Actions, &action{
+		t.Actions = append(t.Actions, &action{
 			Hook: *h.LifecycleHookName, Token: uuid(),
 			Deadline: t.now.Add(t.seconds(*h.HeartbeatTimeout)),
 			Global:   t.now.Add(t.seconds(*h.GlobalTimeout)),
@@ -50,12 +50,12 @@ func (t *turn) open(n *node, transition string) {
 
 // expire gives overdue actions their hook's default result. An action whose
 // hook was deleted is let go.
-func (t *turn) expire(n *node) {
-	for _, a := range n.Actions {
+func (t transition) expire() {
+	for _, a := range t.Actions {
 		if a.Result != "" {
 			continue
 		}
-		hook := t.group.hook(a.Hook)
+		hook := t.group.Hooks.find(a.Hook)
 		switch {
 		case hook == nil:
 			a.Result = resultContinue
@@ -77,12 +77,16 @@ func (n *node) verdict() (abandoned *action, waiting bool) {
 	return nil, waiting
 }
 
-func (g *group) hook(name string) *types.LifecycleHook {
-	i := slices.IndexFunc(g.Hooks, func(h types.LifecycleHook) bool { return *h.LifecycleHookName == name })
+// hookList is a group's hooks.
+type hookList []types.LifecycleHook
+
+// find returns a hook by name, or nil.
+func (l hookList) find(name string) *types.LifecycleHook {
+	i := slices.IndexFunc(l, func(h types.LifecycleHook) bool { return *h.LifecycleHookName == name })
 	if i < 0 {
 		return nil
 	}
-	return &g.Hooks[i]
+	return &l[i]
 }
 
 func (s *Service) putLifecycleHook(_ context.Context, in *autoscaling.PutLifecycleHookInput) (*autoscaling.PutLifecycleHookOutput, error) {
@@ -95,7 +99,7 @@ func (g *group) putHook(in *autoscaling.PutLifecycleHookInput) error {
 	if name == "" {
 		return invalid("1 validation error detected: Value null at 'lifecycleHookName' failed to satisfy constraint: Member must not be null")
 	}
-	old := g.hook(name)
+	old := g.Hooks.find(name)
 	h := types.LifecycleHook{
 		AutoScalingGroupName: aws.String(g.name()), LifecycleHookName: aws.String(name),
 		DefaultResult: aws.String(resultAbandon), HeartbeatTimeout: aws.Int32(3600),
@@ -141,7 +145,7 @@ func checkHook(h types.LifecycleHook) error {
 func (s *Service) deleteLifecycleHook(_ context.Context, in *autoscaling.DeleteLifecycleHookInput) (*autoscaling.DeleteLifecycleHookOutput, error) {
 	err := s.changeGroup(in.AutoScalingGroupName, func(g *group) error {
 		name := aws.ToString(in.LifecycleHookName)
-		if g.hook(name) == nil {
+		if g.Hooks.find(name) == nil {
 			return invalid("No Lifecycle Hook found with name %s", name)
 		}
 		g.Hooks = slices.DeleteFunc(g.Hooks, func(h types.LifecycleHook) bool { return *h.LifecycleHookName == name })
@@ -190,7 +194,7 @@ func (s *Service) recordLifecycleActionHeartbeat(_ context.Context, in *autoscal
 		if err != nil {
 			return err
 		}
-		hook := g.hook(name)
+		hook := g.Hooks.find(name)
 		if hook == nil {
 			return invalid("No Lifecycle Hook found with name %s", name)
 		}

@@ -16,59 +16,65 @@ const checkEvery = 5 * time.Second
 
 const running = string(ec2types.InstanceStateNameRunning)
 
+// transition is one node on its way through its lifecycle, at one moment.
+type transition struct {
+	*reconcile
+	*node
+}
+
 // advance moves a node through as many lifecycle states as it can take now.
-func (t *turn) advance(n *node) {
-	for n.ID != "" || n.leaving() {
-		before := n.State
-		t.pass(n)
-		if n.State == before {
+func (t transition) advance() {
+	for t.ID != "" || t.leaving() {
+		before := t.State
+		t.step()
+		if t.State == before {
 			return
 		}
 		t.changed = true
 	}
 }
 
-func (t *turn) pass(n *node) {
-	switch n.State {
+func (t transition) step() {
+	switch t.State {
 	case types.LifecycleStatePending:
-		t.boot(n)
+		t.boot()
 	case types.LifecycleStatePendingWait:
-		t.awaitLaunchHooks(n)
+		t.awaitLaunchHooks()
 	case types.LifecycleStatePendingProceed:
-		t.enter(n)
+		t.enter()
 	case types.LifecycleStateInService:
-		t.check(n)
+		t.check()
 	case types.LifecycleStateEnteringStandby:
-		if t.drained(n) {
-			n.State = types.LifecycleStateStandby
-			t.group.end(n.Down, types.ScalingActivityStatusCodeSuccessful, "", t.now)
+		if t.drained() {
+			t.State = types.LifecycleStateStandby
+			t.group.Activities.end(t.Down, types.ScalingActivityStatusCodeSuccessful, "", t.now)
 		}
 	case types.LifecycleStateTerminating:
-		t.drain(n)
+		t.drain()
 	case types.LifecycleStateTerminatingWait:
-		t.awaitTerminateHooks(n)
+		t.awaitTerminateHooks()
 	case types.LifecycleStateTerminatingProceed:
-		t.finish(n)
+		t.finish()
 	}
 }
 
 // boot waits for the instance to run, then holds it for the launch hooks.
-func (t *turn) boot(n *node) {
-	state, _, ok := t.options.Instances.State(n.ID)
+func (t transition) boot() {
+	state, _, ok := t.options.Instances.State(t.ID)
 	switch {
 	case ok && state == string(ec2types.InstanceStateNamePending):
 	case !ok || state != running:
 		text := fmt.Sprintf("Instance became unhealthy while waiting for instance to be in InService state. Termination Reason: instance is %s", stateName(state, ok))
-		t.group.end(n.Up, types.ScalingActivityStatusCodeFailed, text, t.now)
-		t.leave(n, byAbandon)
-	case n.Returning:
-		n.State = types.LifecycleStatePendingProceed
+		t.group.Activities.end(t.Up, types.ScalingActivityStatusCodeFailed, text, t.now)
+		t.leave(t.node, byAbandon)
+	case t.Returning:
+		t.State = types.LifecycleStatePendingProceed
 	default:
-		t.open(n, launching)
-		n.State = types.LifecycleStatePendingProceed
-		if len(n.Actions) > 0 {
-			n.State = types.LifecycleStatePendingWait
-			t.group.progress(n.Up, types.ScalingActivityStatusCodeMidLifecycleAction, 50)
+		t.open(launching)
+		t.State = types.LifecycleStatePendingProceed
+		if len(t.Actions) > 0 {
+			t.State = types.LifecycleStatePendingWait
+			t.group.Activities.progress(t.Up, types.ScalingActivityStatusCodeMidLifecycleAction, 50)
 		}
 	}
 }
@@ -80,20 +86,20 @@ func stateName(state string, ok bool) string {
 	return state
 }
 
-func (t *turn) awaitLaunchHooks(n *node) {
-	if state, _, ok := t.options.Instances.State(n.ID); !ok || state != running {
-		t.group.end(n.Up, types.ScalingActivityStatusCodeCancelled, "Instance is "+stateName(state, ok)+" while waiting for a Lifecycle Action.", t.now)
-		t.leave(n, byAbandon)
+func (t transition) awaitLaunchHooks() {
+	if state, _, ok := t.options.Instances.State(t.ID); !ok || state != running {
+		t.group.Activities.end(t.Up, types.ScalingActivityStatusCodeCancelled, "Instance is "+stateName(state, ok)+" while waiting for a Lifecycle Action.", t.now)
+		t.leave(t.node, byAbandon)
 		return
 	}
-	t.expire(n)
-	abandoned, waiting := n.verdict()
+	t.expire()
+	abandoned, waiting := t.verdict()
 	switch {
 	case abandoned != nil:
-		t.group.end(n.Up, types.ScalingActivityStatusCodeCancelled, abandonText(abandoned), t.now)
-		t.leave(n, byAbandon)
+		t.group.Activities.end(t.Up, types.ScalingActivityStatusCodeCancelled, abandonText(abandoned), t.now)
+		t.leave(t.node, byAbandon)
 	case !waiting:
-		n.State = types.LifecycleStatePendingProceed
+		t.State = types.LifecycleStatePendingProceed
 	}
 }
 
@@ -107,42 +113,42 @@ func abandonText(a *action) string {
 
 // enter registers the node with the group's target groups and takes it into
 // service. With registration suspended it enters service without, for good.
-func (t *turn) enter(n *node) {
-	if !t.group.suspended("AddToLoadBalancer") && !t.register(n) {
+func (t transition) enter() {
+	if !t.group.suspended("AddToLoadBalancer") && !t.register() {
 		return
 	}
-	n.Actions, n.Returning = nil, false
-	n.State, n.InService, n.NextCheck = types.LifecycleStateInService, t.now, t.now
-	t.group.end(n.Up, types.ScalingActivityStatusCodeSuccessful, "", t.now)
+	t.Actions, t.Returning = nil, false
+	t.State, t.InService, t.NextCheck = types.LifecycleStateInService, t.now, t.now
+	t.group.Activities.end(t.Up, types.ScalingActivityStatusCodeSuccessful, "", t.now)
 }
 
 // register puts the node into all target groups of the group; what fails is
-// tried again at the next turn.
-func (t *turn) register(n *node) bool {
+// tried again at the next moment.
+func (t transition) register() bool {
 	for _, arn := range t.group.Settings.TargetGroupARNs {
-		if slices.Contains(n.Attached, arn) {
+		if slices.Contains(t.Attached, arn) {
 			continue
 		}
-		if err := t.options.Targets.Register(arn, n.ID); err != nil {
-			if a := t.group.activity(n.Up); a != nil {
+		if err := t.options.Targets.Register(arn, t.ID); err != nil {
+			if a := t.group.Activities.find(t.Up); a != nil {
 				a.StatusMessage = aws.String(message(err))
 			}
 			return false
 		}
-		n.Attached = append(n.Attached, arn)
+		t.Attached = append(t.Attached, arn)
 	}
 	return true
 }
 
 // leave starts a node's way out. Its place in the group's capacity is free
 // from here on.
-func (t *turn) leave(n *node, why reason) {
-	t.group.leave(n, why, t.now)
-	t.changed = true
+func (c *reconcile) leave(n *node, why reason) {
+	c.group.leave(n, why, c.now)
+	c.changed = true
 }
 
 func (g *group) leave(n *node, why reason, now time.Time) *types.Activity {
-	g.end(n.Up, types.ScalingActivityStatusCodeCancelled, "Instance was terminated before it was in service.", now)
+	g.Activities.end(n.Up, types.ScalingActivityStatusCodeCancelled, "Instance was terminated before it was in service.", now)
 	n.State, n.Leaving, n.Actions, n.NextCheck = types.LifecycleStateTerminating, why, nil, now
 	a := g.begin(n, "Terminating EC2 instance: "+n.ID, terminationCause(n, why, now), now)
 	n.Down = *a.ActivityId
@@ -154,53 +160,53 @@ func (g *group) leave(n *node, why reason, now time.Time) *types.Activity {
 
 // drain takes the node out of its target groups, waits until they have let
 // go of it, and then holds it for the terminate hooks.
-func (t *turn) drain(n *node) {
-	if n.ID == "" {
+func (t transition) drain() {
+	if t.ID == "" {
 		return // its launch has no answer yet
 	}
-	if !n.Forced && !t.drained(n) {
+	if !t.Forced && !t.drained() {
 		return
 	}
-	n.State = types.LifecycleStateTerminatingProceed
-	if n.Forced {
+	t.State = types.LifecycleStateTerminatingProceed
+	if t.Forced {
 		return
 	}
-	t.open(n, terminating)
-	if len(n.Actions) > 0 {
-		n.State = types.LifecycleStateTerminatingWait
-		t.group.progress(n.Down, types.ScalingActivityStatusCodeMidLifecycleAction, 60)
+	t.open(terminating)
+	if len(t.Actions) > 0 {
+		t.State = types.LifecycleStateTerminatingWait
+		t.group.Activities.progress(t.Down, types.ScalingActivityStatusCodeMidLifecycleAction, 60)
 	}
 }
 
 // drained deregisters the node where it is registered and tells whether all
 // its target groups have let it go.
-func (t *turn) drained(n *node) bool {
-	for _, arn := range n.Attached {
-		if state, _ := t.options.Targets.Health(arn, n.ID); !strings.Contains(state, "draining") {
-			if err := t.options.Targets.Deregister(arn, n.ID); err != nil {
-				t.options.Log.Info("deregistering a node failed", "instance", n.ID, "cause", err)
+func (t transition) drained() bool {
+	for _, arn := range t.Attached {
+		if state, _ := t.options.Targets.Health(arn, t.ID); !strings.Contains(state, "draining") {
+			if err := t.options.Targets.Deregister(arn, t.ID); err != nil {
+				t.options.Log.Info("deregistering a node failed", "instance", t.ID, "cause", err)
 			}
 		}
 	}
-	n.Attached = slices.DeleteFunc(n.Attached, func(arn string) bool {
-		state, _ := t.options.Targets.Health(arn, n.ID)
+	t.Attached = slices.DeleteFunc(t.Attached, func(arn string) bool {
+		state, _ := t.options.Targets.Health(arn, t.ID)
 		return !strings.Contains(state, "draining")
 	})
-	if len(n.Attached) > 0 {
-		t.group.progress(n.Down, types.ScalingActivityStatusCodeWaitingForELBConnectionDraining, 30)
+	if len(t.Attached) > 0 {
+		t.group.Activities.progress(t.Down, types.ScalingActivityStatusCodeWaitingForELBConnectionDraining, 30)
 	}
-	return len(n.Attached) == 0
+	return len(t.Attached) == 0
 }
 
-func (t *turn) awaitTerminateHooks(n *node) {
-	t.expire(n)
-	abandoned, waiting := n.verdict()
+func (t transition) awaitTerminateHooks() {
+	t.expire()
+	abandoned, waiting := t.verdict()
 	switch {
 	case abandoned != nil && t.group.retains():
-		n.State, n.Actions = types.LifecycleStateTerminatingRetained, nil
-		t.group.end(n.Down, types.ScalingActivityStatusCodeCancelled, abandonText(abandoned), t.now)
+		t.State, t.Actions = types.LifecycleStateTerminatingRetained, nil
+		t.group.Activities.end(t.Down, types.ScalingActivityStatusCodeCancelled, abandonText(abandoned), t.now)
 	case !waiting:
-		n.State, n.Actions = types.LifecycleStateTerminatingProceed, nil
+		t.State, t.Actions = types.LifecycleStateTerminatingProceed, nil
 	}
 }
 
@@ -211,17 +217,17 @@ func (g *group) retains() bool {
 }
 
 // finish terminates the instance and lets the node go when it is dead.
-func (t *turn) finish(n *node) {
-	state, _, ok := t.options.Instances.State(n.ID)
+func (t transition) finish() {
+	state, _, ok := t.options.Instances.State(t.ID)
 	if !ok || state == string(ec2types.InstanceStateNameTerminated) {
-		n.State = types.LifecycleStateTerminated
-		t.group.end(n.Down, types.ScalingActivityStatusCodeSuccessful, "", t.now)
+		t.State = types.LifecycleStateTerminated
+		t.group.Activities.end(t.Down, types.ScalingActivityStatusCodeSuccessful, "", t.now)
 		return
 	}
-	if n.Ended || t.now.Before(n.NextCheck) {
+	if t.Ended || t.now.Before(t.NextCheck) {
 		return
 	}
-	n.Ended, n.NextCheck = true, t.now.Add(t.scaled(checkEvery))
-	t.ends = append(t.ends, n)
+	t.Ended, t.NextCheck = true, t.now.Add(t.scaled(checkEvery))
+	t.ends = append(t.ends, t.node)
 	t.changed = true
 }

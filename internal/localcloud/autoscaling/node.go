@@ -31,7 +31,7 @@ type node struct {
 	Done bool
 	// Passing is what the group's health checks said when last asked.
 	Passing bool
-	// Checks come at NextCheck: every turn while it is new, else now and then.
+	// Checks come at NextCheck: each time while it is new, else now and then.
 	NextCheck time.Time
 	// Returning nodes come back from standby: no hooks, no new launch.
 	Returning bool

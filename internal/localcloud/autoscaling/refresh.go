@@ -9,10 +9,10 @@ import (
 )
 
 const (
-	startDelay  = 2 * time.Second     // Pending takes a moment
-	patience    = time.Hour           // without progress, before a refresh gives up
-	refreshLife = 14 * 24 * time.Hour // of replacing in total
-	ringing     = "ALARM"
+	startDelay      = 2 * time.Second     // Pending takes a moment
+	progressTimeout = time.Hour           // without progress, before a refresh gives up
+	refreshLife     = 14 * 24 * time.Hour // of replacing in total
+	ringing         = "ALARM"
 )
 
 // refresh is one instance refresh. Its fields are exported for its snapshot.
@@ -28,7 +28,7 @@ type refresh struct {
 	Percent     int
 	ToUpdate    int
 	Rollback    *types.RollbackDetails
-	// Progress is when a replacement was last completed: patience counts from there.
+	// Progress is when a replacement was last completed: progressTimeout counts from there.
 	Progress time.Time
 	// Checkpoint is the index of the one ahead; Resume ends the pause at the
 	// one just reached.
@@ -62,141 +62,142 @@ func (r *refresh) warmup(s *Service) time.Duration {
 	return s.seconds(aws.ToInt32(r.Preferences.InstanceWarmup))
 }
 
-// refresh moves the group's active refresh on.
-func (t *turn) refresh() {
-	r := t.group.active()
-	if r == nil {
-		t.group.surge = 0
-		return
-	}
-	switch r.Status {
+// replacement is a group's active refresh, at one moment.
+type replacement struct {
+	*reconcile
+	*refresh
+}
+
+// advance moves the refresh on.
+func (p replacement) advance() {
+	switch p.Status {
 	case types.InstanceRefreshStatusPending:
-		if !t.now.Before(r.Created.Add(t.scaled(startDelay))) {
-			r.Started, r.Progress = t.now, t.now
-			t.enterStatus(r, types.InstanceRefreshStatusInProgress, "")
+		if !p.now.Before(p.Created.Add(p.scaled(startDelay))) {
+			p.Started, p.Progress = p.now, p.now
+			p.enterStatus(types.InstanceRefreshStatusInProgress, "")
 		}
 	case types.InstanceRefreshStatusInProgress, types.InstanceRefreshStatusRollbackInProgress:
-		t.replaceNodes(r)
+		p.replaceNodes()
 	case types.InstanceRefreshStatusBaking:
-		t.bake(r)
+		p.bake()
 	case types.InstanceRefreshStatusCancelling:
-		t.settle(r)
+		p.settle()
 	}
 }
 
-func (t *turn) enterStatus(r *refresh, status types.InstanceRefreshStatus, why string) {
-	r.Status, r.Reason = status, why
-	t.changed = true
+func (p replacement) enterStatus(status types.InstanceRefreshStatus, why string) {
+	p.Status, p.Reason = status, why
+	p.changed = true
 }
 
-// replaceNodes is one turn of moving nodes, in either direction.
-func (t *turn) replaceNodes(r *refresh) {
-	c := t.takeCensus(r)
-	t.account(r, c)
-	if alarm := t.ringingAlarm(r); alarm != "" {
-		t.giveUp(r, fmt.Sprintf("CloudWatch alarm %s is in ALARM state.", alarm))
+// replaceNodes moves some nodes, in either direction.
+func (p replacement) replaceNodes() {
+	c := p.takeInventory()
+	p.account(c)
+	if alarm := p.ringingAlarm(); alarm != "" {
+		p.giveUp(fmt.Sprintf("CloudWatch alarm %s is in ALARM state.", alarm))
 		return
 	}
-	if t.paused() {
-		r.Progress = t.now
-		r.Reason = "Paused: the InstanceRefresh, Launch or Terminate process is suspended."
+	if p.paused() {
+		p.Progress = p.now
+		p.Reason = "Paused: the InstanceRefresh, Launch or Terminate process is suspended."
 		return
 	}
 	switch {
-	case t.atCheckpoint(r, c):
-	case c.complete(t.group):
-		t.complete(r)
-	case t.overdue(r, c):
-		t.giveUp(r, c.obstacle(t.group))
+	case p.atCheckpoint(c):
+	case c.complete(p.group):
+		p.complete()
+	case p.overdue(c):
+		p.giveUp(c.obstacle(p.group))
 	default:
-		t.replaceSome(r, c)
-		r.Reason = c.waiting()
+		p.replaceSome(c)
+		p.Reason = c.waiting()
 	}
 }
 
 // account writes progress down. Rolling back, the percentage falls and the
 // number of nodes that never moved stands still.
-func (t *turn) account(r *refresh, c *census) {
+func (p replacement) account(c *inventory) {
 	for _, n := range c.fresh {
-		if !n.Done && n.ready(t.now, r.warmup(t.Service)) {
+		if !n.Done && n.ready(p.now, p.warmup(p.Service)) {
 			n.Done = true
-			r.Progress = t.now
-			t.changed = true
+			p.Progress = p.now
+			p.changed = true
 		}
 	}
-	if r.forward() {
-		r.Percent = floorPercent(c.done(), c.total)
-		r.ToUpdate = max(0, len(c.stale)+len(c.barred)-max(0, t.group.capacity()-t.group.desired()))
+	if p.forward() {
+		p.Percent = floorPercent(c.done(), c.total)
+		p.ToUpdate = max(0, len(c.stale)+len(c.blocked)-max(0, p.group.capacity()-p.group.desired()))
 		return
 	}
-	moved := len(c.stale) + len(c.barred) + len(c.fresh) - (c.done() - c.settled)
-	r.Percent = min(int(*r.Rollback.PercentageCompleteOnRollback), floorPercent(moved, c.total))
+	moved := len(c.stale) + len(c.blocked) + len(c.fresh) - (c.done() - c.settled)
+	p.Percent = min(int(*p.Rollback.PercentageCompleteOnRollback), floorPercent(moved, c.total))
 }
 
 // ringingAlarm names an alarm that fails the refresh. A rollback goes on
 // under a ringing alarm, which is mostly what started it.
-func (t *turn) ringingAlarm(r *refresh) string {
-	if !r.forward() {
+func (p replacement) ringingAlarm() string {
+	if !p.forward() {
 		return ""
 	}
-	for _, name := range r.Preferences.AlarmSpecification.Alarms {
-		if state, ok := t.options.Alarms.AlarmState(name); ok && state == ringing {
+	for _, name := range p.Preferences.AlarmSpecification.Alarms {
+		if state, ok := p.options.Alarms.AlarmState(name); ok && state == ringing {
 			return name
 		}
 	}
 	return ""
 }
 
-func (t *turn) paused() bool {
-	g := t.group
+func (p replacement) paused() bool {
+	g := p.group
 	return g.suspended("InstanceRefresh") || g.suspended("Launch") || g.suspended("Terminate")
 }
 
 // atCheckpoint pauses a refresh that has replaced as much as its next
-// checkpoint says. The clock of patience stands still meanwhile.
-func (t *turn) atCheckpoint(r *refresh, c *census) bool {
-	if t.now.Before(r.Resume) {
-		r.Progress = t.now
+// checkpoint says. The time without progress stands still meanwhile.
+func (p replacement) atCheckpoint(c *inventory) bool {
+	if p.now.Before(p.Resume) {
+		p.Progress = p.now
 		return true
 	}
-	checkpoints := r.Preferences.CheckpointPercentages
-	if !r.forward() || r.Checkpoint >= len(checkpoints) || !c.replaced(checkpoints[r.Checkpoint]) {
+	checkpoints := p.Preferences.CheckpointPercentages
+	if !p.forward() || p.Checkpoint >= len(checkpoints) || !c.replaced(checkpoints[p.Checkpoint]) {
 		return false
 	}
-	reached := checkpoints[r.Checkpoint]
-	for r.Checkpoint < len(checkpoints) && c.replaced(checkpoints[r.Checkpoint]) {
-		r.Checkpoint++
+	reached := checkpoints[p.Checkpoint]
+	for p.Checkpoint < len(checkpoints) && c.replaced(checkpoints[p.Checkpoint]) {
+		p.Checkpoint++
 	}
-	t.changed = true
-	if r.Checkpoint == len(checkpoints) {
+	p.changed = true
+	if p.Checkpoint == len(checkpoints) {
 		return false // nothing follows the last one
 	}
-	r.Resume = t.now.Add(t.seconds(*r.Preferences.CheckpointDelay))
-	r.Reason = fmt.Sprintf("Waiting at checkpoint %d%%.", reached)
+	p.Resume = p.now.Add(p.seconds(*p.Preferences.CheckpointDelay))
+	p.Reason = fmt.Sprintf("Waiting at checkpoint %d%%.", reached)
 	return true
 }
 
 // overdue tells whether the refresh has been without progress for too long.
 // Nodes that are about to be done, and old ones on their way out, count as
 // progress under way.
-func (t *turn) overdue(r *refresh, c *census) bool {
-	if t.now.Sub(r.Started) >= t.scaled(refreshLife) {
+func (p replacement) overdue(c *inventory) bool {
+	if p.now.Sub(p.Started) >= p.scaled(refreshLife) {
 		return true
 	}
-	return t.now.Sub(r.Progress) >= t.scaled(patience) && c.warming == nil && c.ending == 0
+	return p.now.Sub(p.Progress) >= p.scaled(progressTimeout) && c.warming == nil && c.ending == 0
 }
 
 // giveUp ends a refresh that cannot go on: with a rollback if it asked for
 // one, else where it stands.
-func (t *turn) giveUp(r *refresh, why string) {
+func (p replacement) giveUp(why string) {
 	switch {
-	case !r.forward():
-		t.finishRefresh(r, types.InstanceRefreshStatusRollbackFailed, why)
-	case *r.Preferences.AutoRollback:
-		r.rollBack(why, t.now)
-		t.changed = true
+	case !p.forward():
+		p.finish(types.InstanceRefreshStatusRollbackFailed, why)
+	case *p.Preferences.AutoRollback:
+		p.rollBack(why, p.now)
+		p.changed = true
 	default:
-		t.finishRefresh(r, types.InstanceRefreshStatusFailed, why)
+		p.finish(types.InstanceRefreshStatusFailed, why)
 	}
 }
 
@@ -215,55 +216,55 @@ func (r *refresh) rollBack(why string, now time.Time) {
 }
 
 // complete is reached when every node that had to move has moved and is done.
-func (t *turn) complete(r *refresh) {
-	bake := aws.ToInt32(r.Preferences.BakeTime)
+func (p replacement) complete() {
+	bake := aws.ToInt32(p.Preferences.BakeTime)
 	switch {
-	case !r.forward():
-		r.Percent = 0
-		t.finishRefresh(r, types.InstanceRefreshStatusRollbackSuccessful, r.Reason)
+	case !p.forward():
+		p.Percent = 0
+		p.finish(types.InstanceRefreshStatusRollbackSuccessful, p.Reason)
 	case bake > 0:
-		r.BakeUntil = t.now.Add(t.seconds(bake))
-		t.enterStatus(r, types.InstanceRefreshStatusBaking, "")
+		p.BakeUntil = p.now.Add(p.seconds(bake))
+		p.enterStatus(types.InstanceRefreshStatusBaking, "")
 	default:
-		t.succeed(r)
+		p.succeed()
 	}
 }
 
-func (t *turn) bake(r *refresh) {
-	t.group.surge = 0
-	if alarm := t.ringingAlarm(r); alarm != "" {
-		t.giveUp(r, fmt.Sprintf("CloudWatch alarm %s is in ALARM state.", alarm))
+func (p replacement) bake() {
+	p.group.surge = 0
+	if alarm := p.ringingAlarm(); alarm != "" {
+		p.giveUp(fmt.Sprintf("CloudWatch alarm %s is in ALARM state.", alarm))
 		return
 	}
-	if !t.now.Before(r.BakeUntil) {
-		t.succeed(r)
+	if !p.now.Before(p.BakeUntil) {
+		p.succeed()
 	}
 }
 
 // succeed makes the desired configuration the group's own: the only place
 // where a refresh changes the group.
-func (t *turn) succeed(r *refresh) {
-	if r.Desired != nil {
-		r.source(t.group).give(&t.group.Settings)
+func (p replacement) succeed() {
+	if p.Desired != nil {
+		p.source(p.group).give(&p.group.Settings)
 	}
-	t.finishRefresh(r, types.InstanceRefreshStatusSuccessful, "")
+	p.finish(types.InstanceRefreshStatusSuccessful, "")
 }
 
-func (t *turn) finishRefresh(r *refresh, status types.InstanceRefreshStatus, why string) {
-	t.group.surge = 0
-	r.Ended = t.now
-	t.enterStatus(r, status, why)
+func (p replacement) finish(status types.InstanceRefreshStatus, why string) {
+	p.group.surge = 0
+	p.Ended = p.now
+	p.enterStatus(status, why)
 }
 
 // settle ends a cancellation, at once or when nothing is in transition.
-func (t *turn) settle(r *refresh) {
-	t.group.surge = 0
-	if r.Settle {
-		for _, n := range t.group.Nodes {
+func (p replacement) settle() {
+	p.group.surge = 0
+	if p.Settle {
+		for _, n := range p.group.Nodes {
 			if n.transitioning() {
 				return
 			}
 		}
 	}
-	t.finishRefresh(r, types.InstanceRefreshStatusCancelled, r.Reason)
+	p.finish(types.InstanceRefreshStatusCancelled, p.Reason)
 }

@@ -188,7 +188,7 @@ func TestCheckpoints(t *testing.T) {
 		w.group(10)
 		p := healthyRange(100, 120)
 		p.CheckpointPercentages = []int32{20, 50}
-		p.CheckpointDelay = aws.Int32(7200) // longer than patience, which stands still
+		p.CheckpointDelay = aws.Int32(7200) // longer than a refresh may be without progress, which stands still
 		w.start(p, to("2"))
 		w.until(time.Hour, "first checkpoint", func() bool { return strings.Contains(aws.ToString(w.refresh().StatusReason), "checkpoint 20%") })
 		w.pass(time.Hour + 50*time.Minute)

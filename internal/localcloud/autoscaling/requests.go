@@ -73,7 +73,7 @@ func (g *group) terminate(n *node, decrement bool, now time.Time) (*types.Activi
 		n.Down = *a.ActivityId
 		return a, nil
 	case n.leaving():
-		return g.activity(n.Down), nil
+		return g.Activities.find(n.Down), nil
 	}
 	if decrement && n.counts() {
 		if err := g.decrement(1); err != nil {

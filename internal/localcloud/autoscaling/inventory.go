@@ -7,11 +7,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 )
 
-// census sorts a group's nodes by what a refresh has to do with them, in one
+// inventory sorts a group's nodes by what a refresh has to do with them, in one
 // walk over them.
-type census struct {
+type inventory struct {
 	stale   []*node // still to be replaced
-	barred  []*node // the same, but protected or standing by, and waited for
+	blocked []*node // the same, but protected or standing by, and waited for
 	fresh   []*node // launched under this direction of the refresh
 	settled int     // need no replacement and were there before
 	ready   int     // of all, of use to the site now
@@ -24,17 +24,17 @@ type census struct {
 	last int32
 }
 
-// takeCensus walks over the nodes once.
-func (t *turn) takeCensus(r *refresh) *census {
-	stale := t.staleness(r)
-	c := &census{last: 100}
-	if points := r.Preferences.CheckpointPercentages; len(points) > 0 && r.forward() {
+// takeInventory walks over the nodes once.
+func (p replacement) takeInventory() *inventory {
+	stale := p.staleness()
+	c := &inventory{last: 100}
+	if points := p.Preferences.CheckpointPercentages; len(points) > 0 && p.forward() {
 		c.last = points[len(points)-1]
 	}
-	warmup := r.warmup(t.Service)
+	warmup := p.warmup(p.Service)
 	ignored := 0
-	for _, n := range t.group.Nodes {
-		fresh := n.Refresh == r.ID && n.Rollback != r.forward()
+	for _, n := range p.group.Nodes {
+		fresh := n.Refresh == p.ID && n.Rollback != p.forward()
 		switch {
 		case n.leaving():
 			if !fresh && n.Leaving == byRefresh && n.State != types.LifecycleStateTerminatingRetained {
@@ -42,9 +42,9 @@ func (t *turn) takeCensus(r *refresh) *census {
 			}
 			continue
 		case !n.counts():
-			t.countStandby(r, c, n, stale(n))
+			p.countStandby(c, n, stale(n))
 			continue
-		case n.ready(t.now, warmup):
+		case n.ready(p.now, warmup):
 			c.ready++
 		case n.well() && fresh:
 			c.warming = n
@@ -58,29 +58,29 @@ func (t *turn) takeCensus(r *refresh) *census {
 			c.fresh = append(c.fresh, n)
 		case !stale(n):
 			c.settled++
-		case n.Protected && r.Preferences.ScaleInProtectedInstances == types.ScaleInProtectedInstancesIgnore:
+		case n.Protected && p.Preferences.ScaleInProtectedInstances == types.ScaleInProtectedInstancesIgnore:
 			ignored++
-		case n.Protected && r.Preferences.ScaleInProtectedInstances == types.ScaleInProtectedInstancesWait:
-			c.barred = append(c.barred, n)
+		case n.Protected && p.Preferences.ScaleInProtectedInstances == types.ScaleInProtectedInstancesWait:
+			c.blocked = append(c.blocked, n)
 		default:
 			c.stale = append(c.stale, n)
 		}
 	}
-	c.total = max(0, t.group.desired()-ignored)
+	c.total = max(0, p.group.desired()-ignored)
 	return c
 }
 
 // countStandby waits for, ends or passes over a node that is standing by.
-func (t *turn) countStandby(r *refresh, c *census, n *node, stale bool) {
+func (p replacement) countStandby(c *inventory, n *node, stale bool) {
 	if !stale || n.State != types.LifecycleStateStandby {
 		return
 	}
-	switch r.Preferences.StandbyInstances {
+	switch p.Preferences.StandbyInstances {
 	case types.StandbyInstancesWait:
-		c.barred = append(c.barred, n)
+		c.blocked = append(c.blocked, n)
 	case types.StandbyInstancesTerminate:
-		if !t.paused() {
-			t.leave(n, byRequest)
+		if !p.paused() {
+			p.leave(n, byRequest)
 		}
 	}
 }
@@ -90,20 +90,20 @@ func (t *turn) countStandby(r *refresh, c *census, n *node, stale bool) {
 // target. Backward, it is every node that was moved, and every other one like
 // the target that is unlike the saved configuration. A configuration that
 // cannot be resolved any more is like no node.
-func (t *turn) staleness(r *refresh) func(*node) bool {
-	if r.forward() && !*r.Preferences.SkipMatching {
-		return func(n *node) bool { return n.Refresh != r.ID }
+func (p replacement) staleness() func(*node) bool {
+	if p.forward() && !*p.Preferences.SkipMatching {
+		return func(n *node) bool { return n.Refresh != p.ID }
 	}
-	target, err := t.resolve(r.source(t.group))
-	if r.forward() {
+	target, err := p.resolve(p.source(p.group))
+	if p.forward() {
 		if err != nil {
-			return func(n *node) bool { return n.Refresh != r.ID }
+			return func(n *node) bool { return n.Refresh != p.ID }
 		}
 		return func(n *node) bool { return n.ID != "" && !target.match(n) }
 	}
-	saved, _ := t.resolve(t.group.source())
+	saved, _ := p.resolve(p.group.source())
 	return func(n *node) bool {
-		if n.Refresh == r.ID {
+		if n.Refresh == p.ID {
 			return !n.Rollback
 		}
 		return target.match(n) && !saved.match(n)
@@ -111,7 +111,7 @@ func (t *turn) staleness(r *refresh) func(*node) bool {
 }
 
 // done counts nodes that need nothing more.
-func (c *census) done() int {
+func (c *inventory) done() int {
 	count := c.settled
 	for _, n := range c.fresh {
 		if n.Done && n.well() {
@@ -122,8 +122,8 @@ func (c *census) done() int {
 }
 
 // budget is how many more nodes may be replaced before the next checkpoint.
-func (c *census) budget(r *refresh) int {
-	left := len(c.stale) + len(c.barred)
+func (c *inventory) budget(r *refresh) int {
+	left := len(c.stale) + len(c.blocked)
 	percent := c.last
 	if points := r.Preferences.CheckpointPercentages; r.forward() && r.Checkpoint < len(points) {
 		percent = points[r.Checkpoint]
@@ -133,21 +133,21 @@ func (c *census) budget(r *refresh) int {
 
 // replaced tells whether percent of the nodes have been replaced, old ones
 // told to go included.
-func (c *census) replaced(percent int32) bool {
+func (c *inventory) replaced(percent int32) bool {
 	quota := ceilPercent(c.total, percent)
-	return c.done() >= quota && len(c.stale)+len(c.barred) <= c.total-quota
+	return c.done() >= quota && len(c.stale)+len(c.blocked) <= c.total-quota
 }
 
 // complete tells whether nothing is left to do: every node that should move
 // has moved, is done, and what it replaced is gone.
-func (c *census) complete(g *group) bool {
+func (c *inventory) complete(g *group) bool {
 	return c.replaced(c.last) && c.ending == 0 && g.capacity() >= g.desired()
 }
 
 // obstacle says what a refresh without progress was waiting for.
-func (c *census) obstacle(g *group) string {
-	if len(c.stale) == 0 && len(c.barred) > 0 {
-		n := c.barred[0]
+func (c *inventory) obstacle(g *group) string {
+	if len(c.stale) == 0 && len(c.blocked) > 0 {
+		n := c.blocked[0]
 		if n.Protected {
 			return fmt.Sprintf("Waited too long for scale-in protection to be removed. For example: %s is protected from scale in.", n.ID)
 		}
@@ -157,7 +157,7 @@ func (c *census) obstacle(g *group) string {
 }
 
 // waiting says what the refresh is waiting for.
-func (c *census) waiting() string {
+func (c *inventory) waiting() string {
 	switch {
 	case c.warming != nil:
 		return fmt.Sprintf("Waiting for instances to warm up before continuing. For example: %s is warming up.", c.warming.ID)
@@ -165,10 +165,10 @@ func (c *census) waiting() string {
 		return fmt.Sprintf("Waiting for instances to enter service before continuing. For example: %s is in %s.", c.booting.ID, c.booting.State)
 	case c.failing != nil:
 		return fmt.Sprintf("Waiting for instances to pass their health checks before continuing. For example: %s does not.", c.failing.ID)
-	case len(c.stale) == 0 && len(c.barred) > 0 && c.barred[0].Protected:
-		return fmt.Sprintf("Waiting for scale-in protection to be removed. For example: %s is protected from scale in.", c.barred[0].ID)
-	case len(c.stale) == 0 && len(c.barred) > 0:
-		return fmt.Sprintf("Waiting for instances to leave standby. For example: %s is in Standby.", c.barred[0].ID)
+	case len(c.stale) == 0 && len(c.blocked) > 0 && c.blocked[0].Protected:
+		return fmt.Sprintf("Waiting for scale-in protection to be removed. For example: %s is protected from scale in.", c.blocked[0].ID)
+	case len(c.stale) == 0 && len(c.blocked) > 0:
+		return fmt.Sprintf("Waiting for instances to leave standby. For example: %s is in Standby.", c.blocked[0].ID)
 	}
 	return ""
 }
@@ -177,25 +177,25 @@ func (c *census) waiting() string {
 // many nodes beyond desired may run. Nodes of no use are free to go: those
 // not in service, and, on the way back, those that are not ready, since a
 // rollback must not wait for what it is called to remove.
-func (t *turn) replaceSome(r *refresh, c *census) {
-	b := replacementBounds(t.group.desired(), aws.ToInt32(r.Preferences.MinHealthyPercentage), aws.ToInt32(r.Preferences.MaxHealthyPercentage))
-	budget := c.budget(r)
-	warmup := r.warmup(t.Service)
+func (p replacement) replaceSome(c *inventory) {
+	b := replacementBounds(p.group.desired(), aws.ToInt32(p.Preferences.MinHealthyPercentage), aws.ToInt32(p.Preferences.MaxHealthyPercentage))
+	budget := c.budget(p.refresh)
+	warmup := p.warmup(p.Service)
 	var free, costly []*node
 	for _, n := range c.stale {
 		switch {
 		case n.ID == "":
-		case !n.inService(), !r.forward() && !n.ready(t.now, warmup):
+		case !n.inService(), !p.forward() && !n.ready(p.now, warmup):
 			free = append(free, n)
-		case n.ready(t.now, warmup):
+		case n.ready(p.now, warmup):
 			costly = append(costly, n)
 		}
 	}
 	chosen := free[:min(len(free), budget)]
 	room := min(c.ready-b.Floor, budget-len(chosen))
-	chosen = append(chosen, t.group.victims(costly, room)...)
+	chosen = append(chosen, p.group.chooseLeaving(costly, room)...)
 	for _, n := range chosen {
-		t.leave(n, byRefresh)
+		p.leave(n, byRefresh)
 	}
-	t.group.surge = max(0, min(b.Surge, budget-len(chosen)))
+	p.group.surge = max(0, min(b.Surge, budget-len(chosen)))
 }
