@@ -58,11 +58,11 @@ func clientOf(endpoint string) *s3.Client {
 // killer is a server that kills its client at its nth call.
 type killer struct {
 	http.Handler
-	after  bool             // the call takes effect first
-	victim chan *os.Process // the client, once it is started
-	mu     sync.Mutex
-	calls  int
-	nth    int // 0 kills at none
+	after   bool             // the call takes effect first
+	subject chan *os.Process // the client, once it is started
+	mu      sync.Mutex
+	calls   int
+	nth     int // 0 kills at none
 }
 
 // aim counts calls anew and returns how many there were.
@@ -88,7 +88,7 @@ func (k *killer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if k.after {
 		k.Handler.ServeHTTP(httptest.NewRecorder(), r)
 	}
-	(<-k.victim).Kill()
+	(<-k.subject).Kill()
 	panic(http.ErrAbortHandler)
 }
 
@@ -132,7 +132,7 @@ func killAt(t *testing.T, tree string, nth int, after bool) bool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k := &killer{Handler: service, after: after, victim: make(chan *os.Process, 1)}
+	k := &killer{Handler: service, after: after, subject: make(chan *os.Process, 1)}
 	server := httptest.NewServer(k)
 	defer server.Close()
 	client := clientOf(server.URL)
@@ -146,7 +146,7 @@ func killAt(t *testing.T, tree string, nth int, after bool) bool {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	k.victim <- cmd.Process
+	k.subject <- cmd.Process
 	err = cmd.Wait()
 	hit := k.aim(0) >= nth
 	if hit == (err == nil) {

@@ -439,13 +439,13 @@ func TestRestoredInstancesStartAgain(t *testing.T) {
 	})
 }
 
-// doors records which instances had a metadata service, and which still have.
-type doors struct {
+// metadataServers records which instances had a metadata service, and which still have.
+type metadataServers struct {
 	mu   sync.Mutex
 	open []string
 }
 
-func (d *doors) Serve(id, _ string) (io.Closer, error) {
+func (d *metadataServers) Serve(id, _ string) (io.Closer, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.open = append(d.open, id)
@@ -461,7 +461,7 @@ type closer func()
 func (c closer) Close() error { c(); return nil }
 
 func TestMetadataIsOpenAsLongAsTheInstance(t *testing.T) {
-	d := &doors{}
+	d := &metadataServers{}
 	cloud(t, func(o *Options) { o.Metadata = d }, func(t *testing.T, s *Service, f *fleet, client *ec2.Client) {
 		i, err := launch(t, client, nil)
 		if err != nil {

@@ -9,7 +9,7 @@ import (
 
 // Logins lets people and programs into instances.
 type Logins interface {
-	// Serve opens an instance's door; closing ends it, not what came in.
+	// Serve opens an instance's server; closing ends it, not what came in.
 	Serve(Login, Commander) (io.Closer, error)
 }
 
@@ -51,17 +51,17 @@ func (s *Service) loginOf(i *instance) *Login {
 	return &Login{InstanceID: i.ID, Address: i.Address, Key: i.Key}
 }
 
-// letIn opens a started machine's door. A machine without one runs all the
+// letIn opens a started machine's server. A machine without one runs all the
 // same: who cannot log in finds out.
 func (s *Service) letIn(m *machine, process Process) {
 	commander, able := process.(Commander)
 	if m.login == nil || !able {
 		return
 	}
-	door, err := s.options.Logins.Serve(*m.login, commander)
+	server, err := s.options.Logins.Serve(*m.login, commander)
 	if err != nil {
 		s.options.Log.Error("opening ssh", "instance", m.login.InstanceID, "error", err)
 		return
 	}
-	m.servers = append(m.servers, door)
+	m.servers = append(m.servers, server)
 }

@@ -61,20 +61,20 @@ func newKey(t *testing.T) ssh.Signer {
 }
 
 // open serves one machine and returns how to dial it with a key.
-func open(t *testing.T, key ssh.Signer, h host) (dial func(ssh.Signer) (*ssh.Client, error), door io.Closer) {
+func open(t *testing.T, key ssh.Signer, h host) (dial func(ssh.Signer) (*ssh.Client, error), server io.Closer) {
 	t.Helper()
 	port := freePort(t)
 	login := ec2.Login{InstanceID: "i-1", Address: "127.0.0.1", Key: string(ssh.MarshalAuthorizedKey(key.PublicKey()))}
-	door, err := New(Options{Port: port, Secret: "secret"}).Serve(login, h)
+	server, err := New(Options{Port: port, Secret: "secret"}).Serve(login, h)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = door.Close() })
+	t.Cleanup(func() { _ = server.Close() })
 	return func(with ssh.Signer) (*ssh.Client, error) {
 		return ssh.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), &ssh.ClientConfig{
 			User: "admin", Auth: []ssh.AuthMethod{ssh.PublicKeys(with)}, HostKeyCallback: ssh.InsecureIgnoreHostKey(),
 		})
-	}, door
+	}, server
 }
 
 func TestCommands(t *testing.T) {
@@ -114,11 +114,11 @@ func TestAnotherKey(t *testing.T) {
 func TestTheEndOfAConnectionEndsItsCommands(t *testing.T) {
 	for name, end := range map[string]func(*ssh.Client, io.Closer) error{
 		"client": func(client *ssh.Client, _ io.Closer) error { return client.Close() },
-		"server": func(_ *ssh.Client, door io.Closer) error { return door.Close() },
+		"server": func(_ *ssh.Client, server io.Closer) error { return server.Close() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			key, h := newKey(t), host{make(chan error, 1)}
-			dial, door := open(t, key, h)
+			dial, server := open(t, key, h)
 			client, err := dial(key)
 			if err != nil {
 				t.Fatal(err)
@@ -130,7 +130,7 @@ func TestTheEndOfAConnectionEndsItsCommands(t *testing.T) {
 			if err := session.Start("wait"); err != nil {
 				t.Fatal(err)
 			}
-			if err := end(client, door); err != nil {
+			if err := end(client, server); err != nil {
 				t.Fatal(err)
 			}
 			if err := <-h.ended; !errors.Is(err, context.Canceled) {
@@ -144,11 +144,11 @@ func TestHostKeysStayAndDiffer(t *testing.T) {
 	fingerprint := func(secret, id string) string {
 		login := ec2.Login{InstanceID: id, Address: "127.0.0.1", Key: string(ssh.MarshalAuthorizedKey(newKey(t).PublicKey()))}
 		port := freePort(t)
-		door, err := New(Options{Port: port, Secret: secret}).Serve(login, host{})
+		server, err := New(Options{Port: port, Secret: secret}).Serve(login, host{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer door.Close()
+		defer server.Close()
 		seen := ""
 		_, err = ssh.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), &ssh.ClientConfig{
 			User: "admin", HostKeyCallback: func(_ string, _ net.Addr, key ssh.PublicKey) error {
