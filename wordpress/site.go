@@ -136,3 +136,44 @@ func (s *Site) readRequired(fsys fs.FS) error {
 	}
 	return nil
 }
+
+// Owns reports whether a path is of WordPress's own code. Where there is no
+// WordPress, none is.
+func (s *Site) Owns(p string) bool {
+	if s == nil {
+		return false
+	}
+	core := ""
+	if s.Core != "." {
+		core = s.Core + "/"
+	}
+	return strings.HasPrefix(p, core+"wp-includes/") || strings.HasPrefix(p, core+"wp-admin/") ||
+		path.Dir(p) == s.Core && strings.HasPrefix(path.Base(p), "wp-") && path.Base(p) != "wp-config.php"
+}
+
+// Serves reports whether a path stands in a directory that the web server
+// shows directly: WordPress's own, or the one above. Where there is no
+// WordPress, that is the root of the tree.
+func (s *Site) Serves(p string) bool {
+	dir := path.Dir(p)
+	if s == nil {
+		return dir == "."
+	}
+	return dir == s.Core || dir == path.Dir(s.Core)
+}
+
+// LoadedEarly lists the files that are loaded before WordPress prints anything.
+func (s *Site) LoadedEarly() []string {
+	var list []string
+	if s.Config != nil {
+		list = append(list, s.Config.Files...)
+	}
+	for _, x := range s.Plugins {
+		list = append(list, x.File)
+	}
+	for _, x := range s.Themes {
+		list = append(list, path.Join(x.Dir, "functions.php"))
+	}
+	list = append(list, s.DropIns...)
+	return append(list, s.MustUse...)
+}

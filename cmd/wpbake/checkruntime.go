@@ -44,7 +44,7 @@ func runCheckRuntime(ctx context.Context, out *cli.Output, cfg cli.Config, o che
 	if err != nil {
 		return err
 	}
-	report := rules.CheckRuntime(os.DirFS(r.tree), rules.Options{
+	report := rules.CheckRuntime(rules.Options{
 		Waivers: runtimeWaivers(cfg.Waivers), Strict: cfg.Check.Strict, Runtime: &rules.Runtime{Denied: denied},
 	})
 	watch.Lap("check")

@@ -94,6 +94,8 @@ func bans() []ban {
 			reason: "how foreign files and texts are taken in does not depend on what they say"},
 		{from: ours("wordpress/php", "wordpress/nodeconfig"), to: ours("..."), allow: ours("wordpress/php", "wordpress/nodeconfig", "wordpress/internal/..."),
 			reason: "a language and the files of /etc are what they are without WordPress"},
+		{from: ours("wordpress/scan"), to: ours("..."), allow: ours("wordpress/php", "wordpress/internal/..."),
+			reason: "what a file shows is found without knowing what it means for a site"},
 		{from: ours("wordpress/wpconfig"), to: ours("..."), allow: ours("wordpress/php", "wordpress/internal/..."),
 			reason: "a configuration is read the same wherever its tree comes from"},
 		{from: ours("wordpress"), to: ours("wordpress/database/...", "wordpress/rules/..."),

@@ -42,9 +42,6 @@ func exceptions() []beyond {
 		{"cmd/wpbake/check.go:newCheckCommand", "being divided", ""},
 		{"rollout.Engine: methods", "being divided", ""},
 		{"rollout.run: methods", "being divided", ""},
-		{"wordpress/rules.checker: methods", "being divided", ""},
-		{"wordpress/rules/catalogue_config.go:configRules", "a table of rules, a line or three each", ""},
-		{"wordpress/rules/catalogue_tree.go:treeRules", "a table of rules, a line or three each", ""},
 	}
 }
 

@@ -21,14 +21,6 @@ const (
 	userTable = "CUSTOM_USER_TABLE"
 )
 
-// keyNames are WordPress's keys and salts, in its own order.
-func keyNames() []string {
-	return []string{
-		"AUTH_KEY", "SECURE_AUTH_KEY", "LOGGED_IN_KEY", "NONCE_KEY",
-		"AUTH_SALT", "SECURE_AUTH_SALT", "LOGGED_IN_SALT", "NONCE_SALT",
-	}
-}
-
 // Config is how a release reaches its database.
 type Config struct {
 	Core     string // the directory of WordPress itself in the tree
@@ -117,7 +109,7 @@ func assemble(config *wpconfig.Config, env func(string) (string, bool)) (Config,
 	if !tablePrefix.MatchString(c.Prefix) || !tablePrefix.MatchString(c.Users) {
 		return Config{}, errors.New("the configuration names tables that WordPress itself would refuse")
 	}
-	for _, name := range keyNames() {
+	for _, name := range wpconfig.KeyNames() {
 		if v, ok := look(name); ok {
 			c.Keys = append(c.Keys, v)
 			c.InTree = c.InTree || config.Defined(name).Value.Literal()

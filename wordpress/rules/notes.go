@@ -7,15 +7,25 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/wpbake/wpbake/wordpress"
 	"github.com/wpbake/wpbake/wordpress/php"
+	"github.com/wpbake/wpbake/wordpress/scan"
 )
+
+// Previous is a check by this very program. What it noted of a file's content
+// is taken from there as long as the file is unchanged; the findings are those
+// of a check that reads all files.
+type Previous struct {
+	Notes     []byte                 // of its Report; what is no such notes is ignored
+	Unchanged func(path string) bool // whether a file is as that check read it
+}
 
 // notes are what a check keeps of files' contents for the next one. The zero
 // value knows no file.
 type notes struct {
-	unchanged func(path string) bool // nil when there are no notes
-	parser    string                 // the version; empty when nothing was parsed
-	marks     map[string][]mark      // of the files that have any
+	unchanged func(path string) bool  // nil when there are no notes
+	parser    string                  // the version; empty when nothing was parsed
+	matches   map[string][]scan.Match // of the files that have any
 	syntax    map[string][]php.SyntaxError
 	dirs      []string // of plugins and themes
 	heads     map[string]map[string]string
@@ -24,17 +34,17 @@ type notes struct {
 // noted is the form of notes: a sum, and this as JSON. Paths and messages are
 // bytes, which JSON keeps as they are.
 type noted struct {
-	Parser string       `json:"parser"`
-	Marks  []notedMark  `json:"marks"`
-	Syntax []notedError `json:"syntax"`
-	Dirs   [][]byte     `json:"dirs"`
-	Heads  []notedHead  `json:"heads"`
+	Parser  string       `json:"parser"`
+	Matches []notedMatch `json:"marks"`
+	Syntax  []notedError `json:"syntax"`
+	Dirs    [][]byte     `json:"dirs"`
+	Heads   []notedHead  `json:"heads"`
 }
 
-type notedMark struct {
-	Path []byte   `json:"p"`
-	Kind markKind `json:"k"`
-	Line int      `json:"l"`
+type notedMatch struct {
+	Path      []byte         `json:"p"`
+	Signature scan.Signature `json:"k"`
+	Line      int            `json:"l"`
 }
 
 type notedError struct {
@@ -48,26 +58,27 @@ type notedHead struct {
 	Values map[string]string `json:"v"`
 }
 
-// notes takes down what files showed, in the order of the tree.
-func (c *checker) notes() []byte {
+// takeNotes writes down what files showed, in the order of the tree.
+func takeNotes(tree *scan.Tree, parser Parser, said []php.SyntaxError, headers *wordpress.HeaderLog) []byte {
 	var doc noted
-	if c.Parser != nil {
-		doc.Parser = c.Parser.Version()
+	if parser != nil {
+		doc.Parser = parser.Version()
 	}
-	for i := range c.files {
-		for _, m := range c.files[i].marks {
-			doc.Marks = append(doc.Marks, notedMark{[]byte(c.files[i].path), m.kind, m.line})
+	for i := range tree.Files {
+		f := &tree.Files[i]
+		for _, m := range f.Matches {
+			doc.Matches = append(doc.Matches, notedMatch{[]byte(f.Path), m.Signature, m.Line})
 		}
 	}
-	syntax := slices.Clone(c.syntax) // what was noted before comes before what PHP says now
-	slices.SortStableFunc(syntax, func(a, b php.SyntaxError) int { return strings.Compare(a.Path, b.Path) })
-	for _, e := range syntax {
+	said = slices.Clone(said) // what was noted before comes before what PHP says now
+	slices.SortStableFunc(said, func(a, b php.SyntaxError) int { return strings.Compare(a.Path, b.Path) })
+	for _, e := range said {
 		doc.Syntax = append(doc.Syntax, notedError{[]byte(e.Path), e.Line, []byte(e.Message)})
 	}
-	for _, d := range c.headers.Dirs {
+	for _, d := range headers.Dirs {
 		doc.Dirs = append(doc.Dirs, []byte(d))
 	}
-	for _, h := range c.headers.Files {
+	for _, h := range headers.Files {
 		doc.Heads = append(doc.Heads, notedHead{[]byte(h.File), h.Values})
 	}
 	b, err := json.Marshal(doc)
@@ -78,29 +89,29 @@ func (c *checker) notes() []byte {
 	return append(sum[:], b...)
 }
 
-// readNotes reads what notes took down. Anything else knows no file.
-func readNotes(e *Previous) notes {
-	if e == nil || e.Unchanged == nil || len(e.Notes) < sha256.Size {
+// readNotes reads what takeNotes wrote. Anything else knows no file.
+func readNotes(p *Previous) notes {
+	if p == nil || p.Unchanged == nil || len(p.Notes) < sha256.Size {
 		return notes{}
 	}
-	body := e.Notes[sha256.Size:]
-	if sum := sha256.Sum256(body); !bytes.Equal(sum[:], e.Notes[:sha256.Size]) {
+	body := p.Notes[sha256.Size:]
+	if sum := sha256.Sum256(body); !bytes.Equal(sum[:], p.Notes[:sha256.Size]) {
 		return notes{}
 	}
 	var doc noted
 	if json.Unmarshal(body, &doc) != nil {
 		return notes{}
 	}
-	n := notes{unchanged: e.Unchanged, parser: doc.Parser, marks: map[string][]mark{}, syntax: map[string][]php.SyntaxError{}, heads: map[string]map[string]string{}}
-	for _, m := range doc.Marks {
-		if m.Kind >= markKinds {
+	n := notes{unchanged: p.Unchanged, parser: doc.Parser, matches: map[string][]scan.Match{}, syntax: map[string][]php.SyntaxError{}, heads: map[string]map[string]string{}}
+	for _, m := range doc.Matches {
+		if m.Signature >= scan.Signatures {
 			return notes{}
 		}
-		n.marks[string(m.Path)] = append(n.marks[string(m.Path)], mark{m.Kind, m.Line})
+		n.matches[string(m.Path)] = append(n.matches[string(m.Path)], scan.Match{Signature: m.Signature, Line: m.Line})
 	}
 	for _, s := range doc.Syntax {
-		p := string(s.Path)
-		n.syntax[p] = append(n.syntax[p], php.SyntaxError{Path: p, Line: s.Line, Message: string(s.Message)})
+		name := string(s.Path)
+		n.syntax[name] = append(n.syntax[name], php.SyntaxError{Path: name, Line: s.Line, Message: string(s.Message)})
 	}
 	for _, d := range doc.Dirs {
 		n.dirs = append(n.dirs, string(d))
@@ -121,18 +132,18 @@ func (n *notes) headersOf(dir, name string) (values map[string]string, ok bool) 
 	return n.heads[name], true
 }
 
-// marksOf returns what a file showed; not ok when it is to be read.
-func (n *notes) marksOf(f *file) (marks []mark, ok bool) {
-	if n.unchanged == nil || !f.regular() || !n.unchanged(f.path) {
+// matchesOf returns what a file showed; not ok when it is to be read.
+func (n *notes) matchesOf(f *scan.File) (matches []scan.Match, ok bool) {
+	if n.unchanged == nil || !f.Regular() || !n.unchanged(f.Path) {
 		return nil, false
 	}
-	return n.marks[f.path], true
+	return n.matches[f.Path], true
 }
 
 // syntaxOf returns what a parser said of a file; not ok when it is to be asked.
-func (n *notes) syntaxOf(f *file, parser string) (said []php.SyntaxError, ok bool) {
-	if n.unchanged == nil || parser == "" || parser != n.parser || !n.unchanged(f.path) {
+func (n *notes) syntaxOf(f *scan.File, parser string) (said []php.SyntaxError, ok bool) {
+	if n.unchanged == nil || parser == "" || parser != n.parser || !n.unchanged(f.Path) {
 		return nil, false
 	}
-	return n.syntax[f.path], true
+	return n.syntax[f.Path], true
 }

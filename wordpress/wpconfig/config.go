@@ -116,3 +116,11 @@ func (k Constant) Resolve(name string, env func(string) (string, bool)) (string,
 	}
 	return k.Else, k.Else != ""
 }
+
+// KeyNames are WordPress's keys and salts, in its own order.
+func KeyNames() []string {
+	return []string{
+		"AUTH_KEY", "SECURE_AUTH_KEY", "LOGGED_IN_KEY", "NONCE_KEY",
+		"AUTH_SALT", "SECURE_AUTH_SALT", "LOGGED_IN_SALT", "NONCE_SALT",
+	}
+}

@@ -1,6 +1,17 @@
+// Package rules judges trees: each rule of the catalogue is a value with the
+// function that finds its faults, which reads what it asks for and nothing
+// else.
+//
+// It knows what breaks a fleet of nodes that cannot be written. It refuses to
+// change a tree, to run anything of it, and to ask nodes or databases: what is
+// known of those is handed in.
 package rules
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
 
 // Phase says what a rule needs to know besides the tree.
 type Phase string
@@ -22,12 +33,12 @@ type Rule struct {
 	Phase      Phase
 	Why        string // it breaks an immutable fleet
 	Fix        string // what to do
+
+	find finder
 }
 
-// Catalogue lists all rules, by part and number.
-func Catalogue() []Rule {
-	return slices.Concat(treeRules(), writeRules(), configRules(), serverRules(), needRules(), changeRules(), nodeRules())
-}
+// Parts of the catalogue in their order, by the letter that ids begin with.
+const partOrder = "TWCDRXN"
 
 // Parts names the parts of the catalogue by the letter that ids begin with.
 func Parts() map[byte]string {
@@ -40,6 +51,23 @@ func Parts() map[byte]string {
 		'X': "This tree against the one in service",
 		'N': "The nodes",
 	}
+}
+
+// Catalogue lists all rules, by part and number.
+func Catalogue() []Rule {
+	all := slices.Concat(
+		siteRules(), entryRules(), exclusionRules(), secretRules(), scriptRules(), uploadRules(), checksumRules(), buildRules(),
+		syntaxRules(), machineRules(), writeRules(), runtimeRules(),
+		credentialRules(), addressRules(), switchRules(), cacheRules(), sessionRules(),
+		dropInRules(), serverRules(), requirementRules(),
+		changeRules(), databaseChangeRules(), opcacheRules(), fpmRules(), nginxRules(), bootRules(),
+	)
+	slices.SortFunc(all, func(a, b Rule) int {
+		return cmp.Or(
+			cmp.Compare(strings.IndexByte(partOrder, a.ID[0]), strings.IndexByte(partOrder, b.ID[0])),
+			cmp.Compare(a.ID, b.ID))
+	})
+	return all
 }
 
 // Short forms of the lists in the catalogue.

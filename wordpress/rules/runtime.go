@@ -2,7 +2,6 @@ package rules
 
 import (
 	"fmt"
-	"io/fs"
 	"path"
 
 	"github.com/wpbake/wpbake/wordpress"
@@ -10,36 +9,39 @@ import (
 	"github.com/wpbake/wpbake/wordpress/php"
 )
 
+func runtimeRules() []Rule {
+	return []Rule{
+		{
+			ID: "W99", Title: "Writes into a read-only tree", Severities: warns(), Phase: InRun,
+			Why: "What PHP wanted to write is lost. On a tree that it could write, it would be on one node only.",
+			Fix: "Give the plugin a directory outside of the tree, such as uploads or a temporary one, or turn off what writes.",
+			find: func(v *view) hits {
+				if v.Runtime == nil {
+					return nil
+				}
+				return deniedWrites(v.Runtime.Denied)
+			},
+		},
+	}
+}
+
 // Runtime is what was refused while a tree ran that PHP cannot write.
 type Runtime struct {
 	Denied []php.Denied
-}
-
-// CheckRuntime judges what a run of a tree wanted to write, and nothing else.
-func CheckRuntime(tree fs.FS, o Options) Report {
-	c := &checker{Options: o, tree: tree, rules: map[string]Rule{}}
-	for _, r := range Catalogue() {
-		c.rules[r.ID] = r
-	}
-	judgeRuntime(c)
-	return c.finish()
 }
 
 // manyDenied files of one directory, refused to one place in the code, are one
 // finding: they have names such as those of a cache.
 const manyDenied = 5
 
-// judgeRuntime is W99.
-func judgeRuntime(c *checker) {
-	if c.Runtime == nil {
-		return
-	}
+// deniedWrites is W99.
+func deniedWrites(denied []php.Denied) (h hits) {
 	type from struct {
 		dir, by string
 		line    int
 	}
 	groups := map[from][]php.Denied{}
-	for _, d := range c.Runtime.Denied {
+	for _, d := range denied {
 		key := from{by: d.By, line: d.Line}
 		if d.Path != "" {
 			key.dir = path.Dir(d.Path)
@@ -49,7 +51,8 @@ func judgeRuntime(c *checker) {
 	for key, list := range groups {
 		if key.dir == "" || len(list) <= manyDenied {
 			for _, d := range list {
-				c.denied(d)
+				p, what := deniedWrite(d)
+				h.warn(p, "%s", what)
 			}
 			continue
 		}
@@ -57,18 +60,21 @@ func judgeRuntime(c *checker) {
 		for _, d := range list {
 			times += d.Times
 		}
-		c.warn("W99", at(key.dir), "%d paths in it were refused to %s() %s%s", len(list), list[0].Call, often(times), writer(list[0]))
+		h.warn(at(key.dir), "%d paths in it were refused to %s() %s%s", len(list), list[0].Call, often(times), writer(list[0]))
 	}
+	return h
 }
 
-func (c *checker) denied(d php.Denied) {
+// deniedWrite says what was refused, and where to look.
+func deniedWrite(d php.Denied) (place, string) {
 	switch {
 	case d.Path != "":
-		c.warn("W99", at(printable.Clean(d.Path)), "%s() was refused %s%s", d.Call, often(d.Times), writer(d))
+		return at(printable.Clean(d.Path)), fmt.Sprintf("%s() was refused %s%s", d.Call, often(d.Times), writer(d))
 	case d.Outside != "":
-		c.warn("W99", place{printable.Clean(d.By), d.Line}, "%s() of %q, outside of the tree, was refused %s%s", d.Call, printable.Cut(printable.Clean(d.Outside), 200), often(d.Times), ofPart(d.By))
+		return place{printable.Clean(d.By), d.Line}, fmt.Sprintf("%s() of %q, outside of the tree, was refused %s%s",
+			d.Call, printable.Cut(printable.Clean(d.Outside), 200), often(d.Times), ofPart(d.By))
 	default:
-		c.warn("W99", place{printable.Clean(d.By), d.Line}, "%s() was refused %s; PHP does not say for which path%s", d.Call, often(d.Times), ofPart(d.By))
+		return place{printable.Clean(d.By), d.Line}, fmt.Sprintf("%s() was refused %s; PHP does not say for which path%s", d.Call, often(d.Times), ofPart(d.By))
 	}
 }
 
