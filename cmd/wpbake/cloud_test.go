@@ -22,6 +22,7 @@ import (
 	astypes "github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/rogpeppe/go-internal/testscript"
@@ -35,7 +36,7 @@ import (
 // "shop" of two nodes: cloud [empty]
 func scriptCloud(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) > 1 {
-		ts.Fatalf("usage: cloud [empty]")
+		ts.Fatalf("usage: cloud [empty|balanced]")
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	ts.Check(err)
@@ -44,8 +45,12 @@ func scriptCloud(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	run, err := runner.New(runner.Options{Kind: runner.Plain, Path: []string{filepath.Dir(wpbake)}})
 	ts.Check(err)
+	speed := 100.0
+	if *liveView != "" {
+		speed = 20 // the clock in the picture should move
+	}
 	cloud, err := localcloud.New(localcloud.Options{
-		Dir: ts.MkAbs("cloud"), Runner: run, Speed: 100, Endpoint: url, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Dir: ts.MkAbs("cloud"), Runner: run, Speed: speed, Endpoint: url, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
 	ts.Check(err)
 	server := &http.Server{Handler: cloud}
@@ -66,10 +71,16 @@ func scriptCloud(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	a := testAWS(ts)
 	a.bucket("releases")
-	if len(args) == 0 {
+	switch {
+	case len(args) == 0:
 		a.template("shop")
 		a.group("shop", "1")
 		a.inService("shop", 2)
+		a.hook("shop", "ABANDON")
+	case args[0] == "balanced":
+		a.template("shop")
+		a.balanced("shop")
+		a.inService("shop", 3)
 		a.hook("shop", "ABANDON")
 	}
 }
@@ -154,6 +165,8 @@ type clients struct {
 	s3     *s3.Client
 	ec2    *ec2.Client
 	groups *autoscaling.Client
+
+	balancers *elb.Client
 }
 
 func testAWS(ts *testscript.TestScript) clients {
@@ -167,6 +180,8 @@ func testAWS(ts *testscript.TestScript) clients {
 		s3:     s3.NewFromConfig(cfg, func(o *s3.Options) { o.UsePathStyle = true }),
 		ec2:    ec2.NewFromConfig(cfg),
 		groups: autoscaling.NewFromConfig(cfg),
+
+		balancers: elb.NewFromConfig(cfg),
 	}
 }
 

@@ -58,6 +58,7 @@ func TestScript(t *testing.T) {
 			"group":     scriptGroup,
 			"untouched": scriptUntouched,
 			"refresh":   scriptRefresh,
+			"terminal":  scriptTerminal,
 			"fault":     scriptFault,
 			"registry":  scriptRegistry,
 			"readonly":  scriptReadonly,
