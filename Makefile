@@ -1,7 +1,7 @@
 # Every target is a script in ci/: alike here, in .github and on a laptop.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stop check test soak fuzz bench build clean
+.PHONY: help demo demo-stop check test soak fuzz bench live-view build clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -26,6 +26,9 @@ fuzz: ## every fuzz target for FUZZTIME, a minute each if not set; PACKAGES=./ar
 
 bench: ## wpbake's times against tar and zstd; FLAGS="-corpora small" and others
 	@ci/bench/run $(FLAGS)
+
+live-view: ## draw the README's picture of the live view anew
+	@ci/live-view
 
 build: ## bin/wpbake
 	@ci/build
