@@ -29,12 +29,17 @@ type checkOptions struct {
 	runtime  runtimeOptions
 }
 
-func newCheckCommand(e *env) *cobra.Command {
-	o := checkOptions{format: formatText}
-	cmd := &cobra.Command{
-		Use:   "check [TREE]",
-		Short: "Look whether a tree can live on immutable nodes",
-		Long: `Looks at a tree as WordPress, at its configuration (which is read, never run)
+func (o checkOptions) validate() error {
+	switch {
+	case !slices.Contains(formats(), o.format):
+		return fmt.Errorf("--format %q: want text, json, sarif or github", o.format)
+	case len(o.runtime.logs) > 0 && !o.runtime.wanted:
+		return errors.New("--log names a log of PHP for --runtime")
+	}
+	return nil
+}
+
+const checkLong = `Looks at a tree as WordPress, at its configuration (which is read, never run)
 and, where they are named, at the nodes' configuration, the tree in service and
 facts of the database. Every finding has an id, a place, a reason and a way to
 mend it; docs/checks.md lists all of them.
@@ -51,38 +56,42 @@ finding pass:
 With --runtime, on a node, it tells what PHP wanted to write into the release
 that serves there and could not, from PHP's log: rule W99 and no other.
 
-Exit code 1 when anything blocks.`,
-		Example: `  wpbake check ./site
+Exit code 1 when anything blocks.`
+
+const checkExample = `  wpbake check ./site
   wpbake check ./site --check-node ./image/etc --check-cron "the scheduler"
   wpbake check ./site --against git:.@v41 --format github
   wpbake check wordpress-6.8.3.zip --format sarif > check.sarif
   wpbake check --runtime                           # on a node
-  wpbake check ./site --runtime --log php-error.log   # a log of a node`,
+  wpbake check ./site --runtime --log php-error.log   # a log of a node`
+
+func newCheckCommand(e *env) *cobra.Command {
+	o := checkOptions{format: formatText}
+	cmd := &cobra.Command{
+		Use:     "check [TREE]",
+		Short:   "Look whether a tree can live on immutable nodes",
+		Long:    checkLong,
+		Example: checkExample,
 		GroupID: groupArtifact,
 		Args:    exactArgs,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if !slices.Contains(formats(), o.format) {
-				return cli.Usage(cmd, fmt.Errorf("--format %q: want text, json, sarif or github", o.format))
-			}
+		PreRun: func(_ *cobra.Command, args []string) {
 			if len(args) > 0 {
 				e.settings.Set("tree", "tree", args[0])
 			}
-			cfg, err := e.settings.Load()
-			if err != nil {
-				return err
-			}
-			if len(o.runtime.logs) > 0 && !o.runtime.wanted {
-				return cli.Usage(cmd, errors.New("--log names a log of PHP for --runtime"))
+		},
+		RunE: e.prepared(func(ctx context.Context, in invocation) error {
+			if err := o.validate(); err != nil {
+				return in.usage(err)
 			}
 			if o.runtime.wanted {
-				return runCheckRuntime(cmd.Context(), e.out, cfg, o)
+				return runCheckRuntime(ctx, e.out, in.cfg, o)
 			}
-			if err := cfg.Need("tree"); err != nil {
+			if err := in.cfg.Need("tree"); err != nil {
 				return err
 			}
-			o.tree = checkedTree{spec: cfg.Tree, exclude: cfg.Exclude, check: cfg.Check, waivers: cfg.Waivers}
-			return runCheck(cmd.Context(), e.out, o)
-		},
+			o.tree = checkedTree{spec: in.cfg.Tree, exclude: in.cfg.Exclude, check: in.cfg.Check, waivers: in.cfg.Waivers}
+			return runCheck(ctx, e.out, o)
+		}),
 	}
 	e.settings.AddFlags(cmd, checkKeys()...)
 	f := cmd.Flags()
