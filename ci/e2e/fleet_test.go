@@ -315,7 +315,7 @@ func (f *fleet) controlDeepCheck(t *testing.T) {
 func (f *fleet) controlNoDrain(t *testing.T) {
 	s := f.on(t)
 	s.drain("0")
-	defer s.drain("30")
+	defer s.drain("20")
 	// As many at once that some are always on their way through a node.
 	tally := under(t, s.stack, Clients{Browsers: 24}, func(*Load) { retire(t, s.stack) })
 	t.Logf("%d of %d requests failed", tally.Failed, tally.Requests)

@@ -156,7 +156,7 @@ func (s *Stack) makeLoadBalancer(ctx context.Context, net network) (targets stri
 	}
 	targets = *group.TargetGroups[0].TargetGroupArn
 	_, err = client.ModifyTargetGroupAttributes(ctx, &elb.ModifyTargetGroupAttributesInput{TargetGroupArn: &targets,
-		Attributes: []elbtypes.TargetGroupAttribute{{Key: aws.String("deregistration_delay.timeout_seconds"), Value: aws.String("30")}}})
+		Attributes: []elbtypes.TargetGroupAttribute{{Key: aws.String("deregistration_delay.timeout_seconds"), Value: aws.String("20")}}})
 	if err != nil {
 		return "", err
 	}
@@ -174,7 +174,7 @@ func (s *Stack) makeAutoScaling(ctx context.Context, nodes int32, net network, t
 		AutoScalingGroupName: aws.String(Group), LaunchTemplate: &astypes.LaunchTemplateSpecification{LaunchTemplateName: aws.String(Group), Version: aws.String("$Latest")},
 		MinSize: aws.Int32(nodes), DesiredCapacity: aws.Int32(nodes), MaxSize: aws.Int32(nodes + 2),
 		VPCZoneIdentifier: aws.String(strings.Join(net.subnets, ",")), TargetGroupARNs: []string{targets},
-		HealthCheckType: aws.String("ELB"), HealthCheckGracePeriod: aws.Int32(120), DefaultInstanceWarmup: aws.Int32(20),
+		HealthCheckType: aws.String("ELB"), HealthCheckGracePeriod: aws.Int32(120), DefaultInstanceWarmup: aws.Int32(10),
 	})
 	return err
 }

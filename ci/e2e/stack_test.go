@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -64,6 +65,35 @@ func start(t *testing.T, nodes int, runner string) *Stack {
 	if out, err := exec.Command("../tree").CombinedOutput(); err != nil {
 		t.Fatalf("making the WordPress tree: %v\n%s", err, out)
 	}
+	tree, err := filepath.Abs("../../.cache/wordpress/tree")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := options(t)
+	o.Tree, o.Nodes, o.Runner = tree, nodes, runner
+	stack, err := Start(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	removed(t, stack)
+	return stack
+}
+
+// startCloud brings up a local cloud alone.
+func startCloud(t *testing.T) *Stack {
+	t.Helper()
+	o := options(t)
+	stack := &Stack{Dir: o.Dir, Program: o.Wpbake, log: o.Log}
+	if err := errors.Join(os.Mkdir(o.Dir, 0o755), stack.startCloud(t.Context(), o)); err != nil {
+		t.Fatal(err)
+	}
+	removed(t, stack)
+	return stack
+}
+
+// options have a directory that any user may enter, and a wpbake built into it.
+func options(t *testing.T) Options {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "wpbake-e2e-")
 	if err != nil {
 		t.Fatal(err)
@@ -76,18 +106,17 @@ func start(t *testing.T, nodes int, runner string) *Stack {
 	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
 		t.Fatalf("building wpbake: %v\n%s", err, out)
 	}
-	tree, err := filepath.Abs("../../.cache/wordpress/tree")
-	if err != nil {
-		t.Fatal(err)
-	}
-	stack, err := Start(t.Context(), Options{Dir: filepath.Join(dir, "stack"), Wpbake: program, Tree: tree, Speed: 10, Nodes: nodes, Runner: runner, Log: t.Output()})
-	if err != nil {
-		t.Fatal(err)
-	}
+	return Options{Dir: filepath.Join(dir, "stack"), Wpbake: program, Speed: 10, Log: t.Output()}
+}
+
+// removed stops a stack when the test ends, and removes it unless somebody
+// should look at it.
+func removed(t *testing.T, stack *Stack) {
 	t.Cleanup(func() {
 		if err := stack.Stop(); err != nil {
 			t.Error(err)
 		}
+		dir := filepath.Dir(stack.Dir)
 		if t.Failed() {
 			t.Logf("logs are in %s", dir)
 			return
@@ -96,7 +125,17 @@ func start(t *testing.T, nodes int, runner string) *Stack {
 			t.Error(err)
 		}
 	})
-	return stack
+}
+
+// TestAWSCLI has Amazon's own client do what needs no group.
+func TestAWSCLI(t *testing.T) {
+	tier.Test(t)
+	t.Parallel()
+	need(t, "aws")
+	cloud := startCloud(t)
+	for _, script := range []string{"template", "objects", "alarm"} {
+		t.Run(script, func(t *testing.T) { awsCLI(t, cloud, script) })
+	}
 }
 
 // awsCLI runs one of the scripts in awscli.

@@ -33,7 +33,7 @@ next=$(aws ec2 create-launch-template-version --launch-template-id "$template" \
 start() {
 	aws autoscaling start-instance-refresh --auto-scaling-group-name "$GROUP" \
 		--desired-configuration "{\"LaunchTemplate\":{\"LaunchTemplateId\":\"$template\",\"Version\":\"$next\"}}" \
-		--preferences '{"MinHealthyPercentage":100,"MaxHealthyPercentage":200,"InstanceWarmup":90,"SkipMatching":true}' \
+		--preferences '{"MinHealthyPercentage":100,"MaxHealthyPercentage":200,"InstanceWarmup":200,"SkipMatching":true}' \
 		--query InstanceRefreshId
 }
 rollback() {
