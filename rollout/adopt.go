@@ -24,8 +24,8 @@ const bootHeartbeat = 5 * time.Minute
 // and the lifecycle hook that a boot completes. Nothing to do is an empty
 // list. A group that no release could ever follow on is *Refused: the hook
 // would abandon each of its launches.
-func (b *Engine) PlanAdopt(ctx context.Context) ([]Change, error) {
-	g, err := b.o.Cloud.Groups.Group(ctx, b.o.Group)
+func (e *Engine) PlanAdopt(ctx context.Context) ([]Change, error) {
+	g, err := e.o.Cloud.Groups.Group(ctx, e.o.Group)
 	if err != nil {
 		return nil, err
 	}
@@ -33,7 +33,7 @@ func (b *Engine) PlanAdopt(ctx context.Context) ([]Change, error) {
 		return nil, err
 	}
 	var changes []Change
-	pinned, floating, err := b.pin(ctx, g)
+	pinned, floating, err := e.pin(ctx, g)
 	if err != nil {
 		return nil, err
 	}
@@ -47,9 +47,9 @@ func (b *Engine) PlanAdopt(ctx context.Context) ([]Change, error) {
 	return changes, nil
 }
 
-func (b *Engine) pin(ctx context.Context, g Group) (pinned []TemplateRef, floating []string, err error) {
+func (e *Engine) pin(ctx context.Context, g Group) (pinned []TemplateRef, floating []string, err error) {
 	for _, t := range g.Templates {
-		v, err := b.o.Cloud.Templates.Version(ctx, t)
+		v, err := e.o.Cloud.Templates.Version(ctx, t)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -62,16 +62,16 @@ func (b *Engine) pin(ctx context.Context, g Group) (pinned []TemplateRef, floati
 }
 
 // Adopt performs the changes of PlanAdopt.
-func (b *Engine) Adopt(ctx context.Context, changes []Change) error {
+func (e *Engine) Adopt(ctx context.Context, changes []Change) error {
 	for _, c := range changes {
 		var err error
 		if c.hook != nil {
-			err = b.o.Cloud.Groups.PutHook(ctx, b.o.Group, *c.hook)
+			err = e.o.Cloud.Groups.PutHook(ctx, e.o.Group, *c.hook)
 		} else {
-			err = b.o.Cloud.Groups.Pin(ctx, b.o.Group, c.templates)
+			err = e.o.Cloud.Groups.Pin(ctx, e.o.Group, c.templates)
 		}
 		if err != nil {
-			return fmt.Errorf("adopting group %q: %w", b.o.Group, err)
+			return fmt.Errorf("adopting group %q: %w", e.o.Group, err)
 		}
 	}
 	return nil

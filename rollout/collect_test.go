@@ -88,7 +88,7 @@ func TestRollbackAfterCollecting(t *testing.T) {
 		release := func(v artifact.Version) {
 			t.Helper()
 			d := w.publish(v)
-			res, err := w.engine(rollout.Options{Baked: w.bakedFor(v, d)}).Release(w.ctx, v, d)
+			res, err := w.engine(rollout.Options{}).Release(w.ctx, rollout.Intent{Version: v, Manifest: d, Baked: w.bakedFor(v, d)})
 			if err != nil || res.Outcome != rollout.Released {
 				t.Fatalf("releasing %s: %+v, %v", v, res, err)
 			}
@@ -105,14 +105,14 @@ func TestRollbackAfterCollecting(t *testing.T) {
 			t.Errorf("a second time removed something of %v", again)
 		}
 		for _, v := range []artifact.Version{"v3", "v4", "v3"} {
-			res, err := w.engine(rollout.Options{}).Rollback(w.ctx, v)
+			res, err := w.engine(rollout.Options{}).Rollback(w.ctx, back(v))
 			if err != nil || res.Outcome != rollout.Released {
 				t.Fatalf("going back to %s: %+v, %v", v, res, err)
 			}
 			w.provenOn(v)
 		}
 		// The control: what was removed was needed for this.
-		if res, err := w.engine(rollout.Options{}).Rollback(w.ctx, "v1"); err == nil && res.Outcome == rollout.Released {
+		if res, err := w.engine(rollout.Options{}).Rollback(w.ctx, back("v1")); err == nil && res.Outcome == rollout.Released {
 			t.Errorf("went back to v1, whose image is gone: %+v", res)
 		}
 		w.provenOn("v3")
@@ -125,25 +125,25 @@ func TestCollectingBesideARun(t *testing.T) {
 		w := newWorld(t, 2)
 		for _, v := range []artifact.Version{"v1", "v2"} {
 			d := w.publish(v)
-			if res, err := w.engine(rollout.Options{Baked: w.bakedFor(v, d)}).Release(w.ctx, v, d); err != nil || res.Outcome != rollout.Released {
+			if res, err := w.engine(rollout.Options{}).Release(w.ctx, rollout.Intent{Version: v, Manifest: d, Baked: w.bakedFor(v, d)}); err != nil || res.Outcome != rollout.Released {
 				t.Fatalf("releasing %s: %+v, %v", v, res, err)
 			}
 		}
 		d := w.publish("v3")
 		ctx, cancel := context.WithCancel(w.ctx)
-		b := w.engine(rollout.Options{Baked: w.bakedFor("v3", d), AfterStep: func(s rollout.Step) {
+		b := w.engine(rollout.Options{AfterStep: func(s rollout.Step) {
 			if s == rollout.StepTemplate {
 				cancel()
 			}
 		}})
-		if _, err := b.Release(ctx, "v3", d); err == nil {
+		if _, err := b.Release(ctx, rollout.Intent{Version: "v3", Manifest: d, Baked: w.bakedFor("v3", d)}); err == nil {
 			t.Fatal("the run was not stopped")
 		}
 		wait(w.ctx, time.Minute)
 		if removed := w.collect(1); removed != nil {
 			t.Errorf("removed things of %v", removed)
 		}
-		if res, err := w.engine(rollout.Options{Baked: rollout.Baked{}}).Resume(w.ctx); err != nil || res.Outcome != rollout.Released {
+		if res, err := w.engine(rollout.Options{}).Resume(w.ctx); err != nil || res.Outcome != rollout.Released {
 			t.Errorf("resuming: %+v, %v", res, err)
 		}
 		w.provenOn("v3")

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 
 	"github.com/wpbake/wpbake/artifact"
 )
@@ -16,7 +18,8 @@ import (
 // release.
 const documentLimit = 4 << 20
 
-// documents reads and writes the small JSON files of one group's rollouts.
+// documents reads and writes the small JSON files of one group's rollouts: the
+// lock, records, the list of proven releases, evidence.
 type documents struct {
 	store artifact.Store
 	group string
@@ -26,7 +29,11 @@ func (d documents) prefix() string             { return artifact.RolloutPrefix(d
 func (d documents) lockName() string           { return d.prefix() + "lock.json" }
 func (d documents) provenName() string         { return d.prefix() + "proven.json" }
 func (d documents) recordName(r string) string { return d.prefix() + r + "/record.json" }
-func (d documents) evidence(r string) string   { return d.prefix() + r + "/evidence/" }
+
+// evidenceFolder holds what was saved of a run's bad nodes.
+func evidenceFolder(group, run string) string {
+	return artifact.RolloutPrefix(group) + run + "/evidence/"
+}
 
 // read decodes the object into v and returns its revision. An absent object
 // is artifact.ErrNotFound.
@@ -111,4 +118,26 @@ func (d documents) proven(ctx context.Context) (Proven, error) {
 		return Proven{Format: 1}, nil
 	}
 	return p, err
+}
+
+// records are those of all runs, newest first.
+func (d documents) records(ctx context.Context) ([]Record, error) {
+	stats, err := d.store.List(ctx, d.prefix())
+	if err != nil {
+		return nil, err
+	}
+	var records []Record
+	for _, st := range stats {
+		run, ok := strings.CutSuffix(strings.TrimPrefix(st.Name, d.prefix()), "/record.json")
+		if !ok {
+			continue
+		}
+		r, _, err := d.record(ctx, run)
+		if err != nil {
+			return nil, err
+		}
+		records = append(records, r)
+	}
+	slices.SortFunc(records, func(a, b Record) int { return b.Started.Compare(a.Started) })
+	return records, nil
 }

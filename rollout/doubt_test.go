@@ -65,7 +65,7 @@ func (w *world) active() bool {
 // detached starts a release that nobody attends.
 func (w *world) detached(v artifact.Version) {
 	w.t.Helper()
-	if _, err := w.engine(rollout.Options{Detach: true}).Release(w.ctx, v, w.publish(v)); err != nil {
+	if _, err := w.engine(rollout.Options{}).Release(w.ctx, rollout.Intent{Version: v, Manifest: w.publish(v), Detach: true}); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -96,7 +96,7 @@ func TestStartAnswerLost(t *testing.T) {
 			}
 			return "", errors.New("connection reset")
 		}}
-		res, err := w.engine(rollout.Options{Cloud: cloud}).Release(w.ctx, "v1", w.publish("v1"))
+		res, err := w.engine(rollout.Options{Cloud: cloud}).Release(w.ctx, to("v1", w.publish("v1")))
 		if err != nil || res.Outcome != rollout.Released || w.refreshes() != 1 {
 			t.Errorf("%+v, %v, %d refreshes", res, err, w.refreshes())
 		}
@@ -117,10 +117,10 @@ func TestInterruptWhileStarting(t *testing.T) {
 		}}
 		digest := w.publish("v1")
 		var stopped *rollout.Interrupted
-		if _, err := w.engine(rollout.Options{Cloud: cloud}).Release(ctx, "v1", digest); !errors.As(err, &stopped) || !stopped.Touched || w.refreshes() != 1 {
+		if _, err := w.engine(rollout.Options{Cloud: cloud}).Release(ctx, to("v1", digest)); !errors.As(err, &stopped) || !stopped.Touched || w.refreshes() != 1 {
 			t.Fatalf("%v, %d refreshes", err, w.refreshes())
 		}
-		if res, err := w.engine(rollout.Options{}).Release(w.ctx, "v1", digest); err != nil || res.Outcome != rollout.Released || w.refreshes() != 1 {
+		if res, err := w.engine(rollout.Options{}).Release(w.ctx, to("v1", digest)); err != nil || res.Outcome != rollout.Released || w.refreshes() != 1 {
 			t.Errorf("again: %+v, %v, %d refreshes", res, err, w.refreshes())
 		}
 	})
@@ -140,13 +140,13 @@ func TestAWSSilentForMinutes(t *testing.T) {
 			}
 			return !since.IsZero() && time.Since(since) < 3*time.Minute
 		}}
-		if res, err := w.engine(rollout.Options{Cloud: cloud}).Release(w.ctx, "v2", digest); err != nil || res.Outcome != rollout.Released {
+		if res, err := w.engine(rollout.Options{Cloud: cloud}).Release(w.ctx, to("v2", digest)); err != nil || res.Outcome != rollout.Released {
 			t.Errorf("%+v, %v", res, err)
 		}
 		since = time.Time{}
 		cloud.Groups = groups{Groups: w.clients.Cloud().Groups, silent: w.active}
 		var adrift *rollout.Unattended
-		if _, err := w.engine(rollout.Options{Cloud: cloud, Settle: time.Second}).Release(w.ctx, "v3", w.publish("v3")); !errors.As(err, &adrift) {
+		if _, err := w.engine(rollout.Options{Cloud: cloud, Settle: time.Second}).Release(w.ctx, to("v3", w.publish("v3"))); !errors.As(err, &adrift) {
 			t.Errorf("for ever: %v", err)
 		}
 	})
@@ -166,10 +166,10 @@ func TestGroupChangedMeanwhile(t *testing.T) {
 		back[0].Version = "1"
 		w.must(nil, w.clients.Cloud().Groups.Pin(w.ctx, w.group, back))
 		var untouched *rollout.FailedUntouched
-		if _, err := w.engine(rollout.Options{Holder: owner.Holder{Name: "second"}}).Release(w.ctx, "v2", digest); !errors.As(err, &untouched) {
+		if _, err := w.engine(rollout.Options{Holder: owner.Holder{Name: "second"}}).Release(w.ctx, to("v2", digest)); !errors.As(err, &untouched) {
 			t.Fatalf("got %v", err)
 		}
-		if res, err := w.engine(rollout.Options{}).Release(w.ctx, "v2", digest); err != nil || res.Outcome != rollout.Released {
+		if res, err := w.engine(rollout.Options{}).Release(w.ctx, to("v2", digest)); err != nil || res.Outcome != rollout.Released {
 			t.Errorf("again: %+v, %v", res, err)
 		}
 	})
@@ -188,7 +188,7 @@ func TestRollbackOfAReleaseThatJustEnded(t *testing.T) {
 			w.until("the refresh has ended", func() bool { return !w.active() })
 			return rollout.ErrNoRefresh
 		}}
-		res, err := w.engine(rollout.Options{Cloud: cloud}).Rollback(w.ctx, "")
+		res, err := w.engine(rollout.Options{Cloud: cloud}).Rollback(w.ctx, back(""))
 		if err != nil || res.Outcome != rollout.Released || res.Kind != rollout.Rollback || res.Version != "v1" {
 			t.Fatalf("%+v, %v", res, err)
 		}
@@ -204,7 +204,7 @@ func TestRollbackDuringReleaseToAnotherVersion(t *testing.T) {
 		w.released("v1")
 		w.released("v2")
 		w.detached("v3")
-		res, err := w.engine(rollout.Options{}).Rollback(w.ctx, "v1")
+		res, err := w.engine(rollout.Options{}).Rollback(w.ctx, back("v1"))
 		if err != nil || res.Outcome != rollout.Released || res.Version != "v1" {
 			t.Fatalf("%+v, %v", res, err)
 		}
@@ -229,7 +229,7 @@ func TestJoinedReleaseRolledBack(t *testing.T) {
 		for _, name := range []string{"ci-1", "ci-2"} {
 			b := w.engine(rollout.Options{Holder: owner.Holder{Name: name}})
 			go func() {
-				res, err := b.Release(w.ctx, "v2", digest)
+				res, err := b.Release(w.ctx, to("v2", digest))
 				ends <- end{res, err}
 			}()
 		}
@@ -251,14 +251,14 @@ func TestDetachedReleaseIsConcluded(t *testing.T) {
 		w := newWorld(t, 3)
 		w.released("v1")
 		w.detached("v2")
-		res, err := w.engine(rollout.Options{OnBusy: rollout.Wait}).Release(w.ctx, "v3", w.publish("v3"))
+		res, err := w.engine(rollout.Options{}).Release(w.ctx, rollout.Intent{Version: "v3", Manifest: w.publish("v3"), OnBusy: rollout.Wait})
 		if err != nil || res.Outcome != rollout.Released {
 			t.Fatalf("waiting for a detached release: %+v, %v", res, err)
 		}
 		if got, want := w.outcomes(), []rollout.Outcome{rollout.Released, rollout.Released, rollout.Released}; !slices.Equal(got, want) {
 			t.Errorf("outcomes %v", got)
 		}
-		if res, err := w.engine(rollout.Options{}).Rollback(w.ctx, ""); err != nil || res.Version != "v2" {
+		if res, err := w.engine(rollout.Options{}).Rollback(w.ctx, back("")); err != nil || res.Version != "v2" {
 			t.Errorf("rolling back: %+v, %v", res, err)
 		}
 	})

@@ -5,48 +5,111 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
+
+	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/wordpress/database"
 )
 
-// emit stamps an event and hands it on.
-func (b *Engine) emit(e Event) {
-	e.Time = time.Now().UTC()
-	b.o.Events(e)
+// Event is one change worth telling.
+type Event struct {
+	Time    time.Time        `json:"time"`
+	Kind    string           `json:"event"` // step, refresh, node, verdict, wait, note, incompatibility
+	Run     string           `json:"run,omitempty"`
+	Step    Step             `json:"step,omitempty"`
+	Text    string           `json:"text"` // one line for people
+	Version artifact.Version `json:"version,omitempty"`
+	Refresh *RefreshView     `json:"refresh,omitempty"`
+	Node    *NodeView        `json:"node,omitempty"`  // the node that changed
+	Nodes   []NodeView       `json:"nodes,omitempty"` // with kind refresh: the whole group
 }
 
-// emitted is what was last told, so that only changes are told again.
-type emitted struct {
-	refresh RefreshView
+// RefreshView is the part of a refresh that a live view shows.
+type RefreshView struct {
+	ID        string `json:"id"`
+	Status    string `json:"status"`
+	Percent   int    `json:"percent"`
+	Remaining int    `json:"remaining"`
+	Reason    string `json:"reason,omitempty"`
+}
+
+// Gone is the lifecycle state, in a live view, of a node that has left the group.
+const Gone = "Gone"
+
+// NodeView is one node in a live view of the group.
+type NodeView struct {
+	ID        string           `json:"id"`
+	Zone      string           `json:"zone,omitempty"`
+	Lifecycle string           `json:"lifecycle"`
+	Target    string           `json:"target,omitempty"` // target health, worst of all target groups
+	Template  string           `json:"template"`         // number of its template version
+	Version   artifact.Version `json:"version,omitempty"`
+	Digest    artifact.Digest  `json:"digest,omitempty"` // what it reported, empty before
+	Verdict   string           `json:"verdict,omitempty"`
+	Waits     string           `json:"waits,omitempty"` // where it stands: boot, hook, target, warm-up, drain
+	Cause     string           `json:"cause,omitempty"`
+	As        string           `json:"as,omitempty"`   // how the release lies on it: dir, erofs or volume
+	Note      string           `json:"note,omitempty"` // what went another way than wished, and did no harm
+}
+
+// emitter tells what changes, in order, and nothing twice.
+type emitter struct {
+	sink    func(Event)
+	refresh RefreshView // as last told
 	nodes   map[string]NodeView
 	waits   string
 }
 
-// emitChanges tells what changed in the group since the last look.
-func (r *run) emitChanges(s State) {
+// emit stamps an event and hands it on.
+func (t *emitter) emit(e Event) {
+	e.Time = time.Now().UTC()
+	t.sink(e)
+}
+
+func (t *emitter) note(run string, format string, args ...any) {
+	t.emit(Event{Kind: "note", Run: run, Text: fmt.Sprintf(format, args...)})
+}
+
+// changes tells what changed in the group since it was called last.
+func (t *emitter) changes(s State) {
 	views := nodeViews(s)
 	refresh := RefreshView{}
 	if s.Refresh != nil {
-		refresh = RefreshView{ID: s.Refresh.ID, Status: s.Refresh.Status, Percent: s.Refresh.Percent, Remaining: s.Refresh.Remaining, Reason: s.Refresh.Reason}
+		refresh = s.Refresh.view()
 	}
-	before := r.emitted
-	r.emitted = emitted{refresh: refresh, nodes: byID(views), waits: before.waits}
-	if before.nodes == nil || refresh.String() != before.refresh.String() {
-		r.b.emit(Event{Kind: "refresh", Run: r.rec.Run, Version: r.rec.Version, Text: refresh.String(), Refresh: &refresh, Nodes: views})
+	run, before, lastRefresh := s.Record.Run, t.nodes, t.refresh
+	t.refresh, t.nodes = refresh, byID(views)
+	if before == nil || refresh.String() != lastRefresh.String() {
+		t.emit(Event{Kind: "refresh", Run: run, Version: s.Record.Version, Text: refresh.String(), Refresh: &refresh, Nodes: views})
 	}
-	if before.nodes == nil {
+	if before == nil {
 		return
 	}
 	for _, v := range views {
-		if before.nodes[v.ID] != v {
-			r.b.emit(Event{Kind: "node", Run: r.rec.Run, Text: v.String(), Node: &v})
+		if before[v.ID] != v {
+			t.emit(Event{Kind: "node", Run: run, Text: v.String(), Node: &v})
 		}
 	}
-	for _, id := range slices.Sorted(maps.Keys(before.nodes)) {
-		if _, there := r.emitted.nodes[id]; !there {
+	for _, id := range slices.Sorted(maps.Keys(before)) {
+		if _, there := t.nodes[id]; !there {
 			gone := NodeView{ID: id, Lifecycle: Gone}
-			r.b.emit(Event{Kind: "node", Run: r.rec.Run, Text: gone.String(), Node: &gone})
+			t.emit(Event{Kind: "node", Run: run, Text: gone.String(), Node: &gone})
 		}
+	}
+}
+
+// waiting tells what is awaited, once.
+func (t *emitter) waiting(run, text string) {
+	if text == "" || text == t.waits {
+		return
+	}
+	t.waits = text
+	t.emit(Event{Kind: "wait", Run: run, Text: text})
+}
+
+func (t *emitter) incompatibilities(run string, v artifact.Version, found []database.Incompatibility) {
+	for _, i := range found {
+		t.emit(Event{Kind: "incompatibility", Run: run, Version: v, Text: fmt.Sprintf("%s %s: %s", i.ID, i.Name, i.Text)})
 	}
 }
 
@@ -56,90 +119,6 @@ func byID(views []NodeView) map[string]NodeView {
 		m[v.ID] = v
 	}
 	return m
-}
-
-// wait tells what is awaited, once.
-func (r *run) wait(text string) {
-	if text == "" || text == r.emitted.waits {
-		return
-	}
-	r.emitted.waits = text
-	r.b.emit(Event{Kind: "wait", Run: r.rec.Run, Text: text})
-}
-
-// String is one line for people.
-func (v RefreshView) String() string {
-	if v.ID == "" {
-		return "no instance refresh yet"
-	}
-	return fmt.Sprintf("refresh %s, %d%% done, %d not begun", v.Status, v.Percent, v.Remaining)
-}
-
-// String is one line for people.
-func (v NodeView) String() string {
-	words := []string{v.ID, v.Lifecycle}
-	if v.Version != "" {
-		words = append(words, "on "+string(v.Version))
-	}
-	if v.Verdict != "" {
-		words = append(words, v.Verdict)
-	}
-	if v.Target != "" {
-		words = append(words, "target "+v.Target)
-	}
-	if v.Waits != "" {
-		words = append(words, "waits for "+v.Waits)
-	}
-	if v.Cause != "" {
-		words = append(words, "("+v.Cause+")")
-	}
-	if v.Note != "" {
-		words = append(words, "("+v.Note+")")
-	}
-	return strings.Join(words, " ")
-}
-
-func nodeViews(s State) []NodeView {
-	views := make([]NodeView, 0, len(s.Group.Nodes))
-	for _, n := range s.Group.Nodes {
-		v := NodeView{ID: n.ID, Zone: n.Zone, Lifecycle: n.Lifecycle, Template: n.Template.Version, Target: worst(s.Targets[n.ID])}
-		if p, ok := s.pin(n.Template); ok {
-			v.Version = p.Version
-		}
-		if r, ok := s.Reports[n.ID]; ok {
-			v.Digest, v.Verdict, v.Cause = r.Manifest, r.Verdict, r.Cause
-			v.As, v.Note = r.As, strings.Join(r.Notes, "; ")
-		}
-		v.Waits = waitsFor(v)
-		views = append(views, v)
-	}
-	slices.SortFunc(views, func(a, b NodeView) int { return strings.Compare(a.ID, b.ID) })
-	return views
-}
-
-// worst is the state of the target group that is furthest from healthy.
-func worst(ts []Target) string {
-	state := ""
-	for _, t := range ts {
-		if state == "" || state == "healthy" {
-			state = t.State
-		}
-	}
-	return state
-}
-
-func waitsFor(v NodeView) string {
-	switch {
-	case strings.HasPrefix(v.Lifecycle, "Pending") && v.Verdict == "":
-		return "boot"
-	case strings.HasPrefix(v.Lifecycle, "Pending"):
-		return "hook"
-	case v.Lifecycle == "InService" && v.Target != "" && v.Target != "healthy":
-		return "target"
-	case strings.HasPrefix(v.Lifecycle, "Terminating"):
-		return "drain"
-	}
-	return ""
 }
 
 func schemaText(r Record) string {

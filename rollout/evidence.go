@@ -2,7 +2,6 @@ package rollout
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/wpbake/wpbake/artifact"
@@ -26,7 +25,7 @@ type Evidence struct {
 // saveEvidence tells when it cannot: evidence must not be in the way of going
 // back.
 func (r *run) saveEvidence(ctx context.Context, s State, a Action) {
-	e := Evidence{Format: 1, Run: r.rec.Run, Cause: a.Cause, Activities: s.Activities, Saved: time.Now().UTC()}
+	e := Evidence{Format: 1, Run: r.journal.rec.Run, Cause: a.Cause, Activities: s.Activities, Saved: time.Now().UTC()}
 	name := "refresh.json"
 	if a.Node != "" {
 		name = a.Node + ".json"
@@ -40,11 +39,11 @@ func (r *run) saveEvidence(ctx context.Context, s State, a Action) {
 			}
 		}
 		// Console output is a courtesy of AWS and often not there yet.
-		if out, err := r.b.o.Cloud.Fleet.Console(ctx, a.Node); err == nil {
+		if out, err := r.o.Cloud.Fleet.Console(ctx, a.Node); err == nil {
 			e.Console = out
 		}
 	}
-	if _, err := r.docs.write(ctx, r.docs.evidence(r.rec.Run)+name, e, artifact.Condition{}); err != nil {
-		r.b.emit(Event{Kind: "note", Run: r.rec.Run, Text: fmt.Sprintf("saving evidence: %v", err)})
+	if _, err := r.journal.docs.write(ctx, evidenceFolder(r.journal.rec.Group, r.journal.rec.Run)+name, e, artifact.Condition{}); err != nil {
+		r.emitter.note(r.journal.rec.Run, "saving evidence: %v", err)
 	}
 }

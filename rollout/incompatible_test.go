@@ -99,11 +99,15 @@ func (s *siteDatabase) publish(v artifact.Version, core string, schema int) arti
 
 func (s *siteDatabase) release(v artifact.Version, digest artifact.Digest, o rollout.Options) (rollout.Result, error) {
 	o.Site, o.Snapshot = s, s.snapshot
-	return s.w.engine(o).Release(s.w.ctx, v, digest)
+	return s.w.engine(o).Release(s.w.ctx, to(v, digest))
+}
+
+func (s *siteDatabase) releaseAccepting(v artifact.Version, digest artifact.Digest) (rollout.Result, error) {
+	return s.w.engine(rollout.Options{Site: s, Snapshot: s.snapshot}).Release(s.w.ctx, rollout.Intent{Version: v, Manifest: digest, AcceptIncompatible: true})
 }
 
 func (s *siteDatabase) rollback(v artifact.Version, accept bool) (rollout.Result, error) {
-	return s.w.engine(rollout.Options{Site: s, AcceptIncompatible: accept}).Rollback(s.w.ctx, v)
+	return s.w.engine(rollout.Options{Site: s}).Rollback(s.w.ctx, rollout.Intent{Version: v, AcceptIncompatible: accept})
 }
 
 // twoCores is a world that went from WordPress 6.1 to 6.8.
@@ -222,7 +226,7 @@ func TestReleaseOfOlderCore(t *testing.T) {
 		if _, err := s.release("v43", old, rollout.Options{}); !errors.As(err, &refused) {
 			t.Errorf("got %v", err)
 		}
-		if res, err := s.release("v43", old, rollout.Options{AcceptIncompatible: true}); err != nil || res.Schema != nil {
+		if res, err := s.releaseAccepting("v43", old); err != nil || res.Schema != nil {
 			t.Errorf("%+v, %v", res, err)
 		}
 		w.provenOn("v43")
@@ -245,7 +249,7 @@ func TestSchemaStepFails(t *testing.T) {
 		}
 		full := func(context.Context, rollout.Record) (string, error) { return "", errors.New("quota exceeded") }
 		digest := s.publish("v42", "6.8.12", 60421)
-		_, err := w.engine(rollout.Options{Site: s, Snapshot: full}).Release(w.ctx, "v42", digest)
+		_, err := w.engine(rollout.Options{Site: s, Snapshot: full}).Release(w.ctx, to("v42", digest))
 		var person *rollout.InterventionRequired
 		if !errors.As(err, &person) || !strings.Contains(err.Error(), "quota exceeded") {
 			t.Fatalf("got %v", err)
@@ -309,7 +313,7 @@ func TestKilledAroundTheSchemaStep(t *testing.T) {
 					if step == at {
 						kill()
 					}
-				}}).Release(ctx, "v42", digest)
+				}}).Release(ctx, to("v42", digest))
 				if err == nil {
 					t.Fatal("it was not killed")
 				}

@@ -17,11 +17,11 @@ func TestDoctorTellsOfOpcache(t *testing.T) {
 		const problem = "opcache.validate_timestamps=1: set it to 0"
 		w.fleet.behave(func(f *fleet) { f.opcache = &node.Opcache{Enabled: true, Validate: true, Problems: []string{problem}} })
 		doctor := func() []rollout.Finding {
-			found, err := w.engine(rollout.Options{}).Doctor(w.ctx)
+			seen, err := w.engine(rollout.Options{}).Observe(w.ctx)
 			if err != nil {
 				t.Fatal(err)
 			}
-			return found
+			return seen.Findings
 		}
 		if found := doctor(); len(found) > 0 {
 			t.Errorf("before the first release: %+v", found)

@@ -1,223 +1,225 @@
 package rollout
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
-	"strings"
-	"time"
 
-	"github.com/wpbake/wpbake/node"
+	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/wordpress/database"
 )
 
-// State is everything that the next step depends on, as it was just observed.
-type State struct {
-	Now        time.Time
-	Group      Group
-	Record     Record
-	Templates  []TemplateRef          // this run's versions, one per entry of Group.Templates; empty Version: not made yet
-	Refresh    *Refresh               // this run's, nil before it has started
-	Foreign    *Refresh               // an active one that is not
-	Reports    map[string]node.Report // by instance: every node of this run and every node of the group
-	Pins       map[TemplateRef]Boot   // what template versions in use pin; absent: nothing of wpbake's
-	Targets    map[string][]Target    // by instance
-	Unhealthy  map[string]int         // by instance: looks in a row that found a target unhealthy
-	Activities []Activity             // since the refresh started, newest first
-	Limits     Limits
-	Asks       bool // the database can be asked
+// Plan is what is to be done about an intent, decided from one observation.
+type Plan struct {
+	Intent      Intent // with the version and manifest that a rollback goes to
+	Observation Observation
+	Steps       []string // for people, in order; empty when nothing is begun
+
+	Incompatibilities []database.Incompatibility // of the database with the code to come
+
+	UpToDate *Result        // there is nothing to do
+	Wait     *Lock          // another run has to end first
+	Run      string         // the unfinished run of the same aim that is gone on with; empty: one begins
+	Undo     string         // why the active refresh is turned back; what comes then is planned anew
+	Target   *ProvenRelease // what a rollback goes to
+
+	asked    Intent // as it was before anything was filled in
+	takeover string // why the lock is taken from whoever holds it
+	leaving  string // what a rollback leaves
+	obs      *observer
 }
 
-// Limits are the times and counts that judging goes by.
-type Limits struct {
-	FirstNode time.Duration // for the first new node to prove itself
-	Settle    time.Duration // for the proof to catch up with the refresh
-}
-
-// Verb names an action.
-type Verb string
-
-// The actions of a run.
-const (
-	Await         Verb = "await"         // nothing to do now; Text says what is awaited
-	MakeTemplate  Verb = "make-template" // add a version to From
-	StartRefresh  Verb = "start-refresh"
-	StartRollback Verb = "start-rollback" // roll the active refresh back; Cause says why
-	UpgradeSchema Verb = "upgrade-schema" // the fleet is proven: the database follows
-	Finish        Verb = "finish"         // the run ends with Outcome
-	GiveUp        Verb = "give-up"        // a person is needed; Text says why, Fix what to do; with an Outcome the run ends, else it can be resumed
-)
-
-// Action is the next step of a run.
-type Action struct {
-	Verb    Verb
-	From    TemplateRef
-	Outcome Outcome
-	Cause   string
-	Node    string
-	Text    string
-	Fix     string
-}
-
-// Next decides the next step of a run. It is total and has no effect, and
-// asked again after its action took effect it moves on.
-func Next(s State) Action {
-	if s.Foreign != nil {
-		return giveUpOnForeign(s)
-	}
-	if s.Refresh != nil {
-		return nextInRefresh(s)
-	}
-	for _, t := range s.Templates {
-		if t.Version == "" {
-			return Action{Verb: MakeTemplate, From: t}
-		}
-	}
-	if s.Record.Undo != "" {
-		return Action{Verb: Finish, Outcome: Abandoned, Cause: s.Record.Undo}
-	}
-	if s.Record.Refresh != "" {
-		return Action{Verb: GiveUp, Outcome: Unproven, Text: fmt.Sprintf("instance refresh %s is not in the group's history any more", s.Record.Refresh),
-			Fix: "wpbake status shows what runs; wpbake release again if it is not this version"}
-	}
-	if !sameTemplates(s.Group.Templates, s.Record.Base) && !sameTemplates(s.Group.Templates, s.Templates) {
-		return Action{Verb: Finish, Outcome: Abandoned, Cause: fmt.Sprintf("somebody changed the group's launch template to %s while this run was preparing", describeTemplates(s.Group.Templates)),
-			Fix: "wpbake status; then the same command again, which starts from what the group has now"}
-	}
-	return Action{Verb: StartRefresh}
-}
-
-func giveUpOnForeign(s State) Action {
-	text := fmt.Sprintf("instance refresh %s is %s and was not started by this run", s.Foreign.ID, s.Foreign.Status)
-	if s.Refresh == nil {
-		return Action{Verb: Finish, Outcome: Abandoned, Cause: text, Fix: "wait for it, then the same command again"}
-	}
-	return Action{Verb: GiveUp, Text: text, Fix: "wait for it (wpbake status shows it), then wpbake resume"}
-}
-
-// AWS's words for the status of a refresh. A word that is not here counts as
-// active: Baking, too, was added long after the others.
-const (
-	statusSuccessful         = "Successful"
-	statusFailed             = "Failed"
-	statusCancelling         = "Cancelling"
-	statusCancelled          = "Cancelled"
-	statusRollbackInProgress = "RollbackInProgress"
-	statusRollbackFailed     = "RollbackFailed"
-	statusRollbackSuccessful = "RollbackSuccessful"
-)
-
-// Active reports whether the refresh still holds the group.
-func (r Refresh) Active() bool {
-	switch r.Status {
-	case statusSuccessful, statusFailed, statusCancelled, statusRollbackFailed, statusRollbackSuccessful:
+// begins reports whether the plan leads to a run that has no record yet.
+func (p Plan) begins() bool {
+	if p.UpToDate != nil || p.Undo != "" && p.takeover == "" {
 		return false
 	}
-	return true
+	return p.Run == "" || p.Wait == nil && p.Observation.Record.Run != p.Run
 }
 
-func nextInRefresh(s State) Action {
-	switch s.Refresh.Status {
-	case statusSuccessful:
-		return finishWhenProven(s, s.Templates, Released)
-	case statusRollbackSuccessful:
-		return finishWhenProven(s, s.Record.Base, RolledBack)
-	case statusRollbackFailed:
-		return Action{Verb: GiveUp, Outcome: Unproven, Cause: s.Record.Cause,
-			Text: "rolling back failed, the fleet is mixed: " + describeFleet(s) + reasonOf(*s.Refresh),
-			Fix:  "wpbake status; when nodes can be launched again: wpbake rollback"}
-	case statusFailed, statusCancelled:
-		return endedWithoutUndoing(s)
-	case statusRollbackInProgress:
-		return Action{Verb: Await, Text: "rolling back"}
-	case statusCancelling:
-		return Action{Verb: Await, Text: "somebody is cancelling the refresh"}
-	}
-	if s.Record.Undo != "" {
-		return Action{Verb: StartRollback, Cause: s.Record.Undo}
-	}
-	v := judge(s)
-	if v.state == verdictBad {
-		return Action{Verb: StartRollback, Cause: v.cause, Node: v.node}
-	}
-	return Action{Verb: Await, Text: v.text()}
+// sameRun reports whether two plans lead to the same run, with nothing to be
+// done before it.
+func (p Plan) sameRun(q Plan) bool {
+	return p.UpToDate == nil && p.Wait == nil && p.Undo == "" && p.Run == q.Run &&
+		p.Intent.Version == q.Intent.Version && p.Intent.Manifest == q.Intent.Manifest
 }
 
-// endedWithoutUndoing is the end of a refresh that failed or was cancelled:
-// AWS undoes nothing then. It is no harm as long as no node had moved.
-func endedWithoutUndoing(s State) Action {
-	moved := nodesOn(s.Group, s.Templates)
-	if len(moved) == 0 && sameTemplates(s.Group.Templates, s.Record.Base) {
-		return Action{Verb: Finish, Outcome: Abandoned,
-			Cause: fmt.Sprintf("instance refresh %s ended %s before any node moved%s", s.Refresh.ID, s.Refresh.Status, reasonOf(*s.Refresh)),
-			Fix:   "the same command again"}
+// Plan decides what to do about an intent. It is total and has no effect. With
+// an error it comes as far as it got.
+func (o Observation) Plan(in Intent) (Plan, error) {
+	p := Plan{Intent: in, Observation: o, asked: in}
+	if o.joins(in) {
+		p.Run, p.Intent = o.Lock.Run, in.of(o.Lock)
 	}
-	return Action{Verb: GiveUp, Outcome: Unproven,
-		Text: fmt.Sprintf("instance refresh %s ended %s%s, not by this run, and the fleet is mixed: %s", s.Refresh.ID, s.Refresh.Status, reasonOf(*s.Refresh), describeFleet(s)),
-		Fix:  "wpbake release again to go forward, wpbake rollback to go back"}
+	if in.Kind == Rollback {
+		return p.rollback()
+	}
+	return p.release()
 }
 
-func finishWhenProven(s State, templates []TemplateRef, o Outcome) Action {
-	missing := unproven(s, templates)
-	if o == Released {
-		missing = append(missing, unpinned(s)...)
+func (p Plan) release() (Plan, error) {
+	o, in := p.Observation, p.Intent
+	if p.Run != "" {
+		p.Steps = []string{fmt.Sprintf("release: run %s goes on from its record", p.Run)}
+		p.waitIf(o.Held)
+		return p.compatible() // it may always be gone on with, whatever the group looks like by now
 	}
-	if len(missing) == 0 && o == Released && s.Asks && s.Record.wantsSchema() {
-		return Action{Verb: UpgradeSchema}
+	if err := refuse(o.Group.Name, o.Findings); err != nil {
+		return p, err
 	}
-	if len(missing) == 0 {
-		return Action{Verb: Finish, Outcome: o, Cause: s.Record.Cause, Node: s.Record.BadNode}
-	}
-	if s.Now.Sub(settledAt(s)) < s.Limits.Settle {
-		return Action{Verb: Await, Text: "proving the fleet: " + missing[0]}
-	}
-	a := Action{Verb: GiveUp, Cause: s.Record.Cause,
-		Text: "the refresh ended " + s.Refresh.Status + ", but the fleet could not be proven: " + strings.Join(missing, "; "),
-		Fix:  "wpbake status; aws ec2 get-console-output shows what a node says"}
-	if !sameTemplates(s.Group.Templates, templates) {
-		a.Outcome = Unproven // somebody moved the group on: an open run would be in the way of every later one
-	}
-	return a
-}
-
-// settledAt is when this program saw the refresh ended: AWS's clock is not
-// compared with ours.
-func settledAt(s State) time.Time {
-	for _, st := range s.Record.Steps {
-		if st.Step == StepSettled {
-			return st.Time
-		}
-	}
-	return s.Now
-}
-
-func nodesOn(g Group, templates []TemplateRef) []Node {
-	var on []Node
-	for _, n := range g.Nodes {
-		if slices.ContainsFunc(templates, n.Template.same) {
-			on = append(on, n)
-		}
-	}
-	return on
-}
-
-func describeFleet(s State) string {
-	ours := len(nodesOn(s.Group, s.Templates))
-	return fmt.Sprintf("%d of %d nodes on %s", ours, len(s.Group.Nodes), s.Record.Version)
-}
-
-func describeTemplates(ts []TemplateRef) string {
-	parts := make([]string, len(ts))
-	for i, t := range ts {
-		parts[i] = t.ID + " version " + t.Version
-	}
-	return strings.Join(parts, ", ")
-}
-
-func reasonOf(r Refresh) string {
+	unfinished := o.open() && o.owned(o.active())
 	switch {
-	case r.RollbackReason != "":
-		return " (" + r.RollbackReason + ")"
-	case r.Reason != "":
-		return " (" + r.Reason + ")"
+	case in.OnBusy == Supersede && (o.open() || o.Held):
+		p.takeover = fmt.Sprintf("superseded by %s of %s", in.Kind, in.Version)
+		if unfinished {
+			p.Undo = p.takeover
+			p.Steps = []string{fmt.Sprintf("rollback: run %s of %s would be turned back first", o.Lock.Run, o.Lock.Version)}
+		}
+	case in.OnBusy == Wait:
+		p.waitIf(o.Held || unfinished)
+	case o.Held:
+		return p, &Busy{Group: o.Group.Name, Lock: o.Lock}
+	case unfinished:
+		return p, &Unfinished{Group: o.Group.Name, Lock: o.Lock}
 	}
-	return ""
+	if res, ok := o.upToDate(in); ok && p.Wait == nil {
+		p.UpToDate = &res
+		p.Steps = []string{fmt.Sprintf("release: nothing, %s of %s proven on it", countNodes(len(o.Group.Nodes)), o.Group.Name)}
+		return p, nil
+	}
+	if in.Manifest != "" {
+		p.Steps = append(p.Steps, o.releaseSteps(in)...)
+	}
+	return p.compatible()
+}
+
+func (p Plan) rollback() (Plan, error) {
+	o, in := p.Observation, p.Intent
+	if active := o.active(); active != nil {
+		return p.rollbackDuring(active)
+	}
+	if p.Run != "" && o.open() && o.Record.Run == p.Run {
+		p.waitIf(o.Held)
+		return p, nil
+	}
+	target, leaving, err := o.wayBack(in.Version)
+	if err != nil {
+		return p, err
+	}
+	p.Target, p.leaving = &target, leaving
+	p.Intent.Version, p.Intent.Manifest = target.Version, target.Manifest
+	if p.Run = ""; o.open() && p.Intent.same(o.Lock) {
+		p.Run = o.Lock.Run
+		p.waitIf(o.Held)
+	} else {
+		p.takeover = "rollback"
+	}
+	return p.compatible()
+}
+
+// rollbackDuring is a rollback while a refresh is active: the release that it
+// belongs to is turned back, a rollback of the same aim is gone on with.
+func (p Plan) rollbackDuring(active *Refresh) (Plan, error) {
+	o, v := p.Observation, p.Intent.Version
+	switch {
+	case !o.owned(active):
+		f := foreignRefresh(active)
+		f.Fix = "aws autoscaling rollback-instance-refresh or cancel-instance-refresh, then the same command again"
+		return p, &Refused{Group: o.Group.Name, Findings: []Finding{f}}
+	case o.Record.Kind == Rollback && (v == "" || v == o.Record.Version):
+		p.Run, p.Intent = o.Lock.Run, p.Intent.of(o.Lock)
+		p.waitIf(o.Held)
+	default:
+		p.Run, p.Undo = "", "wpbake rollback"
+	}
+	return p, nil
+}
+
+func (p *Plan) waitIf(busy bool) {
+	if l := &p.Observation.Lock; busy {
+		p.Wait = l
+		p.Steps = append([]string{fmt.Sprintf("wait: for %s (%s of %s, run %s)", l.Holder.Name, l.Kind, l.Version, l.Run)}, p.Steps...)
+	}
+}
+
+// compatible adds what the database has against the code to come, and refuses
+// it unless a person has accepted it.
+func (p Plan) compatible() (Plan, error) {
+	m := p.Observation.Move
+	if m == nil || m.To == nil {
+		return p, nil
+	}
+	p.Incompatibilities = database.Incompatibilities(*m)
+	if m.Now != nil && m.To.DBVersion > m.Now.Schema && p.Intent.Kind == Release && len(p.Steps) > 0 {
+		step := fmt.Sprintf("database: schema %d would become %d once every node is proven", m.Now.Schema, m.To.DBVersion)
+		if p.Observation.Saves {
+			step += ", after saving it"
+		}
+		p.Steps = append(p.Steps, step)
+	}
+	if len(database.Blocking(p.Incompatibilities)) > 0 && !p.Intent.AcceptIncompatible {
+		return p, &Incompatible{Group: p.Observation.Group.Name, Kind: p.Intent.Kind, Version: p.Intent.Version, Incompatibilities: p.Incompatibilities}
+	}
+	return p, nil
+}
+
+func (o Observation) releaseSteps(in Intent) []string {
+	var steps []string
+	for _, t := range o.Group.Templates {
+		steps = append(steps, fmt.Sprintf("template: %s would get a version, a copy of %s that pins %s", t.ID, t.Version, in.Manifest.Short()))
+	}
+	before := artifact.Version("what runs now")
+	if pin, ok := o.served(); ok {
+		before = pin.Version
+	}
+	return append(steps, fmt.Sprintf("refresh: %s of %s would be replaced; a bad first node goes back to %s", countNodes(o.Group.Desired), o.Group.Name, before))
+}
+
+// wayBack chooses what to go back to: the saved version first when the fleet
+// is not on it, as after a refresh that somebody cancelled.
+func (o Observation) wayBack(v artifact.Version) (target ProvenRelease, leaving string, err error) {
+	pin, _ := o.served()
+	leaving = cmp.Or(string(pin.Version), "what runs now")
+	if v != "" {
+		t, ok := o.Proven.Find(v)
+		if !ok {
+			return t, leaving, &NotProven{Group: o.Group.Name, Version: v, Proven: o.Proven.versions()}
+		}
+		return t, leaving, nil
+	}
+	i := slices.IndexFunc(o.Proven.Releases, func(r ProvenRelease) bool { return r.Manifest == pin.Manifest })
+	if i >= 0 && len(unproven(o.State, o.Group.Templates)) > 0 {
+		return o.Proven.Releases[i], "a mixed fleet", nil
+	}
+	t, ok := o.Proven.Previous(pin.Manifest)
+	if !ok {
+		return t, leaving, &NotProven{Group: o.Group.Name, Proven: o.Proven.versions()}
+	}
+	return t, leaving, nil
+}
+
+// record is what a run that begins writes first. What the group has now is the
+// way back, and a refresh that is newer than the newest one is the run's.
+func (p Plan) record(l Lock, base Record) Record {
+	base.Format, base.Run, base.Kind = 1, l.Run, l.Kind
+	base.Version, base.Manifest = l.Version, l.Manifest
+	base.Base, base.Last = p.Observation.Group.Templates, p.Observation.newest()
+	base.Image, base.Volume = p.Intent.Baked.Image, p.Intent.Baked.Volume
+	if p.Target != nil {
+		base.Templates = p.Target.Templates
+		base.Steps = []StepTime{{Step: StepTemplate, Time: base.Started}}
+	}
+	if m := p.Observation.Move; m != nil && m.To != nil {
+		base.Database, base.Code = m.Now, m.To.DBVersion
+		base.Incompatibilities = p.Incompatibilities
+		base.Accepted = len(database.Blocking(p.Incompatibilities)) > 0
+	}
+	return base
+}
+
+func countNodes(n int) string {
+	if n == 1 {
+		return "1 node"
+	}
+	return fmt.Sprintf("%d nodes", n)
 }

@@ -23,7 +23,7 @@ import (
 // released rolls a version out and demands that it ends released.
 func (w *world) released(v artifact.Version) rollout.Result {
 	w.t.Helper()
-	res, err := w.engine(rollout.Options{}).Release(w.ctx, v, w.publish(v))
+	res, err := w.engine(rollout.Options{}).Release(w.ctx, to(v, w.publish(v)))
 	if err != nil || res.Outcome != rollout.Released {
 		w.t.Fatalf("releasing %s: %+v, %v", v, res, err)
 	}
@@ -68,7 +68,7 @@ func TestReleaseThousandNodes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 1000)
 		began := time.Now()
-		res, err := w.engine(rollout.Options{Poll: 30 * time.Second}).Release(w.ctx, "v1", w.publish("v1"))
+		res, err := w.engine(rollout.Options{Poll: 30 * time.Second}).Release(w.ctx, to("v1", w.publish("v1")))
 		if err != nil || res.Outcome != rollout.Released {
 			t.Fatalf("%+v, %v", res, err)
 		}
@@ -124,7 +124,7 @@ func TestReleaseMixedInstances(t *testing.T) {
 		w.provenOn("v1")
 		before := w.state().Templates
 		w.fleet.behave(func(f *fleet) { f.bad = map[artifact.Version]string{"v2": "boom"} })
-		if res, err := w.engine(rollout.Options{}).Release(w.ctx, "v2", w.publish("v2")); err != nil || res.Outcome != rollout.RolledBack {
+		if res, err := w.engine(rollout.Options{}).Release(w.ctx, to("v2", w.publish("v2"))); err != nil || res.Outcome != rollout.RolledBack {
 			t.Fatalf("v2: %+v, %v", res, err)
 		}
 		w.provenOn("v1")
@@ -145,7 +145,7 @@ func TestFirstReleaseRolledBack(t *testing.T) {
 		w := newWorld(t, 3)
 		w.fleet.behave(func(f *fleet) { f.sick = map[artifact.Version]bool{"v1": true} })
 		before := w.saved()
-		res, err := w.engine(rollout.Options{}).Release(w.ctx, "v1", w.publish("v1"))
+		res, err := w.engine(rollout.Options{}).Release(w.ctx, to("v1", w.publish("v1")))
 		if err != nil || res.Outcome != rollout.RolledBack || res.Serving != "" {
 			t.Fatalf("%+v, %v", res, err)
 		}
@@ -173,7 +173,7 @@ func TestAlarmRings(t *testing.T) {
 				wait(w.ctx, 5*time.Second)
 			}
 		}()
-		res, err := w.engine(watched).Release(w.ctx, "v3", w.publish("v3"))
+		res, err := w.engine(watched).Release(w.ctx, to("v3", w.publish("v3")))
 		if err != nil || res.Outcome != rollout.RolledBack {
 			t.Fatalf("%+v, %v", res, err)
 		}
@@ -182,10 +182,10 @@ func TestAlarmRings(t *testing.T) {
 			t.Errorf("evidence: %v", err)
 		}
 		var refused *rollout.Refused
-		if _, err := w.engine(watched).Release(w.ctx, "v4", w.publish("v4")); !errors.As(err, &refused) {
+		if _, err := w.engine(watched).Release(w.ctx, to("v4", w.publish("v4"))); !errors.As(err, &refused) {
 			t.Errorf("releasing while the alarm rings: %v", err)
 		}
-		if res, err := w.engine(watched).Rollback(w.ctx, ""); err != nil || res.Version != "v1" {
+		if res, err := w.engine(watched).Rollback(w.ctx, back("")); err != nil || res.Version != "v1" {
 			t.Errorf("rolling back while the alarm rings: %+v, %v", res, err)
 		}
 	})
@@ -210,7 +210,7 @@ func TestReleaseTwiceDoesNothing(t *testing.T) {
 		w := newWorld(t, 3)
 		first := w.released("v1")
 		versions, refreshes := w.templateVersions(), w.refreshes()
-		res, err := w.engine(rollout.Options{}).Release(w.ctx, "v1", first.Manifest)
+		res, err := w.engine(rollout.Options{}).Release(w.ctx, to("v1", first.Manifest))
 		if err != nil || res.Outcome != rollout.UpToDate {
 			t.Fatalf("again: %+v, %v", res, err)
 		}
@@ -232,7 +232,7 @@ func TestTerraformIssue34189(t *testing.T) {
 			f.bad = map[artifact.Version]string{"v2": "PHP Parse error: syntax error in broken.php on line 5"}
 		})
 		w.watchSaved(before)
-		res, err := w.engine(rollout.Options{}).Release(w.ctx, "v2", w.publish("v2"))
+		res, err := w.engine(rollout.Options{}).Release(w.ctx, to("v2", w.publish("v2")))
 		if err != nil || res.Outcome != rollout.RolledBack {
 			t.Fatalf("%+v, %v", res, err)
 		}
@@ -287,7 +287,7 @@ func TestReleaseWithBadNodes(t *testing.T) {
 				w.released("v1")
 				w.fleet.behave(tt.spoil)
 				began := time.Now()
-				res, err := w.engine(rollout.Options{}).Release(w.ctx, "v2", w.publish("v2"))
+				res, err := w.engine(rollout.Options{}).Release(w.ctx, to("v2", w.publish("v2")))
 				if err != nil || res.Outcome != rollout.RolledBack || !strings.Contains(res.Cause, tt.says) {
 					t.Fatalf("%+v, %v", res, err)
 				}
@@ -306,19 +306,19 @@ func TestRollbackGoesToProven(t *testing.T) {
 		w.released("v1")
 		w.released("v2")
 		w.fleet.behave(func(f *fleet) { f.bad = map[artifact.Version]string{"v3": "boom"} })
-		if res, err := w.engine(rollout.Options{}).Release(w.ctx, "v3", w.publish("v3")); err != nil || res.Outcome != rollout.RolledBack {
+		if res, err := w.engine(rollout.Options{}).Release(w.ctx, to("v3", w.publish("v3"))); err != nil || res.Outcome != rollout.RolledBack {
 			t.Fatalf("v3: %+v, %v", res, err)
 		}
-		res, err := w.engine(rollout.Options{}).Rollback(w.ctx, "")
+		res, err := w.engine(rollout.Options{}).Rollback(w.ctx, back(""))
 		if err != nil || res.Outcome != rollout.Released || res.Version != "v1" {
 			t.Fatalf("rolling back: %+v, %v", res, err)
 		}
 		w.provenOn("v1")
 		var none *rollout.NotProven
-		if _, err := w.engine(rollout.Options{}).Rollback(w.ctx, ""); !errors.As(err, &none) {
+		if _, err := w.engine(rollout.Options{}).Rollback(w.ctx, back("")); !errors.As(err, &none) {
 			t.Errorf("a second rollback: %v", err)
 		}
-		if _, err := w.engine(rollout.Options{}).Rollback(w.ctx, "v3"); !errors.As(err, &none) {
+		if _, err := w.engine(rollout.Options{}).Rollback(w.ctx, back("v3")); !errors.As(err, &none) {
 			t.Errorf("to a release that never passed: %v", err)
 		}
 	})
@@ -337,7 +337,7 @@ func TestKilledAfterEachStep(t *testing.T) {
 				if !w.killedAfter(step, "v2", digest) {
 					t.Fatalf("the run never reached step %s", step)
 				}
-				res, err := w.engine(rollout.Options{Holder: owner.Holder{Name: "second"}}).Release(w.ctx, "v2", digest)
+				res, err := w.engine(rollout.Options{Holder: owner.Holder{Name: "second"}}).Release(w.ctx, to("v2", digest))
 				if err != nil || res.Outcome != rollout.Released && res.Outcome != rollout.UpToDate {
 					t.Fatalf("second run: %+v, %v", res, err)
 				}
@@ -345,7 +345,7 @@ func TestKilledAfterEachStep(t *testing.T) {
 					t.Errorf("%d template versions and %d refreshes were made", a, b)
 				}
 				w.provenOn("v2")
-				res, err = w.engine(rollout.Options{Holder: owner.Holder{Name: "third"}}).Release(w.ctx, "v2", digest)
+				res, err = w.engine(rollout.Options{Holder: owner.Holder{Name: "third"}}).Release(w.ctx, to("v2", digest))
 				if err != nil || res.Outcome != rollout.UpToDate {
 					t.Errorf("third run: %+v, %v", res, err)
 				}
@@ -370,7 +370,7 @@ func (w *world) killedAfter(step rollout.Step, v artifact.Version, d artifact.Di
 		if s == step {
 			panic(killed{})
 		}
-	}}).Release(w.ctx, v, d)
+	}}).Release(w.ctx, to(v, d))
 	return false
 }
 
@@ -391,11 +391,11 @@ func TestRefreshCancelledBySomebody(t *testing.T) {
 			}
 		}()
 		var person *rollout.InterventionRequired
-		_, err := w.engine(rollout.Options{}).Release(w.ctx, "v2", w.publish("v2"))
+		_, err := w.engine(rollout.Options{}).Release(w.ctx, to("v2", w.publish("v2")))
 		if !errors.As(err, &person) || !strings.Contains(err.Error(), "mixed") {
 			t.Fatalf("got %v", err)
 		}
-		res, err := w.engine(rollout.Options{}).Rollback(w.ctx, "")
+		res, err := w.engine(rollout.Options{}).Rollback(w.ctx, back(""))
 		if err != nil || res.Version != "v1" {
 			t.Fatalf("rolling back: %+v, %v", res, err)
 		}
@@ -408,10 +408,10 @@ func TestRollbackDuringRelease(t *testing.T) {
 		w := newWorld(t, 3)
 		w.released("v1")
 		digest := w.publish("v2")
-		if _, err := w.engine(rollout.Options{Detach: true}).Release(w.ctx, "v2", digest); err != nil {
+		if _, err := w.engine(rollout.Options{}).Release(w.ctx, rollout.Intent{Version: "v2", Manifest: digest, Detach: true}); err != nil {
 			t.Fatal(err)
 		}
-		res, err := w.engine(rollout.Options{Holder: owner.Holder{Name: "second"}}).Rollback(w.ctx, "")
+		res, err := w.engine(rollout.Options{Holder: owner.Holder{Name: "second"}}).Rollback(w.ctx, back(""))
 		if err != nil || res.Outcome != rollout.RolledBack || res.Serving != "v1" {
 			t.Fatalf("%+v, %v", res, err)
 		}
@@ -430,16 +430,16 @@ func TestTwoReleasesAtOnce(t *testing.T) {
 		for i := range 2 {
 			b := w.engine(rollout.Options{Holder: owner.Holder{Name: fmt.Sprint("ci-", i)}})
 			go func() {
-				_, err := b.Release(w.ctx, "v2", digest)
+				_, err := b.Release(w.ctx, to("v2", digest))
 				ends <- err
 			}()
 		}
 		wait(w.ctx, time.Minute)
 		var busy *rollout.Busy
-		if _, err := w.engine(rollout.Options{Holder: owner.Holder{Name: "other"}}).Release(w.ctx, "v3", other); !errors.As(err, &busy) {
+		if _, err := w.engine(rollout.Options{Holder: owner.Holder{Name: "other"}}).Release(w.ctx, to("v3", other)); !errors.As(err, &busy) {
 			t.Errorf("another version meanwhile: %v", err)
 		}
-		if _, err := w.engine(rollout.Options{Holder: owner.Holder{Name: "ci-0"}}).Release(w.ctx, "v3", other); !errors.As(err, &busy) {
+		if _, err := w.engine(rollout.Options{Holder: owner.Holder{Name: "ci-0"}}).Release(w.ctx, to("v3", other)); !errors.As(err, &busy) {
 			t.Errorf("another version by the same name: %v", err)
 		}
 		for range 2 {
@@ -458,15 +458,15 @@ func TestSupersede(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 3)
 		w.released("v1")
-		if _, err := w.engine(rollout.Options{Detach: true}).Release(w.ctx, "v2", w.publish("v2")); err != nil {
+		if _, err := w.engine(rollout.Options{}).Release(w.ctx, rollout.Intent{Version: "v2", Manifest: w.publish("v2"), Detach: true}); err != nil {
 			t.Fatal(err)
 		}
 		digest := w.publish("v3")
 		var open *rollout.Unfinished
-		if _, err := w.engine(rollout.Options{}).Release(w.ctx, "v3", digest); !errors.As(err, &open) {
+		if _, err := w.engine(rollout.Options{}).Release(w.ctx, to("v3", digest)); !errors.As(err, &open) {
 			t.Errorf("over an unfinished run: %v", err)
 		}
-		res, err := w.engine(rollout.Options{OnBusy: rollout.Supersede}).Release(w.ctx, "v3", digest)
+		res, err := w.engine(rollout.Options{}).Release(w.ctx, rollout.Intent{Version: "v3", Manifest: digest, OnBusy: rollout.Supersede})
 		if err != nil || res.Outcome != rollout.Released {
 			t.Fatalf("%+v, %v", res, err)
 		}

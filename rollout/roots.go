@@ -98,13 +98,13 @@ func (d documents) openRoots(ctx context.Context) ([]Root, error) {
 	if rec.Outcome != "" && !l.Expires.After(time.Now()) {
 		return nil, nil
 	}
-	n := Root{
+	root := Root{
 		Group: d.group, Why: fmt.Sprintf("the %s of %s to group %q is not finished (run %s)", l.Kind, l.Version, d.group, l.Run),
 		Manifest: l.Manifest, Image: rec.Image,
 	}
-	n.Templates = append(append(n.Templates, rec.Base...), rec.Templates...)
+	root.Templates = append(append(root.Templates, rec.Base...), rec.Templates...)
 	if rec.Volume != nil {
-		n.Snapshot = rec.Volume.Snapshot
+		root.Snapshot = rec.Volume.Snapshot
 	}
-	return []Root{n}, nil
+	return []Root{root}, nil
 }

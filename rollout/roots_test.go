@@ -11,7 +11,7 @@ import (
 	"github.com/wpbake/wpbake/artifact/dirstore"
 )
 
-func TestNeeds(t *testing.T) {
+func TestRoots(t *testing.T) {
 	ctx := t.Context()
 	store, err := dirstore.New(t.TempDir())
 	if err != nil {

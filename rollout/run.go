@@ -9,141 +9,141 @@ import (
 	"github.com/wpbake/wpbake/artifact"
 )
 
-// run is one run being performed by this process.
+// run is one run that this process performs while it holds the lock.
 type run struct {
-	b        *Engine
-	docs     documents
-	lease    *lease
-	rec      Record
-	etag     string
-	observer *observer
-	emitted  emitted
+	o       *Options
+	intent  Intent
+	obs     *observer
+	journal *journal
+	emitter *emitter
+	schema  schemaStep
 }
 
-// begin continues the run that the lease names, or writes its record. fresh
-// returns the record of a run that starts now.
-func (b *Engine) begin(ctx context.Context, l *lease, fresh func() (Record, error)) (*run, error) {
-	r := &run{b: b, docs: b.docs(), lease: l, observer: b.observer()}
-	b.o.AfterStep(StepLock)
-	rec, etag, err := r.docs.record(ctx, l.lock.Run)
+func (e *Engine) newRun(l *lease, p Plan) *run {
+	t := e.emitter()
+	j := &journal{docs: e.docs, lease: l, emitter: t, afterStep: e.o.AfterStep}
+	j.rec.Run = l.lock.Run
+	return &run{
+		o: &e.o, intent: p.Intent, obs: p.obs, journal: j, emitter: t,
+		schema: schemaStep{journal: j, database: siteDatabase{site: e.o.Site, emitter: t}, snapshot: e.o.Snapshot},
+	}
+}
+
+// start decides anew, now that the lock is ours, and writes the run's record or
+// takes up the one that is there. When the plan is another one by now the lock
+// is given back and that one returned.
+func (r *run) start(ctx context.Context, p Plan) (*Plan, error) {
+	l := r.journal.lease
+	about := l.old.Run // a run that begins takes the place of this one
+	if p.Run != "" {
+		about = p.Run
+	}
+	o, err := r.obs.observe(ctx, about)
 	if err != nil {
 		return nil, err
 	}
-	r.rec, r.etag = rec, etag
-	if rec.Run != "" {
-		b.emit(Event{Kind: "note", Run: rec.Run, Version: rec.Version, Text: fmt.Sprintf("continuing run %s of %s", rec.Run, rec.Version)})
-		return r, nil
-	}
-	if r.rec, err = fresh(); err != nil {
+	if err := l.fenceAgainst(o.Lock); err != nil {
 		return nil, err
 	}
-	return r, r.record(ctx, StepRecord, func(*Record) {})
+	if p.Run != "" && o.Record.Run == p.Run {
+		r.journal.rec, r.journal.etag = o.Record, o.RecordETag
+		r.continuing()
+		return nil, nil
+	}
+	o.Lock, o.Held = l.old, false // as it was, but that nobody holds it
+	held, err := r.obs.planFrom(ctx, o, p.asked)
+	if err != nil || !held.sameRun(p) {
+		r.giveBack(ctx)
+		return &held, err
+	}
+	if p.Run == "" {
+		if err := r.journal.docs.conclude(ctx, o, p.Intent); err != nil {
+			r.emitter.note(l.old.Run, "concluding run %s: %v", l.old.Run, err)
+		}
+	}
+	r.emitter.incompatibilities("", held.Intent.Version, held.Incompatibilities)
+	if held.Target != nil {
+		r.emitter.emit(Event{Kind: "note", Version: held.Intent.Version, Text: fmt.Sprintf("going back from %s to %s", held.leaving, held.Intent.Version)})
+	}
+	r.journal.rec = held.record(l.lock, Record{Group: r.o.Group, Store: r.o.StoreURL, Holder: r.o.Holder, Started: time.Now().UTC()})
+	return nil, r.journal.mark(ctx, StepRecord)
 }
 
-// newRecord is the record of a run that starts from the group as it is.
-func (b *Engine) newRecord(ctx context.Context, l Lock) (Record, error) {
-	g, err := b.o.Cloud.Groups.Group(ctx, b.o.Group)
-	if err != nil {
-		return Record{}, err
-	}
-	refreshes, err := b.o.Cloud.Refreshes.Refreshes(ctx, b.o.Group)
-	if err != nil {
-		return Record{}, err
-	}
-	rec := Record{
-		Format: 1, Run: l.Run, Kind: l.Kind, Group: b.o.Group, Store: b.o.StoreURL,
-		Version: l.Version, Manifest: l.Manifest, Base: g.Templates, Image: b.o.Baked.Image, Volume: b.o.Baked.Volume,
-		Holder: b.o.Holder, Started: time.Now().UTC(),
-	}
-	if len(refreshes) > 0 {
-		rec.Last = refreshes[0].ID
-	}
-	return rec, nil
-}
-
-// record changes the record and writes it with the step in it, unless the step
-// stands there already. Only the holder of the lock writes a record.
-func (r *run) record(ctx context.Context, s Step, change func(*Record)) error {
-	next := r.rec
-	change(&next)
-	if !next.Has(s) {
-		next.Steps = append(next.Steps[:len(next.Steps):len(next.Steps)], StepTime{Step: s, Time: time.Now().UTC()})
-	}
-	c := artifact.Condition{ETag: r.etag}
-	if r.etag == "" {
-		c = artifact.Condition{Absent: true}
-	}
-	etag, err := r.docs.write(ctx, r.docs.recordName(r.rec.Run), next, c)
-	if errors.Is(err, artifact.ErrChanged) || errors.Is(err, artifact.ErrExists) {
-		return r.lostRecord(ctx, err)
-	}
+// takeUp goes on with the run in the lock, after a change that it is to know.
+func (r *run) takeUp(ctx context.Context, change func(*Record)) error {
+	j := r.journal
+	rec, etag, err := j.docs.record(ctx, j.rec.Run)
 	if err != nil {
 		return err
 	}
-	r.rec, r.etag = next, etag
-	r.b.emit(Event{Kind: "step", Run: r.rec.Run, Step: s, Version: r.rec.Version, Text: stepText(s, r.rec)})
-	r.b.o.AfterStep(s)
-	return nil
+	if rec.Run == "" {
+		return &InterventionRequired{Run: j.rec.Run, Text: fmt.Sprintf("the record of run %s is gone", j.rec.Run), Fix: "wpbake status; then the same command again"}
+	}
+	j.rec, j.etag = rec, etag
+	r.continuing()
+	return j.write(ctx, StepRecord, change)
 }
 
-// lostRecord explains a record that somebody else wrote: a run that took the
-// lock over.
-func (r *run) lostRecord(ctx context.Context, err error) error {
-	l, _, lerr := r.docs.lock(ctx)
-	if lerr != nil {
-		return lerr
+func (r *run) continuing() {
+	rec := r.journal.rec
+	r.emitter.emit(Event{Kind: "note", Run: rec.Run, Version: rec.Version, Text: fmt.Sprintf("continuing run %s of %s", rec.Run, rec.Version)})
+}
+
+// giveBack leaves the lock as it was before a run that did not begin.
+func (r *run) giveBack(ctx context.Context) {
+	l := r.journal.lease
+	if err := l.restore(ctx); err != nil {
+		r.emitter.note("", "the lock stays until %s: %v", l.lock.Expires.Format("15:04:05"), err)
 	}
-	if l.Fence != r.lease.lock.Fence {
-		return &LeaseLost{Run: r.rec.Run, By: l}
-	}
-	return &InterventionRequired{Run: r.rec.Run, Text: err.Error(), Fix: "wpbake status; then wpbake resume"}
 }
 
 // execute performs steps until the run has an outcome.
 func (r *run) execute(ctx context.Context) (Result, error) {
 	for {
-		res, done, err := r.step(ctx)
+		res, err := r.step(ctx)
 		if err != nil {
 			return r.fail(ctx, err)
 		}
-		if done {
-			return res, nil
+		if res != nil {
+			return *res, nil
 		}
 	}
 }
 
-func (r *run) step(ctx context.Context) (Result, bool, error) {
+// step observes, writes down what has happened and performs the next action.
+// The result is nil while the run has no outcome.
+func (r *run) step(ctx context.Context) (*Result, error) {
 	s, err := r.observe(ctx)
 	if err != nil {
-		return Result{}, false, err
+		return nil, err
 	}
 	if err := r.catchUp(ctx, s); err != nil {
-		return Result{}, false, err
+		return nil, err
 	}
-	s.Record = r.rec
-	r.emitChanges(s)
+	s.Record = r.journal.rec
+	r.emitter.changes(s)
 	a := Next(s)
 	switch a.Verb {
 	case MakeTemplate:
-		return Result{}, false, r.makeTemplate(ctx, s, a.From)
+		return nil, r.makeTemplate(ctx, a.From)
 	case StartRefresh:
 		return r.startRefresh(ctx, s)
 	case StartRollback:
-		return Result{}, false, r.startRollback(ctx, s, a)
+		return nil, r.startRollback(ctx, s, a)
 	case UpgradeSchema:
-		return Result{}, false, r.upgradeSchema(ctx, s)
+		return nil, r.schema.upgrade(ctx, s)
 	case Finish:
-		res, err := r.finish(ctx, s, a)
-		return res, err == nil, err
+		return r.finish(ctx, s, a)
 	case GiveUp:
-		return Result{}, false, r.giveUp(ctx, a)
+		return nil, r.giveUp(ctx, a)
 	}
-	if r.b.o.Detach && s.Refresh != nil && s.Refresh.Active() {
-		r.free(ctx)
-		return r.result(s, Action{Outcome: Started}), true, nil
+	if r.intent.Detach && s.Refresh != nil && s.Refresh.Active() {
+		r.journal.free(ctx)
+		res := resultOf(s, Started)
+		return &res, nil
 	}
-	r.wait(a.Text)
-	return Result{}, false, pause(ctx, r.b.o.Poll)
+	r.emitter.waiting(s.Record.Run, a.Text)
+	return nil, pause(ctx, r.o.Poll)
 }
 
 // observe renews the lease and observes. While a refresh is under way it bears
@@ -151,18 +151,18 @@ func (r *run) step(ctx context.Context) (Result, bool, error) {
 // giving up would leave the first node to AWS's own time-out of an hour.
 func (r *run) observe(ctx context.Context) (State, error) {
 	for begun := time.Now(); ; {
-		err := r.lease.renew(ctx)
+		err := r.journal.lease.renew(ctx)
 		if err == nil {
 			var s State
-			if s, err = r.observer.observe(ctx, r.rec); err == nil {
+			if s, err = r.obs.observeRun(ctx, r.journal.rec); err == nil {
 				return s, nil
 			}
 		}
-		if !r.rec.Has(StepRefresh) || !isTransient(err) || time.Since(begun) >= r.b.o.Settle {
+		if !r.journal.rec.Has(StepRefresh) || !isTransient(err) || time.Since(begun) >= r.o.Settle {
 			return State{}, err
 		}
-		r.wait(fmt.Sprintf("asking again: %v", err))
-		if perr := pause(ctx, r.b.o.Poll); perr != nil {
+		r.emitter.waiting(r.journal.rec.Run, fmt.Sprintf("asking again: %v", err))
+		if perr := pause(ctx, r.o.Poll); perr != nil {
 			return State{}, perr
 		}
 	}
@@ -171,8 +171,8 @@ func (r *run) observe(ctx context.Context) (State, error) {
 // isTransient reports whether waiting may mend an error.
 func isTransient(err error) bool {
 	var lost *LeaseLost
-	var person *InterventionRequired
-	if errors.As(err, &lost) || errors.As(err, &person) {
+	var intervention *InterventionRequired
+	if errors.As(err, &lost) || errors.As(err, &intervention) {
 		return false
 	}
 	for _, permanent := range []error{
@@ -189,41 +189,42 @@ func isTransient(err error) bool {
 // catchUp writes steps whose effect is there but which were not recorded: the
 // process that caused them died in between, or AWS did them by itself.
 func (r *run) catchUp(ctx context.Context, s State) error {
-	if !r.rec.Has(StepTemplate) && complete(s.Templates) {
-		if err := r.record(ctx, StepTemplate, func(rec *Record) { rec.Templates = s.Templates }); err != nil {
+	j := r.journal
+	if !j.rec.Has(StepTemplate) && complete(s.Templates) {
+		if err := j.write(ctx, StepTemplate, func(rec *Record) { rec.Templates = s.Templates }); err != nil {
 			return err
 		}
 	}
 	if s.Refresh == nil {
 		return nil
 	}
-	if !r.rec.Has(StepRefresh) {
-		if err := r.record(ctx, StepRefresh, func(rec *Record) { rec.Refresh = s.Refresh.ID }); err != nil {
+	if !j.rec.Has(StepRefresh) {
+		if err := j.write(ctx, StepRefresh, func(rec *Record) { rec.Refresh = s.Refresh.ID }); err != nil {
 			return err
 		}
 	}
-	if !r.rec.Has(StepVerdict) {
+	if !j.rec.Has(StepVerdict) {
 		if v := judge(s); v.state == verdictGood {
-			if err := r.record(ctx, StepVerdict, func(*Record) {}); err != nil {
+			if err := j.mark(ctx, StepVerdict); err != nil {
 				return err
 			}
 		}
 	}
-	if isRollback(s.Refresh.Status) && !r.rec.Has(StepRollback) {
+	if isRollback(s.Refresh.Status) && !j.rec.Has(StepRollback) {
 		if err := r.recordRollback(ctx, s); err != nil {
 			return err
 		}
 	}
-	if !s.Refresh.Active() && !r.rec.Has(StepSettled) {
-		return r.record(ctx, StepSettled, func(*Record) {})
+	if !s.Refresh.Active() && !j.rec.Has(StepSettled) {
+		return j.mark(ctx, StepSettled)
 	}
 	return nil
 }
 
-// recordRollback records a rollback that is under way. When this run did not ask
-// for it, the cause is what a bad node said, else what AWS says.
+// recordRollback records a rollback that is under way. When this run did not
+// ask for it, the cause is what a bad node said, else what AWS says.
 func (r *run) recordRollback(ctx context.Context, s State) error {
-	a := Action{Cause: r.rec.Cause, Node: r.rec.BadNode}
+	a := Action{Cause: r.journal.rec.Cause, Node: r.journal.rec.BadNode}
 	if a.Cause == "" {
 		a.Cause = "the refresh was rolled back by AWS or by somebody else" + reasonOf(*s.Refresh)
 		if _, bad := newReports(s); len(bad) > 0 {
@@ -231,7 +232,7 @@ func (r *run) recordRollback(ctx context.Context, s State) error {
 		}
 		r.saveEvidence(ctx, s, a)
 	}
-	return r.record(ctx, StepRollback, func(rec *Record) { rec.Cause, rec.BadNode = a.Cause, a.Node })
+	return r.journal.write(ctx, StepRollback, func(rec *Record) { rec.Cause, rec.BadNode = a.Cause, a.Node })
 }
 
 func complete(ts []TemplateRef) bool {
@@ -256,18 +257,19 @@ func (r *run) fail(ctx context.Context, err error) (Result, error) {
 	}
 	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	r.free(clean)
-	var adrift *Unattended
-	if errors.As(err, &adrift) {
+	r.journal.free(clean)
+	var unattended *Unattended
+	if errors.As(err, &unattended) {
 		return Result{}, err
 	}
+	rec := r.journal.rec
 	if ctx.Err() != nil {
-		return Result{}, &Interrupted{Run: r.rec.Run, Touched: r.rec.Has(StepRefresh)}
+		return Result{}, &Interrupted{Run: rec.Run, Touched: rec.Has(StepRefresh)}
 	}
-	var person *InterventionRequired
+	var intervention *InterventionRequired
 	var untouched *FailedUntouched
-	if r.rec.Has(StepRefresh) && !errors.As(err, &person) && !errors.As(err, &untouched) {
-		return Result{}, &Unattended{Run: r.rec.Run, Err: err}
+	if rec.Has(StepRefresh) && !errors.As(err, &intervention) && !errors.As(err, &untouched) {
+		return Result{}, &Unattended{Run: rec.Run, Err: err}
 	}
 	return Result{}, err
 }

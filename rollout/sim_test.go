@@ -47,6 +47,8 @@ type world struct {
 	store   artifact.Store
 	fleet   *fleet
 	group   string
+
+	requests *requests // what was asked of AWS and the store
 }
 
 const storeURL = "s3://releases/shop"
@@ -61,7 +63,8 @@ func newWorld(t *testing.T, size int, change ...func(*autoscaling.CreateAutoScal
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.clients = awstest.Clients(t, cloud)
+	w.requests = &requests{next: cloud}
+	w.clients = awstest.Clients(t, w.requests)
 	w.store = s3store.New(w.clients.S3(), "releases", "shop", "")
 	w.fleet.world = w
 	done := make(chan error, 1)
@@ -186,6 +189,13 @@ func (w *world) engine(o rollout.Options) *rollout.Engine {
 	}
 	return b
 }
+
+// to and back are the intents of a release and of a rollback.
+func to(v artifact.Version, manifest artifact.Digest) rollout.Intent {
+	return rollout.Intent{Version: v, Manifest: manifest}
+}
+
+func back(v artifact.Version) rollout.Intent { return rollout.Intent{Version: v} }
 
 // publish builds and publishes a tree of one file that differs by version.
 func (w *world) publish(v artifact.Version) artifact.Digest {

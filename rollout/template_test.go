@@ -43,14 +43,14 @@ func TestCreateAnsweredWithAnError(t *testing.T) {
 				before := w.templateVersions()
 				cloud := w.clients.Cloud()
 				cloud.Templates = &templates{cloud.Templates, tt.err}
-				if _, err := w.engine(rollout.Options{Cloud: cloud}).Release(w.ctx, "v1", digest); !errors.Is(err, tt.err) {
+				if _, err := w.engine(rollout.Options{Cloud: cloud}).Release(w.ctx, to("v1", digest)); !errors.Is(err, tt.err) {
 					t.Fatalf("got %v", err)
 				}
 				if w.refreshes() != 0 {
 					t.Error("a refresh was started")
 				}
 				wait(w.ctx, 1) // so that runs do not begin at the same time
-				if res, err := w.engine(rollout.Options{Cloud: cloud}).Release(w.ctx, "v1", digest); err != nil || res.Outcome != rollout.Released {
+				if res, err := w.engine(rollout.Options{Cloud: cloud}).Release(w.ctx, to("v1", digest)); err != nil || res.Outcome != rollout.Released {
 					t.Fatalf("again: %+v, %v", res, err)
 				}
 				if n := w.templateVersions() - before; n != tt.versions {

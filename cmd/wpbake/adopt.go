@@ -112,10 +112,11 @@ func newDoctorCommand(e *env) *cobra.Command {
 }
 
 func runDoctor(ctx context.Context, out *cli.Output, r openGroup) error {
-	findings, err := r.Doctor(ctx)
+	seen, err := r.Observe(ctx)
 	if err != nil {
 		return err
 	}
+	findings := seen.Findings
 	blocking := sayFindings(out, findings)
 	if err := out.Object(struct {
 		Group    string            `json:"group"`

@@ -31,59 +31,59 @@ type planned struct {
 	Findings          []rollout.Finding          `json:"findings"`
 }
 
-// dryRelease looks as release does, and stops where release would change
+// runDryRelease plans as release does, and stops where release would change
 // something.
 func runDryRelease(ctx context.Context, b builder, o releaseOptions) error {
-	r, err := b.open.group(ctx, b.cfg, rollout.Options{OnBusy: o.onBusy})
+	r, err := b.open.group(ctx, b.cfg, rollout.Options{})
 	if err != nil {
 		return err
 	}
-	p := planned{Group: r.name, Version: o.version}
-	if p.Findings, err = r.Doctor(ctx); err != nil {
+	p := planned{Group: r.name, Version: o.Version}
+	plan, err := r.Plan(ctx, o.Intent)
+	p.Findings = append([]rollout.Finding{}, plan.Observation.Findings...) // an empty list in JSON, never null
+	sayFindings(b.out, p.Findings)
+	if err != nil {
 		return err
 	}
-	p.Findings = append([]rollout.Finding{}, p.Findings...) // an empty list in JSON, never null
-	if sayFindings(b.out, p.Findings) > 0 {
-		return r.Preflight(ctx, o.version)
-	}
-	if err := r.Preflight(ctx, o.version); err != nil {
-		return err
-	}
-	step, built, err := b.wouldPublish(ctx, r.store, o.version)
+	step, built, err := b.wouldPublish(ctx, r.store, o.Version)
 	if built.remove != nil {
 		defer built.remove()
 	}
 	if err != nil {
 		return err
 	}
-	digest := built.digest
-	p.Manifest = digest
+	p.Manifest = built.digest
 	p.Steps = append(p.Steps, step)
-	if step, err = b.baker(r.clients, built.store).wouldBake(ctx, o.version); err != nil {
+	if step, err = b.baker(r.clients, built.store).wouldBake(ctx, o.Version); err != nil {
 		return err
 	}
 	if step != "" {
 		p.Steps = append(p.Steps, step)
 	}
-	st, err := r.Status(ctx)
+	to, _, err := artifact.Find(ctx, built.store, o.Version)
 	if err != nil {
 		return err
 	}
-	p.Steps = append(p.Steps, wouldRelease(st, digest)...)
-	if p.Carried, err = b.wouldCarry(ctx, built.store, o.version); err != nil {
-		return err
+	o.Manifest, o.Store = built.digest, built.store
+	plan, refused := r.Plan(ctx, o.Intent)
+	if incompatible := (*rollout.Incompatible)(nil); refused != nil && !errors.As(refused, &incompatible) {
+		return refused
 	}
-	if err := p.compare(ctx, r, st, built); err != nil {
+	p.Steps = append(p.Steps, plan.Steps...)
+	p.Incompatibilities = plan.Incompatibilities
+	if m := plan.Observation.Move; m != nil {
+		p.Database = m.Now
+	}
+	p.Carried = lookCarried(ctx, b.out, built.store, to)
+	st := plan.Observation.Status()
+	if err := p.compare(ctx, r.store, built.store, st, to); err != nil {
 		return err
 	}
 	p.say(b.out, st.Version, o.files)
 	if err := b.out.Object(p); err != nil {
 		return err
 	}
-	if len(database.Blocking(p.Incompatibilities)) > 0 && !o.accept {
-		return &rollout.Incompatible{Group: r.name, Kind: rollout.Release, Version: o.version, Incompatibilities: p.Incompatibilities}
-	}
-	return nil
+	return refused
 }
 
 // say prints the plan; before is the version that the group runs.
@@ -99,34 +99,19 @@ func (p planned) say(out *cli.Output, before artifact.Version, files bool) {
 	sayIncompatibilities(out, p.Incompatibilities)
 }
 
-// compare takes in what would change against what the group runs, and against
-// the database.
-func (p *planned) compare(ctx context.Context, r openGroup, st rollout.Status, built unpublished) error {
-	to, _, err := artifact.Find(ctx, built.store, p.Version)
-	if err != nil {
-		return err
-	}
-	if p.Incompatibilities, p.Database, err = r.Incompatibilities(ctx, to.WordPress); err != nil {
-		return err
-	}
-	if p.Database != nil && to.WordPress.DBVersion > p.Database.Schema {
-		step := fmt.Sprintf("database: schema %d would become %d once every node is proven", p.Database.Schema, to.WordPress.DBVersion)
-		if r.saves {
-			step += ", after saving it"
-		}
-		p.Steps = append(p.Steps, step)
-	}
+// compare takes in what would change against what the group runs.
+func (p *planned) compare(ctx context.Context, store, built artifact.Store, st rollout.Status, to artifact.Manifest) error {
 	if st.Version == "" {
 		return nil
 	}
-	from, digest, err := artifact.Find(ctx, r.store, st.Version)
+	from, digest, err := artifact.Find(ctx, store, st.Version)
 	if errors.Is(err, artifact.ErrNotFound) || err == nil && digest != st.Manifest {
 		return nil // it was removed from the store
 	}
 	if err != nil {
 		return err
 	}
-	if p.Changes, err = fetch.Diff(ctx, built.store, from, to); err != nil {
+	if p.Changes, err = fetch.Diff(ctx, built, from, to); err != nil {
 		return err
 	}
 	p.WordPress = wordpress.Changes(from.WordPress, to.WordPress, p.Changes, p.Database.Uses)
@@ -195,28 +180,4 @@ func (b builder) wouldPublish(ctx context.Context, store artifact.Store, v artif
 	return "", s, cli.Hinted(
 		fmt.Errorf("version %q is published with other bytes, %s; the tree makes %s", v, there.Short(), built.Digest.Short()),
 		"a published version never changes: choose a new one")
-}
-
-// wouldCarry says what the version has of the one before.
-func (b builder) wouldCarry(ctx context.Context, store artifact.Store, v artifact.Version) (*carriedView, error) {
-	m, _, err := artifact.Find(ctx, store, v)
-	if err != nil {
-		return nil, err
-	}
-	return lookCarried(ctx, b.out, store, m), nil
-}
-
-func wouldRelease(st rollout.Status, digest artifact.Digest) []string {
-	if st.Proven && st.Manifest == digest && st.Refresh == nil {
-		return []string{fmt.Sprintf("release: nothing, %s of %s proven on it", cli.Count(len(st.Nodes), "node"), st.Group)}
-	}
-	var steps []string
-	for _, t := range st.Saved {
-		steps = append(steps, fmt.Sprintf("template: %s would get a version, a copy of %s that pins %s", t.ID, t.Version, digest.Short()))
-	}
-	before := "what runs now"
-	if st.Version != "" {
-		before = string(st.Version)
-	}
-	return append(steps, fmt.Sprintf("refresh: %s of %s would be replaced; a bad first node goes back to %s", cli.Count(st.Desired, "node"), st.Group, before))
 }

@@ -37,7 +37,6 @@ type openGroup struct {
 	name    string
 	clients *aws.Clients
 	store   artifact.Store
-	saves   bool // the database, before its schema changes
 }
 
 // group opens the store and AWS, and makes the rollout that cfg describes. ro
@@ -58,7 +57,7 @@ func (o opener) group(ctx context.Context, cfg cli.Config, ro rollout.Options) (
 	if err != nil {
 		return openGroup{}, err
 	}
-	return openGroup{b, cfg.Group, clients, store, ro.Snapshot != nil}, nil
+	return openGroup{b, cfg.Group, clients, store}, nil
 }
 
 // storeURL is a parsed store: a bucket and prefix, a directory, or a registry's

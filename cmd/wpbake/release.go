@@ -14,15 +14,12 @@ import (
 )
 
 type releaseOptions struct {
-	version artifact.Version
-	detach  bool
-	onBusy  rollout.OnBusy
-	accept  bool // incompatibilities of the database
-	files   bool // a dry run lists each that changed
+	rollout.Intent
+	files bool // a dry run lists each that changed
 }
 
 func newReleaseCommand(e *env) *cobra.Command {
-	o := releaseOptions{}
+	o := releaseOptions{Intent: rollout.Intent{Kind: rollout.Release}}
 	busy := string(rollout.Fail)
 	dryRun := false
 	cmd := &cobra.Command{
@@ -42,8 +39,8 @@ up a run that was stopped.`,
 		GroupID: groupRelease,
 		Args:    exactArgs,
 		RunE: e.prepared(func(ctx context.Context, in invocation) (err error) {
-			o.version = in.version()
-			if o.onBusy, err = parseOnBusy(busy); err != nil {
+			o.Version = in.version()
+			if o.OnBusy, err = parseOnBusy(busy); err != nil {
 				return in.usage(err)
 			}
 			if in.cfg.Tree != "" {
@@ -54,15 +51,15 @@ up a run that was stopped.`,
 			if dryRun {
 				return runDryRelease(ctx, e.builder(in.cfg), o)
 			}
-			return runRelease(ctx, e.builder(in.cfg), o)
+			return runRelease(ctx, e.builder(in.cfg), o.Intent)
 		}),
 	}
 	e.settings.AddFlags(cmd, slices.Concat(treeKeys(), rolloutKeys(), bakeKeys())...)
 	bakeFormFlag(e.settings, cmd, "bake")
 	e.settings.AddFlags(cmd, "bake.parent")
 	f := cmd.Flags()
-	f.BoolVar(&o.detach, "detach", false, "return once the refresh has started")
-	acceptIncompatibleFlag(cmd, &o.accept)
+	f.BoolVar(&o.Detach, "detach", false, "return once the refresh has started")
+	acceptIncompatibleFlag(cmd, &o.AcceptIncompatible)
 	f.BoolVar(&dryRun, "dry-run", false, "say what would be done, and do nothing")
 	f.BoolVar(&o.files, "files", false, "with --dry-run, list every file that changed")
 	f.StringVar(&busy, "on-busy", busy, "when another run holds the group: `fail|wait|supersede`")
@@ -81,38 +78,60 @@ func acceptIncompatibleFlag(cmd *cobra.Command, accept *bool) {
 	cmd.Flags().BoolVar(accept, "accept-incompatible", false, "go ahead although the database cannot go back with the code")
 }
 
-func runRelease(ctx context.Context, b builder, o releaseOptions) error {
-	view := cli.NewRunView(b.out, fmt.Sprintf("%s → %s", o.version, b.cfg.Group))
+// runRelease plans, builds and bakes, and rolls. Where nothing is built or
+// baked the first plan is the one that is executed.
+func runRelease(ctx context.Context, b builder, in rollout.Intent) error {
+	view := cli.NewRunView(b.out, fmt.Sprintf("%s → %s", in.Version, b.cfg.Group))
 	defer view.Close()
-	r, err := b.open.group(ctx, b.cfg, rollout.Options{OnBusy: o.onBusy, Detach: o.detach, AcceptIncompatible: o.accept, Events: view.Emit})
+	r, err := b.open.group(ctx, b.cfg, rollout.Options{Events: view.Emit})
 	if err != nil {
 		return err
 	}
-	if err := r.Preflight(ctx, o.version); err != nil {
+	published := b.cfg.Tree == "" && b.cfg.Bake.As == ""
+	if published {
+		if in.Manifest, err = b.published(ctx, r.store, in.Version); err != nil {
+			return err
+		}
+	}
+	plan, err := r.Plan(ctx, in)
+	if err != nil {
 		return err
 	}
 	view.Lap("preflight")
-	digest, err := b.published(ctx, r.store, o.version)
-	if err != nil {
-		return err
-	}
-	view.Lap("publish")
-	rolling := r.Engine
-	if b.cfg.Bake.As != "" {
-		made, err := b.baker(r.clients, r.store).bake(ctx, o.version)
-		if err != nil {
+	if !published {
+		if in, err = b.made(ctx, view, r, in); err != nil {
 			return err
 		}
-		b.out.Note("%s", made.text(o.version))
-		view.Lap("bake")
-		rolling = r.Carrying(made.Baked)
+		if plan, err = r.Plan(ctx, in); err != nil {
+			return err
+		}
 	}
-	result, err := rolling.Release(ctx, o.version, digest)
+	result, err := r.Execute(ctx, plan)
 	view.Close()
 	if err != nil {
 		return err
 	}
 	return sayEnded(b.out, result, view.Timings)
+}
+
+// made is an intent with what nodes are to get, built, published and baked.
+func (b builder) made(ctx context.Context, view *cli.RunView, r openGroup, in rollout.Intent) (rollout.Intent, error) {
+	var err error
+	if in.Manifest, err = b.published(ctx, r.store, in.Version); err != nil {
+		return in, err
+	}
+	view.Lap("publish")
+	if b.cfg.Bake.As == "" {
+		return in, nil
+	}
+	got, err := b.baker(r.clients, r.store).bake(ctx, in.Version)
+	if err != nil {
+		return in, err
+	}
+	b.out.Note("%s", got.text(in.Version))
+	view.Lap("bake")
+	in.Baked = got.Baked
+	return in, nil
 }
 
 // published makes sure that the store holds the version, from the tree when

@@ -29,7 +29,7 @@ unless --accept-incompatible is given.`,
 		Args:              exactArgs,
 		ValidArgsFunction: e.completeVersions,
 		RunE: e.prepared(func(ctx context.Context, in invocation) error {
-			return runRollback(ctx, e.follower(in.cfg, rollout.Options{AcceptIncompatible: accept}), in.version())
+			return runRollback(ctx, e.follower(in.cfg), rollout.Intent{Version: in.version(), AcceptIncompatible: accept})
 		}),
 	}
 	e.settings.AddFlags(cmd, rolloutKeys()...)
@@ -37,10 +37,10 @@ unless --accept-incompatible is given.`,
 	return cmd
 }
 
-func runRollback(ctx context.Context, f follower, v artifact.Version) error {
-	err := f.follow(ctx, func(ctx context.Context, r openGroup) (rollout.Result, error) { return r.Rollback(ctx, v) })
+func runRollback(ctx context.Context, f follower, in rollout.Intent) error {
+	err := f.follow(ctx, func(ctx context.Context, r openGroup) (rollout.Result, error) { return r.Rollback(ctx, in) })
 	ended := (*cli.Ended)(nil)
-	if errors.As(err, &ended) && asked(ended.Result, v) {
+	if errors.As(err, &ended) && asked(ended.Result, in.Version) {
 		return nil
 	}
 	return err
@@ -65,7 +65,7 @@ func newWatchCommand(e *env) *cobra.Command {
 		GroupID: groupRelease,
 		Args:    exactArgs,
 		RunE: e.prepared(func(ctx context.Context, in invocation) error {
-			return e.follower(in.cfg, rollout.Options{}).follow(ctx, watch)
+			return e.follower(in.cfg).follow(ctx, watch)
 		}),
 	}
 	e.settings.AddFlags(cmd, append([]string{"poll"}, groupKeys()...)...)
@@ -85,7 +85,7 @@ say, and brings it to its end: released and proven, or rolled back and proven.`,
 		GroupID: groupRelease,
 		Args:    exactArgs,
 		RunE: e.prepared(func(ctx context.Context, in invocation) error {
-			return e.follower(in.cfg, rollout.Options{}).follow(ctx, resume)
+			return e.follower(in.cfg).follow(ctx, resume)
 		}),
 	}
 	e.settings.AddFlags(cmd, rolloutKeys()...)
@@ -96,22 +96,20 @@ func resume(ctx context.Context, r openGroup) (rollout.Result, error) { return r
 
 // follower connects to a group and shows a run of it until it ends.
 type follower struct {
-	out     *cli.Output
-	open    opener
-	cfg     cli.Config
-	options rollout.Options
+	out  *cli.Output
+	open opener
+	cfg  cli.Config
 }
 
-func (e *env) follower(cfg cli.Config, o rollout.Options) follower {
-	return follower{out: e.out, open: e.open, cfg: cfg, options: o}
+func (e *env) follower(cfg cli.Config) follower {
+	return follower{out: e.out, open: e.open, cfg: cfg}
 }
 
 // follow shows what act does.
 func (f follower) follow(ctx context.Context, act func(context.Context, openGroup) (rollout.Result, error)) error {
 	view := cli.NewRunView(f.out, f.cfg.Group)
 	defer view.Close()
-	f.options.Events = view.Emit
-	r, err := f.open.group(ctx, f.cfg, f.options)
+	r, err := f.open.group(ctx, f.cfg, rollout.Options{Events: view.Emit})
 	if err != nil {
 		return err
 	}

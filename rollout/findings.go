@@ -2,21 +2,16 @@ package rollout
 
 import (
 	"cmp"
-	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
-
-	"github.com/wpbake/wpbake/artifact"
-	"github.com/wpbake/wpbake/node"
 )
 
 // HookName is the lifecycle hook that a node's boot completes.
 const HookName = "wpbake-boot"
 
-// Finding is one thing that preflight noticed about a group.
+// Finding is one thing that was noticed about a group.
 type Finding struct {
 	ID     string `json:"id"` // such as template/floating
 	Blocks bool   `json:"blocks"`
@@ -24,25 +19,13 @@ type Finding struct {
 	Fix    string `json:"fix,omitempty"` // what to run
 }
 
-// Doctor looks at everything that could stand in the way of a safe release of
-// the group and changes nothing. Those that block come first.
-func (b *Engine) Doctor(ctx context.Context) ([]Finding, error) {
-	g, err := b.o.Cloud.Groups.Group(ctx, b.o.Group)
-	if errors.Is(err, ErrNoGroup) {
-		return []Finding{{ID: "group/missing", Blocks: true,
-			Text: fmt.Sprintf("no Auto Scaling group %q", b.o.Group), Fix: "aws autoscaling describe-auto-scaling-groups lists them"}}, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	fs := append(templateFindings(g), groupFindings(g)...)
-	for _, look := range []func(context.Context, Group) ([]Finding, error){b.imageFindings, b.refreshFindings, b.alarmFindings, b.opcacheFindings} {
-		more, err := look(ctx, g)
-		if err != nil {
-			return nil, err
-		}
-		fs = append(fs, more...)
-	}
+// findings are what stands in the way of a safe release, those that block
+// first.
+func (o Observation) findings() []Finding {
+	fs := slices.Concat(
+		templateFindings(o.Group), groupFindings(o.Group),
+		o.imageFindings(), o.refreshFindings(), o.alarmFindings(), o.opcacheFindings(),
+	)
 	slices.SortStableFunc(fs, func(x, y Finding) int {
 		switch {
 		case x.Blocks == y.Blocks:
@@ -52,16 +35,12 @@ func (b *Engine) Doctor(ctx context.Context) ([]Finding, error) {
 		}
 		return 1
 	})
-	return fs, nil
+	return fs
 }
 
-// refuseFindings is Doctor for a release: the blocking findings as *Refused.
-func (b *Engine) refuseFindings(ctx context.Context) error {
-	fs, err := b.Doctor(ctx)
-	if err != nil {
-		return err
-	}
-	return refuse(b.o.Group, fs)
+func noGroup(name string) Finding {
+	return Finding{ID: "group/missing", Blocks: true,
+		Text: fmt.Sprintf("no Auto Scaling group %q", name), Fix: "aws autoscaling describe-auto-scaling-groups lists them"}
 }
 
 func refuse(group string, fs []Finding) error {
@@ -132,69 +111,47 @@ func hookFindings(g Group) []Finding {
 	return nil
 }
 
-// imageFindings reads the saved template versions and asks by dry run whether
-// new ones may be made.
-func (b *Engine) imageFindings(ctx context.Context, g Group) ([]Finding, error) {
+// imageFindings are about the saved template versions, and about the right to
+// make new ones.
+func (o Observation) imageFindings() []Finding {
 	var fs []Finding
-	for _, t := range g.Templates {
-		v, err := b.o.Cloud.Templates.Version(ctx, t)
-		if errors.Is(err, ErrNoTemplate) {
+	for _, t := range o.Group.Templates {
+		v, exists := o.Saved[t]
+		if !exists {
 			fs = append(fs, Finding{ID: "template/gone", Blocks: true, Fix: "wpbake rollback, or give the group a version that exists",
 				Text: fmt.Sprintf("version %s of its launch template %s does not exist any more", t.Version, cmp.Or(t.Name, t.ID))})
 			continue
-		}
-		if err != nil {
-			return nil, err
 		}
 		if strings.HasPrefix(v.ImageID, "resolve:ssm:") {
 			fs = append(fs, Finding{ID: "template/ssm-image", Blocks: true, Fix: "put the image id it means today into a new template version",
 				Text: fmt.Sprintf("its launch template takes the image from %s: AWS refuses a refresh with a desired configuration", v.ImageID)})
 		}
-		err = b.o.Cloud.Templates.MayCreate(ctx, t.ID)
-		if errors.Is(err, ErrDenied) {
+		if slices.Contains(o.Denied, t) {
 			fs = append(fs, Finding{ID: "permission/template", Blocks: true, Fix: "allow ec2:CreateLaunchTemplateVersion on the template",
 				Text: "these credentials may not create a version of its launch template"})
-			continue
-		}
-		if err != nil {
-			return nil, err
 		}
 	}
-	return fs, nil
+	return fs
 }
 
-func (b *Engine) refreshFindings(ctx context.Context, g Group) ([]Finding, error) {
-	active, err := b.activeRefresh(ctx)
-	if err != nil || active == nil {
-		return nil, err
+func (o Observation) refreshFindings() []Finding {
+	active := o.active()
+	if active == nil || o.owned(active) {
+		return nil
 	}
-	l, _, err := b.docs().lock(ctx)
-	if err != nil {
-		return nil, err
-	}
-	rec, _, err := b.docs().record(ctx, l.Run)
-	if err != nil {
-		return nil, err
-	}
-	if l.Run != "" && rec.owns(*active) {
-		return nil, nil
-	}
-	return []Finding{{ID: "refresh/foreign", Blocks: true,
+	return []Finding{foreignRefresh(active)}
+}
+
+func foreignRefresh(active *Refresh) Finding {
+	return Finding{ID: "refresh/foreign", Blocks: true,
 		Text: fmt.Sprintf("instance refresh %s is %s and was not started by wpbake", active.ID, active.Status),
-		Fix:  "wait for it (wpbake status shows it), or aws autoscaling cancel-instance-refresh"}}, nil
+		Fix:  "wait for it (wpbake status shows it), or aws autoscaling cancel-instance-refresh"}
 }
 
-func (b *Engine) alarmFindings(ctx context.Context, g Group) ([]Finding, error) {
-	if len(b.o.Refresh.Alarms) == 0 {
-		return nil, nil
-	}
-	states, err := b.o.Cloud.Fleet.Alarms(ctx, b.o.Refresh.Alarms)
-	if err != nil {
-		return nil, err
-	}
+func (o Observation) alarmFindings() []Finding {
 	var fs []Finding
-	for _, name := range b.o.Refresh.Alarms {
-		state, ok := states[name]
+	for _, name := range o.Watch {
+		state, ok := o.Alarms[name]
 		switch {
 		case !ok:
 			fs = append(fs, Finding{ID: "alarm/missing", Blocks: true, Text: fmt.Sprintf("alarm %q does not exist", name), Fix: "remove it from refresh.alarms or create it"})
@@ -202,7 +159,7 @@ func (b *Engine) alarmFindings(ctx context.Context, g Group) ([]Finding, error) 
 			fs = append(fs, Finding{ID: "alarm/ringing", Blocks: true, Text: fmt.Sprintf("alarm %q is in state %s: AWS would not start the refresh", name, state), Fix: "aws cloudwatch describe-alarms --alarm-names " + name})
 		}
 	}
-	return fs, nil
+	return fs
 }
 
 // askedNodes are as many as there may be kinds of nodes in a group: all of one
@@ -212,22 +169,11 @@ const askedNodes = 5
 // opcacheFindings are what some of the group's nodes reported of PHP's opcache
 // when they booted in the last run, each once. None blocks: such a node serves,
 // only slower.
-func (b *Engine) opcacheFindings(ctx context.Context, g Group) ([]Finding, error) {
-	l, _, err := b.docs().lock(ctx)
-	if err != nil || l.Run == "" {
-		return nil, err
-	}
-	o := b.observer()
+func (o Observation) opcacheFindings() []Finding {
 	first := map[string]string{} // the node that has a problem
-	for _, n := range g.Nodes[:min(len(g.Nodes), askedNodes)] {
-		r, err := o.report(ctx, artifact.Stat{Name: node.ReportName(b.o.Group, l.Run, n.ID)})
-		if errors.Is(err, artifact.ErrNotFound) { // it booted in another run, or not at all
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		if r.Opcache == nil {
+	for _, n := range o.Group.Nodes[:min(len(o.Group.Nodes), askedNodes)] {
+		r, ok := o.Reports[n.ID]
+		if !ok || r.Run != o.Lock.Run || r.Opcache == nil {
 			continue
 		}
 		for _, p := range r.Opcache.Problems {
@@ -239,5 +185,5 @@ func (b *Engine) opcacheFindings(ctx context.Context, g Group) ([]Finding, error
 		fs = append(fs, Finding{ID: "node/opcache", Text: fmt.Sprintf("node %s: %s", first[p], p),
 			Fix: "change php.ini in the nodes' image; docs/node.md has the settings"})
 	}
-	return fs, nil
+	return fs
 }

@@ -263,29 +263,29 @@ func TestPreferencesKeepCapacity(t *testing.T) {
 	}
 }
 
-func TestChooseTarget(t *testing.T) {
+func TestWayBack(t *testing.T) {
 	v40 := artifact.DigestOf([]byte("v40"))
 	p := Proven{Releases: []ProvenRelease{
 		{Version: "v41", Manifest: oldSum, Templates: []TemplateRef{base}},
 		{Version: "v40", Manifest: v40},
 	}}
 	s := releasing(0)
-	if got, _, err := chooseTarget(s, p, ""); err != nil || got.Version != "v40" {
+	if got, _, err := (Observation{State: s, Proven: p}).wayBack(""); err != nil || got.Version != "v40" {
 		t.Errorf("from a fleet on v41: %v, %v", got.Version, err)
 	}
 	s.add("i-new", target, "InService", good("R42", newSum))
-	if got, _, err := chooseTarget(s, p, ""); err != nil || got.Version != "v41" {
+	if got, _, err := (Observation{State: s, Proven: p}).wayBack(""); err != nil || got.Version != "v41" {
 		t.Errorf("from a mixed fleet saved on v41: %v, %v", got.Version, err)
 	}
-	if _, _, err := chooseTarget(s, p, "v42"); err == nil || !strings.Contains(err.Error(), "never proven") {
+	if _, _, err := (Observation{State: s, Proven: p}).wayBack("v42"); err == nil || !strings.Contains(err.Error(), "never proven") {
 		t.Errorf("to a version never proven: %v", err)
 	}
 	s = releasing(0)
 	p = p.withdrawing(v40, epoch)
-	if _, _, err := chooseTarget(s, p, ""); err == nil {
+	if _, _, err := (Observation{State: s, Proven: p}).wayBack(""); err == nil {
 		t.Error("went back to a release that a rollback had left")
 	}
-	if got, _, err := chooseTarget(s, p, "v40"); err != nil || got.Version != "v40" {
+	if got, _, err := (Observation{State: s, Proven: p}).wayBack("v40"); err != nil || got.Version != "v40" {
 		t.Errorf("to v40 by name: %v, %v", got.Version, err)
 	}
 }
