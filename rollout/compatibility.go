@@ -9,6 +9,7 @@ import (
 
 	"github.com/wpbake/wpbake/artifact"
 	"github.com/wpbake/wpbake/node"
+	"github.com/wpbake/wpbake/rollout/userdata"
 	"github.com/wpbake/wpbake/wordpress/database"
 )
 
@@ -163,9 +164,9 @@ func (d siteDatabase) ask(ctx context.Context, s State) *database.State {
 }
 
 // served is the release that the group's saved template version pins.
-func (s State) served() (Boot, bool) {
+func (s State) served() (userdata.Boot, bool) {
 	if len(s.Group.Templates) == 0 {
-		return Boot{}, false
+		return userdata.Boot{}, false
 	}
 	return s.pin(s.Group.Templates[0])
 }

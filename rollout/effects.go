@@ -6,6 +6,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"time"
+
+	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/node"
+	"github.com/wpbake/wpbake/rollout/userdata"
 )
 
 // makeTemplate adds a version to one of the group's templates: the data of
@@ -20,14 +25,14 @@ func (r *run) makeTemplate(ctx context.Context, t TemplateRef) error {
 	if err != nil {
 		return err
 	}
-	boot := Boot{
+	boot := userdata.Boot{
 		Store: r.o.StoreURL, Version: rec.Version, Manifest: rec.Manifest,
 		Group: rec.Group, Run: rec.Run, Hook: HookName,
 	}
 	if v := rec.Volume; v != nil {
 		boot.Volume, boot.Image = v.Snapshot, v.Image
 	}
-	data, err := ComposeUserData(base.UserData, boot)
+	data, err := userdata.Compose(base.UserData, boot)
 	if err != nil {
 		return err
 	}
@@ -35,7 +40,7 @@ func (r *run) makeTemplate(ctx context.Context, t TemplateRef) error {
 	if err != nil {
 		return err
 	}
-	earlier, _ := ParseBoot(base.UserData) // the zero Boot has no volume
+	earlier, _ := userdata.ParseBoot(base.UserData) // the zero Boot has no volume
 	made, err := r.o.Cloud.Templates.Create(ctx, NewTemplateVersion{
 		From: from, Made: before, UserData: data, Image: rec.Image, Volume: rec.Volume, Drop: earlier.Volume,
 		Description: describe(rec), Token: token(rec.Run, t.ID),
@@ -197,4 +202,44 @@ func (r *run) giveUp(ctx context.Context, a Action) error {
 		}
 	}
 	return &InterventionRequired{Run: r.journal.rec.Run, Text: text, Fix: a.Fix}
+}
+
+// Evidence is what is saved of a node before its refresh is rolled back: soon
+// afterwards AWS has terminated it.
+type Evidence struct {
+	Format     int          `json:"format"`
+	Run        string       `json:"run"`
+	Cause      string       `json:"cause"`
+	Node       *Node        `json:"node,omitempty"`
+	Report     *node.Report `json:"report,omitempty"`
+	Targets    []Target     `json:"targets,omitempty"`
+	Console    string       `json:"console,omitempty"`
+	Activities []Activity   `json:"activities,omitempty"`
+	Saved      time.Time    `json:"saved"`
+}
+
+// saveEvidence tells when it cannot: evidence must not be in the way of going
+// back.
+func (r *run) saveEvidence(ctx context.Context, s State, a Action) {
+	e := Evidence{Format: 1, Run: r.journal.rec.Run, Cause: a.Cause, Activities: s.Activities, Saved: time.Now().UTC()}
+	name := "refresh.json"
+	if a.Node != "" {
+		name = a.Node + ".json"
+		e.Targets = s.Targets[a.Node]
+		if rep, ok := s.Reports[a.Node]; ok {
+			e.Report = &rep
+		}
+		for _, n := range s.Group.Nodes {
+			if n.ID == a.Node {
+				e.Node = &n
+			}
+		}
+		// Console output is a courtesy of AWS and often not there yet.
+		if out, err := r.o.Cloud.Fleet.Console(ctx, a.Node); err == nil {
+			e.Console = out
+		}
+	}
+	if _, err := r.journal.docs.write(ctx, evidenceFolder(r.journal.rec.Group, r.journal.rec.Run)+name, e, artifact.Condition{}); err != nil {
+		r.emitter.note(r.journal.rec.Run, "saving evidence: %v", err)
+	}
 }

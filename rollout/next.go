@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/wpbake/wpbake/node"
+	"github.com/wpbake/wpbake/rollout/userdata"
 )
 
 // State is everything that the next step depends on, as it was just observed.
@@ -14,14 +15,14 @@ type State struct {
 	Now        time.Time
 	Group      Group
 	Record     Record
-	Templates  []TemplateRef          // this run's versions, one per entry of Group.Templates; empty Version: not made yet
-	Refresh    *Refresh               // this run's, nil before it has started
-	Foreign    *Refresh               // an active one that is not
-	Reports    map[string]node.Report // by instance: every node of this run and every node of the group
-	Pins       map[TemplateRef]Boot   // what template versions in use pin; absent: nothing of wpbake's
-	Targets    map[string][]Target    // by instance
-	Unhealthy  map[string]int         // by instance: looks in a row that found a target unhealthy
-	Activities []Activity             // since the refresh started, newest first
+	Templates  []TemplateRef                 // this run's versions, one per entry of Group.Templates; empty Version: not made yet
+	Refresh    *Refresh                      // this run's, nil before it has started
+	Foreign    *Refresh                      // an active one that is not
+	Reports    map[string]node.Report        // by instance: every node of this run and every node of the group
+	Pins       map[TemplateRef]userdata.Boot // what template versions in use pin; absent: nothing of wpbake's
+	Targets    map[string][]Target           // by instance
+	Unhealthy  map[string]int                // by instance: looks in a row that found a target unhealthy
+	Activities []Activity                    // since the refresh started, newest first
 	Limits     Limits
 	Asks       bool // the database can be asked
 }

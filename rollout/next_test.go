@@ -10,6 +10,7 @@ import (
 
 	"github.com/wpbake/wpbake/artifact"
 	"github.com/wpbake/wpbake/node"
+	"github.com/wpbake/wpbake/rollout/userdata"
 )
 
 var (
@@ -35,7 +36,7 @@ func releasing(age time.Duration) State {
 		Templates: []TemplateRef{target},
 		Refresh:   &Refresh{ID: "r-1", Status: "InProgress", Templates: []TemplateRef{target}},
 		Reports:   map[string]node.Report{},
-		Pins: map[TemplateRef]Boot{
+		Pins: map[TemplateRef]userdata.Boot{
 			base:   {Group: "shop", Run: "R41", Version: "v41", Manifest: oldSum},
 			target: {Group: "shop", Run: "R42", Version: "v42", Manifest: newSum},
 		},

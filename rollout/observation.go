@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/rollout/userdata"
 	"github.com/wpbake/wpbake/wordpress/database"
 )
 
@@ -75,7 +76,7 @@ func (o Observation) upToDate(in Intent) (Result, bool) {
 
 // carries tells whether the saved template version has the content that was
 // baked; an intent that bakes nothing is content with any.
-func (o Observation) carries(in Intent, pin Boot) bool {
+func (o Observation) carries(in Intent, pin userdata.Boot) bool {
 	want := in.Baked
 	if want.Volume != nil && want.Volume.Snapshot != pin.Volume {
 		return false

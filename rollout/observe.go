@@ -16,6 +16,7 @@ import (
 
 	"github.com/wpbake/wpbake/artifact"
 	"github.com/wpbake/wpbake/node"
+	"github.com/wpbake/wpbake/rollout/userdata"
 )
 
 // observer looks at AWS and the store. Between observations it keeps only what
@@ -34,7 +35,7 @@ type observer struct {
 func newObserver(o *Options) *observer {
 	return &observer{
 		o: o, docs: documents{store: o.Store, group: o.Group},
-		pins:      pins{templates: o.Cloud.Templates, group: o.Group, known: map[TemplateRef]*Boot{}},
+		pins:      pins{templates: o.Cloud.Templates, group: o.Group, known: map[TemplateRef]*userdata.Boot{}},
 		reports:   reports{store: o.Store, group: o.Group, seen: map[string]seenReport{}},
 		unhealthy: map[string]int{},
 	}
@@ -249,8 +250,8 @@ func (b *observer) countUnhealthy(s State) map[string]int {
 type pins struct {
 	templates Templates
 	group     string
-	known     map[TemplateRef]*Boot // nil: known to pin nothing of this group's
-	fresh     map[TemplateRef]error // read in this observation: nil, or that it does not exist
+	known     map[TemplateRef]*userdata.Boot // nil: known to pin nothing of this group's
+	fresh     map[TemplateRef]error          // read in this observation: nil, or that it does not exist
 }
 
 // begin forgets what another observation has seen of versions: one can be
@@ -286,7 +287,7 @@ func (p *pins) read(ctx context.Context, ref TemplateRef) (TemplateVersion, erro
 		return v, err
 	}
 	p.fresh[ref], p.fresh[v.TemplateRef] = nil, nil
-	boot, ok := ParseBoot(v.UserData)
+	boot, ok := userdata.ParseBoot(v.UserData)
 	p.known[v.TemplateRef] = nil
 	if ok && boot.Group == p.group {
 		p.known[v.TemplateRef] = &boot
@@ -306,12 +307,12 @@ func (p *pins) exists(ctx context.Context, ref TemplateRef) error {
 }
 
 // of reads what the template versions pin that a state has to do with.
-func (p *pins) of(ctx context.Context, s State) (map[TemplateRef]Boot, error) {
+func (p *pins) of(ctx context.Context, s State) (map[TemplateRef]userdata.Boot, error) {
 	refs := slices.Concat(s.Record.Base, s.Templates, s.Group.Templates)
 	for _, n := range s.Group.Nodes {
 		refs = append(refs, n.Template)
 	}
-	pinned := map[TemplateRef]Boot{}
+	pinned := map[TemplateRef]userdata.Boot{}
 	for _, ref := range refs {
 		if ref.Version == "" || strings.HasPrefix(ref.Version, "$") {
 			continue
@@ -329,7 +330,7 @@ func (p *pins) of(ctx context.Context, s State) (map[TemplateRef]Boot, error) {
 
 // boot is what a version pins, nil for nothing of this group's or when it does
 // not exist.
-func (p *pins) boot(ctx context.Context, ref TemplateRef) (*Boot, error) {
+func (p *pins) boot(ctx context.Context, ref TemplateRef) (*userdata.Boot, error) {
 	if boot, known := p.lookup(ref); known {
 		return boot, nil
 	}
@@ -341,7 +342,7 @@ func (p *pins) boot(ctx context.Context, ref TemplateRef) (*Boot, error) {
 	return boot, err
 }
 
-func (p *pins) lookup(ref TemplateRef) (boot *Boot, known bool) {
+func (p *pins) lookup(ref TemplateRef) (boot *userdata.Boot, known bool) {
 	if boot, known = p.known[ref]; known {
 		return boot, true
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/wpbake/wpbake/node"
+	"github.com/wpbake/wpbake/rollout/userdata"
 )
 
 // unproven lists what is missing for the fleet to be proven on the given
@@ -70,19 +71,19 @@ func unpinned(s State) []string {
 }
 
 // pin finds what a template version pins, by id or name.
-func (s State) pin(t TemplateRef) (Boot, bool) {
+func (s State) pin(t TemplateRef) (userdata.Boot, bool) {
 	for ref, p := range s.Pins {
 		if ref.same(t) {
 			return p, true
 		}
 	}
-	return Boot{}, false
+	return userdata.Boot{}, false
 }
 
 // basePin finds what ran when the run began, when that was a release.
-func (s State) basePin() (Boot, bool) {
+func (s State) basePin() (userdata.Boot, bool) {
 	if len(s.Record.Base) == 0 {
-		return Boot{}, false
+		return userdata.Boot{}, false
 	}
 	return s.pin(s.Record.Base[0])
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/wpbake/wpbake/artifact/build"
+	"github.com/wpbake/wpbake/rollout/userdata"
 
 	awssdk "github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
@@ -245,7 +246,7 @@ func (f *fleet) behave(change func(*fleet)) {
 type machine struct {
 	once sync.Once
 	gone chan struct{}
-	boot rollout.Boot
+	boot userdata.Boot
 	up   bool
 }
 
@@ -261,7 +262,7 @@ func (m *machine) Kill() error {
 // boot report, and the lifecycle hook.
 func (f *fleet) Start(ctx context.Context, spec ec2.Machine) (ec2.Process, error) {
 	m := &machine{gone: make(chan struct{})}
-	m.boot, _ = rollout.ParseBoot(spec.UserData)
+	m.boot, _ = userdata.ParseBoot(spec.UserData)
 	f.mu.Lock()
 	f.machines[spec.Address] = m
 	f.mu.Unlock()

@@ -16,6 +16,7 @@ import (
 	"github.com/wpbake/wpbake/internal/cli"
 	"github.com/wpbake/wpbake/node"
 	"github.com/wpbake/wpbake/rollout"
+	"github.com/wpbake/wpbake/rollout/userdata"
 )
 
 // nodeConfig is the node's own configuration, below its prefix.
@@ -321,7 +322,7 @@ func runNodeReady(ctx context.Context, out *cli.Output, cfg cli.Config, hook str
 	if err != nil {
 		return err
 	}
-	if boot, ok := rollout.ParseBoot(data); ok {
+	if boot, ok := userdata.ParseBoot(data); ok {
 		out.Say("%s is pinned here: its boot speaks to the hook", boot.Version)
 		return nil
 	}

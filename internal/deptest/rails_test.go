@@ -38,8 +38,6 @@ func exceptions() []beyond {
 		{"artifact/ocistore.Store: methods", "being divided", ""},
 		{"ci/bench.bench: methods", "being divided", ""},
 		{"ci/e2e.Stack: methods", "being divided", ""},
-		{"rollout.Engine: methods", "being divided", ""},
-		{"rollout.run: methods", "being divided", ""},
 	}
 }
 

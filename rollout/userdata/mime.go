@@ -1,4 +1,4 @@
-package rollout
+package userdata
 
 import (
 	"bufio"
@@ -40,7 +40,7 @@ func openMultipart(entity []byte) (mimeData, bool, error) {
 	header, body := splitEntity(entity)
 	found := boundaryParam.FindStringSubmatch(header.Get("Content-Type"))
 	if found == nil || strings.Contains(found[1], `\`) {
-		return mimeData{}, false, &UserDataForeign{Cause: "its multipart declares no usable boundary"}
+		return mimeData{}, false, &Foreign{Cause: "its multipart declares no usable boundary"}
 	}
 	return mimeData{raw: entity, body: len(entity) - len(body), boundary: found[1] + found[2]}, true, nil
 }

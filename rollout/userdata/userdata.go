@@ -1,4 +1,7 @@
-package rollout
+// Package userdata puts the boot of a release into a launch template's user
+// data, beside whatever its owner had there, and finds it again. It knows what
+// cloud-init reads, MIME and shell words, and nothing of AWS or of rollouts.
+package userdata
 
 import (
 	"bytes"
@@ -15,8 +18,8 @@ import (
 // User data limits, in bytes. EC2 takes 16 KiB before base64; plain is what
 // compressed user data may unpack to.
 const (
-	userDataLimit      = 16 << 10
-	userDataPlainLimit = 16 << 20
+	limit      = 16 << 10
+	plainLimit = 16 << 20
 )
 
 // bootFile names wpbake's part. cloud-init runs shell parts sorted by file
@@ -37,34 +40,34 @@ type Boot struct {
 	Image  artifact.Digest // with Volume: of the file system on it
 }
 
-// UserDataTooLarge says that the owner's user data leaves no room for a boot.
-type UserDataTooLarge struct {
+// TooLarge says that the owner's user data leaves no room for a boot.
+type TooLarge struct {
 	Size int // bytes, after compression
 }
 
-func (e *UserDataTooLarge) Error() string {
-	return fmt.Sprintf("user data is %d bytes even when compressed, EC2 takes %d", e.Size, userDataLimit)
+func (e *TooLarge) Error() string {
+	return fmt.Sprintf("user data is %d bytes even when compressed, EC2 takes %d", e.Size, limit)
 }
 
 // Hint says how to make room.
-func (e *UserDataTooLarge) Hint() string {
+func (e *TooLarge) Hint() string {
 	return "move the group's own user data into the image, or fetch it from S3 in a short script"
 }
 
-// UserDataForeign says that user data is not for cloud-init as far as can be
+// Foreign says that user data is not for cloud-init as far as can be
 // told, so that adding a part would break it.
-type UserDataForeign struct {
+type Foreign struct {
 	Cause string
 }
 
-func (e *UserDataForeign) Error() string { return "user data cannot take a boot part: " + e.Cause }
+func (e *Foreign) Error() string { return "user data cannot take a boot part: " + e.Cause }
 
 // Hint says what user data may be.
-func (e *UserDataForeign) Hint() string {
+func (e *Foreign) Hint() string {
 	return "use a #! script, #cloud-config, or a MIME multipart with a boundary"
 }
 
-// ComposeUserData returns the owner's user data with boot as its last part. A
+// Compose returns the owner's user data with boot as its last part. A
 // boot part from an earlier release is replaced, every other part stays byte
 // for byte: a multipart stays itself with one part more, anything else becomes
 // the first part of a new one. Compressed data is unpacked, and packed again
@@ -72,12 +75,12 @@ func (e *UserDataForeign) Hint() string {
 //
 // The result depends on the arguments alone, and composing twice is the same
 // as composing once with the later boot.
-func ComposeUserData(owner []byte, boot Boot) ([]byte, error) {
+func Compose(owner []byte, boot Boot) ([]byte, error) {
 	script, err := boot.script()
 	if err != nil {
 		return nil, err
 	}
-	plain, err := unpackUserData(owner)
+	plain, err := unpack(owner)
 	if err != nil {
 		return nil, err
 	}
@@ -86,16 +89,16 @@ func ComposeUserData(owner []byte, boot Boot) ([]byte, error) {
 		return nil, err
 	}
 	out := m.without(isBootPart).with(mimePart("text/x-shellscript", bootFile, script))
-	if len(out) <= userDataLimit {
+	if len(out) <= limit {
 		return out, nil
 	}
-	return packUserData(out)
+	return pack(out)
 }
 
 // ParseBoot finds wpbake's part in user data, at any depth. It is false when
 // there is none or it is not as wpbake writes it.
 func ParseBoot(userData []byte) (Boot, bool) {
-	plain, err := unpackUserData(userData)
+	plain, err := unpack(userData)
 	if err != nil {
 		return Boot{}, false
 	}
@@ -113,7 +116,7 @@ func ParseBoot(userData []byte) (Boot, bool) {
 	return parseBootScript(script)
 }
 
-func unpackUserData(b []byte) ([]byte, error) {
+func unpack(b []byte) ([]byte, error) {
 	if !bytes.HasPrefix(b, []byte{0x1f, 0x8b}) {
 		return b, nil
 	}
@@ -121,17 +124,17 @@ func unpackUserData(b []byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("unpacking user data: %w", err)
 	}
-	plain, err := io.ReadAll(io.LimitReader(z, userDataPlainLimit+1))
+	plain, err := io.ReadAll(io.LimitReader(z, plainLimit+1))
 	if err != nil {
 		return nil, fmt.Errorf("unpacking user data: %w", err)
 	}
-	if len(plain) > userDataPlainLimit {
-		return nil, fmt.Errorf("unpacking user data: more than %d bytes", userDataPlainLimit)
+	if len(plain) > plainLimit {
+		return nil, fmt.Errorf("unpacking user data: more than %d bytes", plainLimit)
 	}
 	return plain, nil
 }
 
-func packUserData(b []byte) ([]byte, error) {
+func pack(b []byte) ([]byte, error) {
 	var out bytes.Buffer
 	z, err := gzip.NewWriterLevel(&out, gzip.BestCompression)
 	if err != nil {
@@ -143,8 +146,8 @@ func packUserData(b []byte) ([]byte, error) {
 	if err := z.Close(); err != nil {
 		return nil, fmt.Errorf("packing user data: %w", err)
 	}
-	if out.Len() > userDataLimit {
-		return nil, &UserDataTooLarge{Size: out.Len()}
+	if out.Len() > limit {
+		return nil, &TooLarge{Size: out.Len()}
 	}
 	return out.Bytes(), nil
 }
@@ -276,15 +279,15 @@ func asMultipart(b []byte) (mimeData, error) {
 	if len(bytes.TrimSpace(b)) == 0 {
 		b = nil
 	} else if plainType(b) == "" && mediaType(b) == "" {
-		return m, &UserDataForeign{Cause: "it is neither a script, nor cloud-config, nor MIME"}
+		return m, &Foreign{Cause: "it is neither a script, nor cloud-config, nor MIME"}
 	}
-	m, _, err = parseMultipart(wrapUserData(b))
+	m, _, err = parseMultipart(wrap(b))
 	return m, err
 }
 
-// wrapUserData is a new multipart holding b, unless b is empty. Its boundary
+// wrap is a new multipart holding b, unless b is empty. Its boundary
 // comes from b, so that equal input makes equal output.
-func wrapUserData(b []byte) []byte {
+func wrap(b []byte) []byte {
 	boundary := "wpbake-" + artifact.DigestOf(b).Hex()[:32]
 	var out bytes.Buffer
 	fmt.Fprintf(&out, "MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=%q\n\n", boundary)

@@ -1,4 +1,4 @@
-package rollout
+package userdata
 
 import (
 	"bytes"
@@ -66,7 +66,7 @@ epilogue, kept
 
 func compose(t *testing.T, owner []byte, b Boot) []byte {
 	t.Helper()
-	out, err := ComposeUserData(owner, b)
+	out, err := Compose(owner, b)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +141,7 @@ func TestComposeKeepsTheOwners(t *testing.T) {
 			if len(parts) != 2 || parts[0] != want {
 				t.Errorf("parts %q, want first %q", parts, want)
 			}
-			back, err := splitUserData(out)
+			back, err := split(out)
 			if err != nil || string(back) != owner {
 				t.Errorf("split into %q, %v", back, err)
 			}
@@ -164,7 +164,7 @@ func TestComposeInsertsIntoAMultipart(t *testing.T) {
 			if len(parts) != 4 || !strings.Contains(parts[3], "exec wpbake node boot") {
 				t.Errorf("parts %q", parts)
 			}
-			back, err := splitUserData([]byte(out))
+			back, err := split([]byte(out))
 			if err != nil || string(back) != owner {
 				t.Errorf("split into %q, %v", back, err)
 			}
@@ -232,7 +232,7 @@ func TestComposeUnpacksAndPacks(t *testing.T) {
 
 	large := []byte("#!/bin/sh\n" + strings.Repeat("# a long script\n", 2000))
 	packed := compose(t, large, testBoot())
-	if len(packed) > userDataLimit || !bytes.HasPrefix(packed, []byte{0x1f, 0x8b}) {
+	if len(packed) > limit || !bytes.HasPrefix(packed, []byte{0x1f, 0x8b}) {
 		t.Fatalf("%d bytes beginning %x", len(packed), packed[:2])
 	}
 	if !bytes.Equal(packed, compose(t, packed, testBoot())) {
@@ -241,7 +241,7 @@ func TestComposeUnpacksAndPacks(t *testing.T) {
 	if got, ok := ParseBoot(packed); !ok || got != testBoot() {
 		t.Errorf("boot %+v, %v", got, ok)
 	}
-	if back, err := splitUserData(packed); err != nil || !bytes.Equal(back, large) {
+	if back, err := split(packed); err != nil || !bytes.Equal(back, large) {
 		t.Errorf("split into %d bytes, %v", len(back), err)
 	}
 }
@@ -249,7 +249,7 @@ func TestComposeUnpacksAndPacks(t *testing.T) {
 func TestComposeRefuses(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	dense := []byte("#!/bin/sh\n# ")
-	for len(dense) < 2*userDataLimit {
+	for len(dense) < 2*limit {
 		dense = append(dense, byte('!'+random.IntN(90)))
 	}
 	for name, owner := range map[string][]byte{
@@ -260,17 +260,17 @@ func TestComposeRefuses(t *testing.T) {
 		"boundary with escape": []byte("MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=\"a\\\\b\"\n\n--x--\n"),
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := ComposeUserData(owner, testBoot())
+			_, err := Compose(owner, testBoot())
 			var hint interface{ Hint() string }
 			if !errors.As(err, &hint) || hint.Hint() == "" || strings.Contains(hint.Hint(), "\n") {
 				t.Errorf("got %v without a hint of one line", err)
 			}
 		})
 	}
-	if _, err := ComposeUserData([]byte{0x1f, 0x8b, 0, 0}, testBoot()); err == nil {
+	if _, err := Compose([]byte{0x1f, 0x8b, 0, 0}, testBoot()); err == nil {
 		t.Error("a broken gzip passed")
 	}
-	if _, err := ComposeUserData(gzipped(t, make([]byte, userDataPlainLimit+1)), testBoot()); err == nil {
+	if _, err := Compose(gzipped(t, make([]byte, plainLimit+1)), testBoot()); err == nil {
 		t.Error("a gzip bomb passed")
 	}
 	for name, change := range map[string]func(*Boot){
@@ -283,14 +283,14 @@ func TestComposeRefuses(t *testing.T) {
 	} {
 		b := testBoot()
 		change(&b)
-		if _, err := ComposeUserData(nil, b); err == nil {
+		if _, err := Compose(nil, b); err == nil {
 			t.Errorf("a boot with a bad %s passed", name)
 		}
 	}
 }
 
 func TestParseBootRefuses(t *testing.T) {
-	named := func(script string) []byte { return wrapUserData(mimeEntity(script)) }
+	named := func(script string) []byte { return wrap(mimeEntity(script)) }
 	for name, data := range map[string][]byte{
 		"nothing":       nil,
 		"owner's alone": []byte(ownersMultipart),
@@ -327,7 +327,7 @@ func FuzzUserData(f *testing.F) {
 	f.Fuzz(func(t *testing.T, owner []byte, store, group, run, hook string) {
 		b := testBoot()
 		b.Store, b.Group, b.Run, b.Hook = store, group, run, hook
-		out, err := ComposeUserData(owner, b)
+		out, err := Compose(owner, b)
 		if err != nil {
 			return
 		}
@@ -338,7 +338,7 @@ func FuzzUserData(f *testing.F) {
 		if want := compose(t, owner, testBoot()); !bytes.Equal(again, want) {
 			t.Fatalf("composing twice:\n%q\nonce:\n%q", again, want)
 		}
-		rest, err := splitUserData(out)
+		rest, err := split(out)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -355,10 +355,10 @@ func FuzzUserData(f *testing.F) {
 	})
 }
 
-// splitUserData undoes ComposeUserData: it returns what that was given, unpacked,
+// split undoes Compose: it returns what that was given, unpacked,
 // and with its multipart closed.
-func splitUserData(userData []byte) ([]byte, error) {
-	plain, err := unpackUserData(userData)
+func split(userData []byte) ([]byte, error) {
+	plain, err := unpack(userData)
 	if err != nil {
 		return nil, err
 	}
@@ -367,12 +367,12 @@ func splitUserData(userData []byte) ([]byte, error) {
 		return plain, err
 	}
 	m = m.without(isBootPart)
-	if bytes.Equal(m.raw, wrapUserData(nil)) {
+	if bytes.Equal(m.raw, wrap(nil)) {
 		return nil, nil
 	}
 	for _, part := range m.parts() {
 		for _, owner := range [][]byte{part, partContent(part)} {
-			if bytes.Equal(m.raw, wrapUserData(owner)) {
+			if bytes.Equal(m.raw, wrap(owner)) {
 				return owner, nil
 			}
 		}
