@@ -225,6 +225,13 @@ func (b baking) parent(ctx context.Context) (artifact.Version, error) {
 // guide's examples have it; regions differ.
 const putPrice = 0.006
 
+// writing is how many blocks a release volume of an image has at most, and what
+// EBS takes for writing them, in dollars.
+func writing(imageSize int64) (blocks int64, dollars float64) {
+	blocks = (imageSize + volume.BlockSize - 1) / volume.BlockSize
+	return blocks, float64(blocks) * putPrice / 1000
+}
+
 func (b baking) wouldBakeVolume(ctx context.Context) (string, error) {
 	found, err := volume.Find(ctx, volume.Options{
 		Snapshots: b.clients.Snapshots(), Digest: artifact.Digest(b.owner.Manifest), Owner: b.owner,
@@ -236,7 +243,6 @@ func (b baking) wouldBakeVolume(ctx context.Context) (string, error) {
 	if found != "" {
 		return fmt.Sprintf("bake: the release volume of %s is there, snapshot %s", b.version, found), nil
 	}
-	blocks := (b.manifest.Image.Size + volume.BlockSize - 1) / volume.BlockSize
-	return fmt.Sprintf("bake: a release volume of %s would be written, at most %d blocks of 512 KiB for about $%.4f",
-		b.version, blocks, float64(blocks)*putPrice/1000), nil
+	blocks, dollars := writing(b.manifest.Image.Size)
+	return fmt.Sprintf("bake: a release volume of %s would be written, at most %d blocks of 512 KiB for about $%.4f", b.version, blocks, dollars), nil
 }

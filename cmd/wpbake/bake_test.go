@@ -77,3 +77,14 @@ func TestSecondInterruptIsOverWithItsCommand(t *testing.T) {
 	default:
 	}
 }
+
+func TestWriting(t *testing.T) {
+	for size, want := range map[int64]int64{0: 0, 1: 1, 512 << 10: 1, 512<<10 + 1: 2, 500 << 20: 1000} {
+		if got, _ := writing(size); got != want {
+			t.Errorf("%d bytes are %d blocks, want %d", size, got, want)
+		}
+	}
+	if _, dollars := writing(500 << 20); dollars != putPrice {
+		t.Errorf("a thousand blocks cost $%g", dollars)
+	}
+}

@@ -103,7 +103,7 @@ func newCommands(e *env) []*cobra.Command {
 		newReleaseCommand(e), newRollbackCommand(e), newWatchCommand(e), newResumeCommand(e), newAdoptCommand(e),
 		newStatusCommand(e), newHistoryCommand(e), newShowCommand(e), newDiffCommand(e), newVerifyCommand(e), newDoctorCommand(e),
 		newCheckCommand(e), newBuildCommand(e), newPublishCommand(e), newBakeCommand(e), newFetchCommand(e),
-		newGcCommand(e), newSweepCommand(e), newRecordImageCommand(e),
+		newGCCommand(e), newSweepCommand(e), newRecordImageCommand(e),
 		newNodeCommand(e), newLocalCommand(e), newVersionCommand(e),
 	}
 }

@@ -284,7 +284,7 @@ const (
 	defaultYoung = 7 * 24 * time.Hour
 )
 
-func newGcCommand(e *env) *cobra.Command {
+func newGCCommand(e *env) *cobra.Command {
 	o := gcOptions{}
 	cmd := &cobra.Command{
 		Use:   "gc",

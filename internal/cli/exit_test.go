@@ -59,3 +59,28 @@ func TestInterruption(t *testing.T) {
 		}
 	}
 }
+
+// How a run ended is said with its cause, and where to look next.
+func TestEnded(t *testing.T) {
+	r := rollout.Result{Kind: rollout.Release, Version: "v2"}
+	for outcome, want := range map[rollout.Outcome]string{
+		rollout.RolledBack: "release of v2 is rolled back", rollout.Abandoned: "release of v2 ended before it touched the group",
+		rollout.Unproven: "release of v2 is not proven",
+	} {
+		r.Outcome = outcome
+		if got := (&Ended{r}).Error(); got != want {
+			t.Errorf("%s: %q, want %q", outcome, got, want)
+		}
+	}
+	r.Cause, r.Evidence = "alarm errors rings", "rollouts/shop/r1/evidence"
+	e := &Ended{r}
+	if got, want := e.Error(), "release of v2 is not proven: alarm errors rings"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got := HintOf(fmt.Errorf("releasing: %w", e)); got != "evidence is in rollouts/shop/r1/evidence of the store; wpbake history shows the run" {
+		t.Errorf("hint %q", got)
+	}
+	if got := HintOf(&Ended{}); got != "wpbake status shows each node, wpbake history each run" {
+		t.Errorf("hint %q", got)
+	}
+}
