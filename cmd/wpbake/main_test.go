@@ -37,6 +37,10 @@ func killAfter(step string) func(rollout.Step) {
 // TestScript runs the stories in testdata/script.
 func TestScript(t *testing.T) {
 	tier.Test(t)
+	docs, err := filepath.Abs(filepath.Join("..", "..", "docs"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("testdata", "script"),
 		RequireExplicitExec: true,
@@ -46,6 +50,7 @@ func TestScript(t *testing.T) {
 			e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))
 			e.Setenv("XDG_STATE_HOME", filepath.Join(e.WorkDir, "state"))
 			e.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+			e.Setenv("DOCS", docs)
 			e.Defer(func() { stopLocal(e.Getenv("XDG_STATE_HOME")) })
 			return os.MkdirAll(e.Getenv("HOME"), 0o700)
 		},
@@ -59,6 +64,7 @@ func TestScript(t *testing.T) {
 			"untouched": scriptUntouched,
 			"refresh":   scriptRefresh,
 			"terminal":  scriptTerminal,
+			"shown":     scriptShown,
 			"fault":     scriptFault,
 			"registry":  scriptRegistry,
 			"readonly":  scriptReadonly,
