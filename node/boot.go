@@ -94,21 +94,21 @@ func (b *boot) identity() stage {
 func (b *boot) stages() []stage {
 	o, c, j := b.options, b.options.Config, b.journal
 	pinned := &release{store: o.Store, version: o.Version, digest: o.Manifest}
-	content := content{release: pinned, disk: b.disk, as: c.As, volume: o.Volume, journal: j}
-	place := place{disk: b.disk, digest: o.Manifest, journal: j}
-	environment := environmentFile{parameters: o.Parameters, config: c.Environment, digest: o.Manifest, journal: j}
+	source := content{release: pinned, disk: b.disk, as: c.As, volume: o.Volume, journal: j}
+	current := docroot{disk: b.disk, digest: o.Manifest, journal: j}
+	variables := environmentFile{parameters: o.Parameters, config: c.Environment, digest: o.Manifest, journal: j}
 	web := newBrowser(c.Gate)
-	proof := proof{browser: web, digest: o.Manifest, config: c, disk: b.disk, journal: j}
+	gate := proof{browser: web, digest: o.Manifest, config: c, disk: b.disk, journal: j}
 	return []stage{
 		{name: "lock", run: b.lock.take},
 		{name: "manifest", run: pinned.find},
-		{name: "fetch", run: content.fetch},
-		{name: "switch", run: place.point},
-		{name: "environment", run: environment.write, skip: c.Environment.Path == ""},
+		{name: "fetch", run: source.fetch},
+		{name: "switch", run: current.point},
+		{name: "environment", run: variables.write, skip: c.Environment.Path == ""},
 		{name: "hooks", run: b.commands(c.Hooks).run, skip: len(c.Hooks) == 0},
 		{name: "services", run: b.commands(c.Services).run, skip: len(c.Services) == 0},
 		{name: "warm", run: warmUp{browser: web, paths: c.Warm, journal: j}.run, skip: len(c.Warm) == 0},
-		{name: "gate", run: proof.pass},
+		{name: "gate", run: gate.pass},
 		{name: "report", run: b.reportGood},
 		{name: "lifecycle", run: b.goOn},
 	}

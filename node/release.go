@@ -51,18 +51,18 @@ func (r *release) find(ctx context.Context) error {
 	return nil
 }
 
-// place is where the docroot leads to.
-type place struct {
+// docroot is what the web server serves: the release that current leads to.
+type docroot struct {
 	disk    disk.Disk
 	digest  artifact.Digest
 	journal *journal
 }
 
 // point is the stage that switches over.
-func (p place) point(context.Context) error {
-	if err := p.disk.Point(p.disk.Release(p.digest)); err != nil {
+func (d docroot) point(context.Context) error {
+	if err := d.disk.Point(d.disk.Release(d.digest)); err != nil {
 		return err
 	}
-	p.journal.report.Manifest = p.digest
+	d.journal.report.Manifest = d.digest
 	return nil
 }

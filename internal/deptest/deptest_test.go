@@ -118,6 +118,8 @@ func bans() []ban {
 			reason: "templates and plugin are used by programs that are not ours"},
 		{from: ours("node/..."), to: slices.Concat(awsSDK, ours("bake/...", "rollout/...", "cmd/...", "internal/...")), allow: ours("internal/spelling", "internal/scratch"),
 			reason: "a node boots the release it is told and knows nothing of rollouts"},
+		{from: ours("node/...", "rollout/..."), to: ours("artifact/build/..."),
+			reason: "a release is built before it is rolled out, and never on a node"},
 		{from: ours("node/wait"), to: ours("..."), allow: ours("node/wait"),
 			reason: "waiting does not depend on what is waited for"},
 		{from: ours("node/disk"), to: ours("..."), allow: ours("node/disk", "node/wait", "artifact/...", "internal/scratch"),
