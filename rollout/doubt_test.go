@@ -145,8 +145,8 @@ func TestAWSSilentForMinutes(t *testing.T) {
 		}
 		since = time.Time{}
 		cloud.Groups = groups{Groups: w.clients.Cloud().Groups, silent: w.active}
-		var adrift *rollout.Unattended
-		if _, err := w.engine(rollout.Options{Cloud: cloud, Settle: time.Second}).Release(w.ctx, to("v3", w.publish("v3"))); !errors.As(err, &adrift) {
+		var unattended *rollout.Unattended
+		if _, err := w.engine(rollout.Options{Cloud: cloud, Settle: time.Second}).Release(w.ctx, to("v3", w.publish("v3"))); !errors.As(err, &unattended) {
 			t.Errorf("for ever: %v", err)
 		}
 	})

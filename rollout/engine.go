@@ -133,6 +133,9 @@ func (e *Engine) Resume(ctx context.Context) (Result, error) {
 // Status looks at what the group runs, saves and waits for.
 func (e *Engine) Status(ctx context.Context) (Status, error) {
 	o, err := newObserver(&e.o).observe(ctx, "")
+	if err == nil {
+		err = o.provenErr
+	}
 	if err != nil {
 		return Status{}, err
 	}

@@ -250,8 +250,8 @@ func TestSchemaStepFails(t *testing.T) {
 		full := func(context.Context, rollout.Record) (string, error) { return "", errors.New("quota exceeded") }
 		digest := s.publish("v42", "6.8.12", 60421)
 		_, err := w.engine(rollout.Options{Site: s, Snapshot: full}).Release(w.ctx, to("v42", digest))
-		var person *rollout.InterventionRequired
-		if !errors.As(err, &person) || !strings.Contains(err.Error(), "quota exceeded") {
+		var intervention *rollout.InterventionRequired
+		if !errors.As(err, &intervention) || !strings.Contains(err.Error(), "quota exceeded") {
 			t.Fatalf("got %v", err)
 		}
 		w.provenOn("v42")
@@ -261,7 +261,7 @@ func TestSchemaStepFails(t *testing.T) {
 			}
 			s.fails = errors.New("disk full")
 		})
-		if _, err = s.release("v42", digest, rollout.Options{}); !errors.As(err, &person) || !strings.Contains(err.Error(), "disk full") {
+		if _, err = s.release("v42", digest, rollout.Options{}); !errors.As(err, &intervention) || !strings.Contains(err.Error(), "disk full") {
 			t.Fatalf("got %v", err)
 		}
 		s.change(func(s *siteDatabase) { s.fails = nil })

@@ -69,14 +69,15 @@ func (j *journal) prove(ctx context.Context, s State, o Outcome) error {
 	return j.mark(ctx, StepProven)
 }
 
-// prove adds the run of a state's record to the list of proven releases.
+// prove adds the run of a state's record to the list of proven releases. One
+// that was rolled back changes nothing there, whatever the list is like.
 func (d documents) prove(ctx context.Context, s State, o Outcome) error {
+	if o == RolledBack {
+		return nil
+	}
 	now, rec := time.Now().UTC(), s.Record
 	_, err := revise(ctx, d, d.provenName(), func(p Proven) Proven {
 		p.Format = 1
-		if o == RolledBack {
-			return p
-		}
 		if pin, ok := s.basePin(); ok && rec.Kind == Rollback && pin.Manifest != rec.Manifest {
 			p = p.withdrawing(pin.Manifest, now)
 		}

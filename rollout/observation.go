@@ -19,6 +19,7 @@ type Observation struct {
 	Held       bool      // another live process holds the lock
 	Refreshes  []Refresh // newest first
 	Proven     Proven
+	provenErr  error // why it could not be read, which is in the way only of who goes by it
 
 	Saved  map[TemplateRef]TemplateVersion // of the group's templates; absent: it does not exist
 	Denied []TemplateRef                   // templates that these credentials may add no version to

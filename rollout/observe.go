@@ -95,9 +95,7 @@ func (b *observer) observe(ctx context.Context, run string) (Observation, error)
 			return o, err
 		}
 	}
-	if o.Proven, err = b.docs.proven(ctx); err != nil {
-		return o, err
-	}
+	o.Proven, o.provenErr = b.docs.proven(ctx)
 	if o.Saved, err = b.pins.saved(ctx, g.Templates); err != nil {
 		return o, err
 	}

@@ -180,6 +180,9 @@ func (o Observation) releaseSteps(in Intent) []string {
 func (o Observation) wayBack(v artifact.Version) (target ProvenRelease, leaving string, err error) {
 	pin, _ := o.served()
 	leaving = cmp.Or(string(pin.Version), "what runs now")
+	if o.provenErr != nil {
+		return target, leaving, o.provenErr
+	}
 	if v != "" {
 		t, ok := o.Proven.Find(v)
 		if !ok {

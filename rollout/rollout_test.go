@@ -390,9 +390,9 @@ func TestRefreshCancelledBySomebody(t *testing.T) {
 				wait(w.ctx, 5*time.Second)
 			}
 		}()
-		var person *rollout.InterventionRequired
+		var intervention *rollout.InterventionRequired
 		_, err := w.engine(rollout.Options{}).Release(w.ctx, to("v2", w.publish("v2")))
-		if !errors.As(err, &person) || !strings.Contains(err.Error(), "mixed") {
+		if !errors.As(err, &intervention) || !strings.Contains(err.Error(), "mixed") {
 			t.Fatalf("got %v", err)
 		}
 		res, err := w.engine(rollout.Options{}).Rollback(w.ctx, back(""))

@@ -40,6 +40,7 @@ func (r *run) start(ctx context.Context, p Plan) (*Plan, error) {
 	}
 	o, err := r.obs.observe(ctx, about)
 	if err != nil {
+		r.giveBack(ctx)
 		return nil, err
 	}
 	if err := l.fenceAgainst(o.Lock); err != nil {
@@ -91,8 +92,10 @@ func (r *run) continuing() {
 
 // giveBack leaves the lock as it was before a run that did not begin.
 func (r *run) giveBack(ctx context.Context) {
+	whole, cancel := withoutCancel(ctx)
+	defer cancel()
 	l := r.journal.lease
-	if err := l.restore(ctx); err != nil {
+	if err := l.restore(whole); err != nil {
 		r.emitter.note("", "the lock stays until %s: %v", l.lock.Expires.Format("15:04:05"), err)
 	}
 }
