@@ -21,3 +21,15 @@ func TestOlder(t *testing.T) {
 		}
 	}
 }
+
+func TestCompareNumbers(t *testing.T) {
+	for _, tt := range []struct {
+		a, b string
+		want int
+	}{{"8.2", "8.10", -1}, {"8.2", "8.2.0", 0}, {"8.2.1", "8.2", 1}, {"6.9-RC1", "6.9", 0}, {"", "", 0}, {"", "0.1", -1}, {"10.11.6-MariaDB", "8.0", 1}} {
+		got := php.CompareNumbers(tt.a, tt.b)
+		if got < 0 && tt.want >= 0 || got > 0 && tt.want <= 0 || got == 0 && tt.want != 0 {
+			t.Errorf("CompareNumbers(%q, %q) = %d", tt.a, tt.b, got)
+		}
+	}
+}
