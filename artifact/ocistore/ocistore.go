@@ -23,7 +23,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -54,21 +53,16 @@ type Options struct {
 // Store is an artifact.ReleaseStore in one repository. It is safe for
 // concurrent use.
 type Store struct {
-	repo      name.Repository
-	base      name.Reference // nil for none
-	keychain  authn.Keychain
-	transport http.RoundTripper
-	puller    *remote.Puller
-	pusher    *remote.Pusher
+	repo   name.Repository
+	base   name.Reference // nil for none
+	puller *remote.Puller
+	pusher *remote.Pusher
+	blobs  *blobs
 
 	mu       sync.Mutex
-	client   *http.Client                  // for ranges of blobs; nil until the first
 	releases map[artifact.Version]*release // as they were read last
 	diffIDs  map[artifact.Digest]v1.Hash   // of artifacts that were uploaded
 	drafts   map[draft]attachment          // documents of versions without a tag yet
-
-	spooling sync.Mutex
-	spools   map[artifact.Digest]*spool
 }
 
 // draft names a document that waits for its version's image.
@@ -85,25 +79,28 @@ func New(o Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{
-		repo: repo, keychain: o.Keychain, transport: encrypted{remote.DefaultTransport},
-		releases: map[artifact.Version]*release{}, diffIDs: map[artifact.Digest]v1.Hash{},
-		drafts: map[draft]attachment{}, spools: map[artifact.Digest]*spool{},
+		repo:     repo,
+		blobs:    &blobs{repo: repo, keychain: o.Keychain, transport: encrypted{remote.DefaultTransport}, spools: map[artifact.Digest]*spool{}},
+		releases: map[artifact.Version]*release{}, diffIDs: map[artifact.Digest]v1.Hash{}, drafts: map[draft]attachment{},
 	}
 	if o.Base != "" {
 		if s.base, err = parseBase(o.Base); err != nil {
 			return nil, err
 		}
 	}
-	if s.keychain == nil {
-		s.keychain = authn.DefaultKeychain
+	if s.blobs.keychain == nil {
+		s.blobs.keychain = authn.DefaultKeychain
 	}
-	options := []remote.Option{remote.WithAuthFromKeychain(s.keychain), remote.WithTransport(s.transport), remote.WithUserAgent("wpbake")}
+	options := []remote.Option{remote.WithAuthFromKeychain(s.blobs.keychain), remote.WithTransport(s.blobs.transport), remote.WithUserAgent("wpbake")}
 	if s.puller, err = remote.NewPuller(options...); err != nil {
 		return nil, err
 	}
 	s.pusher, err = remote.NewPusher(options...)
 	return s, err
 }
+
+// Close frees what the store keeps on this machine's disk.
+func (s *Store) Close() error { return s.blobs.close() }
 
 // splitName takes "releases/v42/manifest.json" apart. Nothing else is kept in
 // a registry.
@@ -147,7 +144,7 @@ func (s *Store) get(ctx context.Context, object string, off, n int64) (*artifact
 		if blob, err = s.blobOf(ctx, r, file); err != nil {
 			return nil, err
 		}
-		open = func(off, n int64) (io.ReadCloser, error) { return s.blob(ctx, blob, off, n) }
+		open = func(off, n int64) (io.ReadCloser, error) { return s.blobs.open(ctx, blob, off, n) }
 	}
 	off = min(off, blob.Size)
 	if n < 0 || n > blob.Size-off {

@@ -7,20 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
-	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 )
 
 // ebsBlock is what snapshots are written by, in bytes.
 const ebsBlock = 512 << 10
-
-// minorUpdate is how many files of WordPress's core a minor update changes, as
-// 7.0.0 to 7.0.1 did.
-const minorUpdate = 132
 
 // bakes measure release volumes: the time and calls of one beside Packer's
 // image, and the blocks that a change costs.
@@ -30,7 +23,7 @@ func (b *bench) bakes() []work {
 		name string
 		make func(round int) error
 	}{
-		{"one file", b.changeFile}, {"one plugin", b.changePlugin}, {fmt.Sprintf("%d core files and a new one", minorUpdate), b.changeCore},
+		{"one file", b.corpus.changeFile}, {"one plugin", b.corpus.changePlugin}, {fmt.Sprintf("%d core files and a new one", minorUpdate), b.corpus.changeCore},
 	} {
 		works = append(works, b.differingBlocks(change.name, change.make), b.inheritedBlocks(change.name, change.make))
 	}
@@ -57,7 +50,7 @@ func (b *bench) bakeVolume() work {
 	w := work{
 		name: "bake, release volume", memory: buildMemory, calls: b.cloud.calls,
 		ours:  func(round int) []string { return b.bake(fmt.Sprintf("baked-%d", round), "volume") },
-		ready: b.anew("baked", b.changeFile),
+		ready: b.anew("baked", b.corpus.changeFile),
 	}
 	if b.packer != "" {
 		w.peers = []peer{{"packer build", func(round int) []string {
@@ -161,32 +154,4 @@ func differ(before, after string) (float64, error) {
 			changed++
 		}
 	}
-}
-
-// changeCore changes files all over WordPress's core, and adds one.
-func (b *bench) changeCore(round int) error {
-	var files []string
-	for _, dir := range []string{"wp-admin", "wp-includes"} {
-		err := filepath.WalkDir(filepath.Join(b.corpus.Tree, dir), func(p string, d fs.DirEntry, err error) error {
-			if err == nil && filepath.Ext(p) == ".php" {
-				files = append(files, p)
-			}
-			return err
-		})
-		if err != nil {
-			return err
-		}
-	}
-	slices.Sort(files)
-	if len(files) < minorUpdate {
-		return fmt.Errorf("the corpus has %d files of core, and a minor update changes %d", len(files), minorUpdate)
-	}
-	for i := range minorUpdate {
-		// As in an update, files grow and shrink.
-		line := fmt.Sprintf("// bench %d %s", round, strings.Repeat("=", (round+1)*(i+7)*7919%700))
-		if err := changeLastLine(files[i*len(files)/minorUpdate], line); err != nil {
-			return err
-		}
-	}
-	return os.WriteFile(filepath.Join(b.corpus.Tree, "wp-includes", fmt.Sprintf("bench%d.php", round+1)), []byte("<?php // new\n"), 0o644)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
 	"path/filepath"
 )
 
@@ -21,13 +20,13 @@ func (b *bench) publishAs(version, cache string) []string {
 }
 
 // peerObject is where peers keep what they upload.
-func (b *bench) peerObject(what string, round int) string {
-	return fmt.Sprintf("s3://%s/peer/%s-%s-%d", bucket, b.corpus.Name, what, round)
+func (c corpus) peerObject(what string, round int) string {
+	return fmt.Sprintf("s3://%s/peer/%s-%s-%d", bucket, c.Name, what, round)
 }
 
-func (b *bench) tarUploads(what string) []peer {
+func (c corpus) tarUploads(what string) []peer {
 	return []peer{{"tar | zstd | aws s3 cp -", func(round int) []string {
-		return shell(tarUpload, b.corpus.Tree, b.peerObject(what, round))
+		return shell(tarUpload, c.Tree, c.peerObject(what, round))
 	}}}
 }
 
@@ -39,81 +38,20 @@ func (b *bench) publish() work {
 	}
 	return work{
 		name: "publish, cold", goal: goal, memory: buildMemory,
-		ours: b.publishing("cold", "off"), peers: b.tarUploads("cold"),
+		ours: b.publishing("cold", "off"), peers: b.corpus.tarUploads("cold"),
 	}
 }
 
 func (b *bench) publishOneFile() work {
 	return work{
 		name: "publish, one file changed", goal: 0.3, memory: buildMemory,
-		ours: b.publishing("one", b.out("cache")), peers: b.tarUploads("one"),
+		ours: b.publishing("one", b.out("cache")), peers: b.corpus.tarUploads("one"),
 		ready: func(ctx context.Context, round int) error {
 			if err := b.remember(ctx, round); err != nil {
 				return err
 			}
-			return b.changeFile(round)
+			return b.corpus.changeFile(round)
 		},
-	}
-}
-
-// unpacks are peers that fetch, unpack and sync, into a new directory each
-// round: nothing is deleted between timings.
-func (b *bench) unpacks(what string) []peer {
-	object := b.peerObject("fetched", 0)
-	dir := func(name string, round int) string { return b.out(fmt.Sprintf("%s/%s/%d", what, name, round)) }
-	return []peer{
-		{"aws s3 cp - | tar --zstd", func(round int) []string { return shell(awsUnpack, dir("aws", round), object) }},
-		{"s5cmd, sha256sum -c, tar --zstd", func(round int) []string { return shell(s5Unpack, dir("s5cmd", round), object, b.sum) }},
-		{"curl | zstd -d | tar", func(round int) []string { return shell(curlUnpack, dir("curl", round), b.url) }},
-	}
-}
-
-func (b *bench) fetchInto(round int, what string, more ...string) []string {
-	return append([]string{b.wpbake, "fetch", "fetched-0", b.out(fmt.Sprintf("%s/ours-%d", what, round)), "--quiet",
-		"--store", b.cloud.store(b.corpus.Name)}, more...)
-}
-
-// fetchable publishes what fetches read, ours and the peers', once for all of
-// them; it lets curl get the peers' artifact, and s5cmd's user compare it.
-func (b *bench) fetchable(ctx context.Context, _ int) (err error) {
-	if b.sum != "" {
-		return nil
-	}
-	for _, argv := range [][]string{b.publishing("fetched", "off")(0), b.tarUploads("fetched")[0].command(0)} {
-		if _, err := b.cloud.env.run(ctx, argv); err != nil {
-			return err
-		}
-	}
-	object := b.peerObject("fetched", 0)
-	if b.url, err = b.cloud.presign(ctx, object); err != nil {
-		return err
-	}
-	b.sum, err = b.cloud.sum(ctx, object)
-	return err
-}
-
-func (b *bench) fetch() work {
-	return work{
-		name: "fetch to a verified, synced directory", goal: 0.6, memory: nodeMemory, ready: b.fetchable,
-		ours:  func(round int) []string { return b.fetchInto(round, "dir") },
-		peers: b.unpacks("dir"),
-	}
-}
-
-// fetchImage also mounts the image, which takes root. The mounts of the rounds
-// before end when the next is ready, and the last with the scratch directory.
-func (b *bench) fetchImage() work {
-	const line = `"$@" && mkdir "$0.mounted" && mount -t erofs -o ro,loop "$0" "$0.mounted"`
-	return work{
-		name: "fetch to a mounted, verified image", goal: 0.4, memory: nodeMemory, ready: b.fetchable,
-		ours: func(round int) []string {
-			fetch := b.fetchInto(round, "image", "--as", "erofs")
-			if os.Getuid() != 0 {
-				return fetch
-			}
-			return shell(line, append([]string{fetch[3]}, fetch...)...)
-		},
-		peers: b.unpacks("image"),
 	}
 }
 

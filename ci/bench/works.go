@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io/fs"
@@ -37,10 +36,11 @@ func shell(line string, args ...string) []string {
 // works lists what is measured. Each makes what it needs, so that -only can
 // leave any of them out.
 func (b *bench) works() []work {
+	f := &fetches{bench: b}
 	return append([]work{
 		b.cold(), b.unchanged(), b.nextVersion(), b.oneFile(), b.freshCheckout(),
 		b.publish(), b.publishOneFile(),
-		b.fetch(), b.fetchImage(), b.delta("delta, one file changed", 0.02, b.changeFile), b.delta("delta, one plugin updated", 0.12, b.changePlugin),
+		f.directory(), f.image(), b.delta("delta, one file changed", 0.02, b.corpus.changeFile), b.delta("delta, one plugin updated", 0.12, b.corpus.changePlugin),
 	}, b.bakes()...)
 }
 
@@ -50,8 +50,6 @@ type bench struct {
 	corpus  corpus
 	scratch string
 	cloud   *cloud
-	url     string // of the peer's artifact
-	sum     string // its SHA-256
 }
 
 func (b *bench) out(name string) string { return filepath.Join(b.scratch, name) }
@@ -118,7 +116,7 @@ func (b *bench) oneFile() work {
 			if err := b.remember(ctx, round); err != nil {
 				return err
 			}
-			return b.changeFile(round)
+			return b.corpus.changeFile(round)
 		},
 	}
 }
@@ -152,42 +150,4 @@ func (b *bench) remember(ctx context.Context, _ int) error {
 		time.Sleep(2 * time.Second) // what is younger is not trusted
 	}
 	return nil
-}
-
-func (b *bench) changeFile(round int) error {
-	name, err := b.corpus.phpFile()
-	if err != nil {
-		return err
-	}
-	return changeLastLine(name, fmt.Sprintf("// bench %d", round))
-}
-
-// changePlugin changes two files in three of a plugin of middling size, as an
-// update does.
-func (b *bench) changePlugin(round int) error {
-	files, err := b.corpus.pluginFiles()
-	if err != nil {
-		return err
-	}
-	for i, name := range files {
-		if i%3 == 2 {
-			continue
-		}
-		if err := changeLastLine(name, fmt.Sprintf("// bench %d", round)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// changeLastLine puts a line in the place of the one it put there before.
-func changeLastLine(name, line string) error {
-	b, err := os.ReadFile(name)
-	if err != nil {
-		return err
-	}
-	if i := bytes.LastIndex(b, []byte("\n// bench ")); i >= 0 {
-		b = b[:i]
-	}
-	return os.WriteFile(name, append(b, "\n"+line...), 0o644)
 }

@@ -30,7 +30,7 @@ func newFleet(t *testing.T, runner string) *fleet {
 	f := &fleet{newShop(t, stack), runner}
 	f.activate("wpb-shop", "wpb-filewriter", "wpb-broken", "wpb-php99", "winter-sale")
 	for _, plugin := range []string{"wpb-shop", "wpb-filewriter"} {
-		if err := stack.AddPlugin(plugin); err != nil {
+		if err := stack.Tree.AddPlugin(plugin); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -46,10 +46,10 @@ func (f *fleet) testRoll(t *testing.T) {
 	s := f.on(t)
 	v1, v12 := s.release(), ""
 	tally := under(t, s.stack, Clients{Browsers: 2, Sessions: 2, Carts: 4}, func(load *Load) {
-		if err := s.stack.EditTheme("Winter is here."); err != nil {
+		if err := s.stack.Tree.EditTheme("Winter is here."); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.stack.UpgradeShop(); err != nil {
+		if err := s.stack.Tree.UpgradeShop(); err != nil {
 			t.Fatal(err)
 		}
 		s.run(0, "release", "v12")
@@ -150,7 +150,7 @@ func (f *fleet) testRefused(t *testing.T) {
 	t.Run("a tree in maintenance", func(t *testing.T) {
 		s := f.on(t)
 		out := filepath.Join(s.stack.Dir, "built")
-		name := filepath.Join(s.stack.Tree, ".maintenance")
+		name := filepath.Join(string(s.stack.Tree), ".maintenance")
 		if err := os.WriteFile(name, []byte("<?php $upgrading = time();\n"), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -178,7 +178,7 @@ func (f *fleet) testRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.with("wpb-php99", func() {
-			args := []string{"check", s.stack.Tree, "--database", facts, "--check-node-php"}
+			args := []string{"check", string(s.stack.Tree), "--database", facts, "--check-node-php"}
 			stdout, _ := s.run(1, append(args, "8.2")...)
 			s.wants(stdout, "R02", "wp-content/plugins/wpb-php99/wpb-php99.php")
 			s.run(0, append(args, "9.9")...) // the control
@@ -190,11 +190,11 @@ func (f *fleet) testRefused(t *testing.T) {
 // with has one plugin more in the tree for as long as act takes.
 func (s *shop) with(plugin string, act func()) {
 	s.t.Helper()
-	if err := s.stack.AddPlugin(plugin); err != nil {
+	if err := s.stack.Tree.AddPlugin(plugin); err != nil {
 		s.t.Fatal(err)
 	}
 	defer func() {
-		if err := s.stack.RemovePlugin(plugin); err != nil {
+		if err := s.stack.Tree.RemovePlugin(plugin); err != nil {
 			s.t.Error(err)
 		}
 	}()
@@ -205,7 +205,7 @@ func (s *shop) with(plugin string, act func()) {
 // is overruled, turned back by the gate although WordPress answers 200.
 func (f *fleet) testTheme(t *testing.T) {
 	s := f.on(t)
-	theme := filepath.Join(s.stack.Tree, "wp-content/themes/twentytwentythree")
+	theme := filepath.Join(string(s.stack.Tree), "wp-content/themes/twentytwentythree")
 	if err := os.Rename(theme, theme+"-old"); err != nil {
 		t.Fatal(err)
 	}

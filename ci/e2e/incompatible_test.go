@@ -43,7 +43,7 @@ func (f *fleet) testNewerWordPress(t *testing.T) {
 	_, stderr := d.run(4, "release", "v42")
 	d.wants(stderr, "X05 theme: theme twentytwentythree is active in the database and not in the tree")
 	theme := "wp-content/themes/twentytwentythree"
-	if err := copyTree(filepath.Join("../../.cache/wordpress/tree", theme), filepath.Join(stack.Tree, theme)); err != nil {
+	if err := copyTree(filepath.Join("../../.cache/wordpress/tree", theme), filepath.Join(string(stack.Tree), theme)); err != nil {
 		t.Fatal(err)
 	}
 	stdout, _ := d.run(0, "release", "v43")
@@ -123,7 +123,7 @@ func (d *databaseMove) recorded() {
 // replaceTree makes another WordPress the one that is released.
 func replaceTree(t *testing.T, s *Stack, from string) {
 	t.Helper()
-	if err := errors.Join(os.RemoveAll(s.Tree), copyTree(from, s.Tree)); err != nil {
+	if err := errors.Join(os.RemoveAll(string(s.Tree)), copyTree(from, string(s.Tree))); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -41,7 +41,7 @@ type Stack struct {
 	Dir     string            `json:"dir"`
 	Program string            `json:"program"` // wpbake
 	Site    string            `json:"site"`    // URL of the load balancer
-	Tree    string            `json:"tree"`    // the WordPress tree to edit and release
+	Tree    Tree              `json:"tree"`    // the WordPress tree to edit and release
 	Environ map[string]string `json:"environ"` // what any AWS client needs
 	Servers map[string]int    `json:"servers"` // process ids
 
@@ -53,7 +53,7 @@ type Stack struct {
 // Start brings the whole stack up. What a failed start has made is stopped
 // again; its directory stays, for its logs.
 func Start(ctx context.Context, o Options) (*Stack, error) {
-	s := &Stack{Dir: o.Dir, Program: o.Wpbake, Tree: filepath.Join(o.Dir, "tree"), Servers: map[string]int{}, log: o.Log}
+	s := &Stack{Dir: o.Dir, Program: o.Wpbake, Tree: Tree(filepath.Join(o.Dir, "tree")), Servers: map[string]int{}, log: o.Log}
 	if s.log == nil {
 		s.log = io.Discard
 	}
@@ -67,7 +67,7 @@ func (s *Stack) start(ctx context.Context, o Options) error {
 	if err := os.MkdirAll(s.Dir, 0o755); err != nil {
 		return fmt.Errorf("making the stack's directory: %w", err)
 	}
-	if err := copyTree(o.Tree, s.Tree); err != nil {
+	if err := copyTree(o.Tree, string(s.Tree)); err != nil {
 		return err
 	}
 	vars, err := s.startBackends(ctx)
@@ -104,7 +104,7 @@ func (s *Stack) startBackends(ctx context.Context) (settings, error) {
 		return nil, err
 	}
 	s.say("MariaDB and memcached are up")
-	if err := install(ctx, s.Dir, s.Tree, vars); err != nil {
+	if err := install(ctx, s.Dir, string(s.Tree), vars); err != nil {
 		return nil, err
 	}
 	s.say("WordPress is installed in the database")

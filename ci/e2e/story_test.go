@@ -94,7 +94,7 @@ func (f *fleet) testDemo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := f.stack.RemovePlugin("winter-sale"); err != nil {
+	if err := f.stack.Tree.RemovePlugin("winter-sale"); err != nil {
 		t.Fatal(err)
 	}
 	f.on(t).serves("v1")

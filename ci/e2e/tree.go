@@ -29,6 +29,9 @@ func install(ctx context.Context, dir, tree string, s settings) error {
 	return nil
 }
 
+// Tree is a directory with WordPress, to be edited and released.
+type Tree string
+
 // copyTree makes the tree that a demo edits.
 func copyTree(from, to string) error {
 	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
@@ -41,8 +44,8 @@ func copyTree(from, to string) error {
 const footer = "wp-content/themes/twentytwentythree/parts/footer.html"
 
 // EditTheme writes text into the footer of every page.
-func (s *Stack) EditTheme(text string) error {
-	name := filepath.Join(s.Tree, footer)
+func (t Tree) EditTheme(text string) error {
+	name := filepath.Join(string(t), footer)
 	old, err := os.ReadFile(name)
 	if err != nil {
 		return fmt.Errorf("editing the theme: %w", err)
@@ -58,8 +61,8 @@ const BrokenPlugin = "wp-content/plugins/winter-sale/winter-sale.php"
 const BrokenLine = 7
 
 // AddBrokenPlugin adds BrokenPlugin to the tree.
-func (s *Stack) AddBrokenPlugin() error {
-	name := filepath.Join(s.Tree, BrokenPlugin)
+func (t Tree) AddBrokenPlugin() error {
+	name := filepath.Join(string(t), BrokenPlugin)
 	lines := []string{
 		"<?php",
 		"/*",
@@ -80,10 +83,10 @@ var plugins embed.FS
 
 // AddPlugin adds one of the plugins in files/plugins to the tree. It is loaded
 // where the database has it active.
-func (s *Stack) AddPlugin(name string) error {
+func (t Tree) AddPlugin(name string) error {
 	files, err := fs.Sub(plugins, "files/plugins/"+name)
 	if err == nil {
-		err = os.CopyFS(s.pluginDir(name), files)
+		err = os.CopyFS(t.pluginDir(name), files)
 	}
 	if err != nil {
 		return fmt.Errorf("adding the plugin %s: %w", name, err)
@@ -92,16 +95,16 @@ func (s *Stack) AddPlugin(name string) error {
 }
 
 // RemovePlugin takes a plugin out of the tree again.
-func (s *Stack) RemovePlugin(name string) error { return os.RemoveAll(s.pluginDir(name)) }
+func (t Tree) RemovePlugin(name string) error { return os.RemoveAll(t.pluginDir(name)) }
 
-func (s *Stack) pluginDir(name string) string {
-	return filepath.Join(s.Tree, "wp-content/plugins", name)
+func (t Tree) pluginDir(name string) string {
+	return filepath.Join(string(t), "wp-content/plugins", name)
 }
 
 // UpgradeShop makes the plugin wpb-shop in the tree the next version, which
 // brings a column to its table.
-func (s *Stack) UpgradeShop() error {
-	name := filepath.Join(s.pluginDir("wpb-shop"), "wpb-shop.php")
+func (t Tree) UpgradeShop() error {
+	name := filepath.Join(t.pluginDir("wpb-shop"), "wpb-shop.php")
 	old, err := os.ReadFile(name)
 	if err != nil {
 		return fmt.Errorf("upgrading the plugin wpb-shop: %w", err)

@@ -19,7 +19,7 @@ import (
 // an artifact alone, under load.
 func (f *fleet) testVolume(t *testing.T) {
 	s := f.on(t)
-	if err := s.stack.EditTheme("Spring is coming."); err != nil {
+	if err := s.stack.Tree.EditTheme("Spring is coming."); err != nil {
 		t.Fatal(err)
 	}
 	var v16 string
