@@ -2,7 +2,11 @@
 // needs, its plugins and themes.
 //
 // It knows WordPress's files and how WordPress itself reads them. It refuses
-// to run any of them, and to know artifacts' bytes, stores and clouds.
+// to run any of them, to know artifacts' bytes, stores and clouds, and to judge
+// what it sees: that is package rules, below.
+//
+// Imports run one way: php and nodeconfig, wpconfig, scan, this package,
+// database, rules.
 package wordpress
 
 import (

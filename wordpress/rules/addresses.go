@@ -25,7 +25,10 @@ func addressRules() []Rule {
 			Why: "WordPress sees plain HTTP: wp-login.php and wp-admin redirect to themselves for ever.",
 			Fix: "Set HTTPS from X-Forwarded-Proto in the web server (fastcgi_param HTTPS), or in wp-config.php.",
 			find: func(v *view) hits {
-				return onConfig(func(c *wpconfig.Config) hits { return https(c, v.Node, v.Database) })(v)
+				if v.config() == nil {
+					return nil
+				}
+				return https(v.config(), v.Node, v.Database)
 			},
 		},
 		{

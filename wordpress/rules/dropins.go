@@ -27,7 +27,10 @@ func dropInRules() []Rule {
 			Why: "It is a generated file, and does nothing or harm when its plugin, WP_CACHE or its paths are not there.",
 			Fix: "Generate it again for this tree, or remove it.",
 			find: func(v *view) hits {
-				return onSite(func(tree *scan.Tree, site *wordpress.Site) hits { return pageCache(tree, site, v.Dir) })(v)
+				if v.site == nil {
+					return nil
+				}
+				return pageCache(v.tree, v.site, v.Dir)
 			},
 		},
 		{

@@ -19,7 +19,10 @@ func opcacheRules() []Rule {
 			Why: "Without it, or with files looked at on each request, every page costs several times its CPU.",
 			Fix: "opcache.enable=1, opcache.validate_timestamps=0, opcache.memory_consumption=192, opcache.interned_strings_buffer=32, opcache.max_accelerated_files=20000, opcache.save_comments=1, in php.ini.",
 			find: all(onNode(opcache), func(v *view) hits {
-				return onNode(func(n *nodeconfig.Config) hits { return accelerated(v.tree, n) })(v)
+				if v.Node == nil {
+					return nil
+				}
+				return accelerated(v.tree, v.Node)
 			}),
 		},
 		{
@@ -74,7 +77,10 @@ func fpmRules() []Rule {
 			Why: "A node has no mail server: resets of passwords are lost.",
 			Fix: "sendmail_path in php.ini, or a plugin for SES or SMTP.",
 			find: func(v *view) hits {
-				return onNode(func(n *nodeconfig.Config) hits { return mail(v.site, n) })(v)
+				if v.Node == nil {
+					return nil
+				}
+				return mail(v.site, v.Node)
 			},
 		},
 	}

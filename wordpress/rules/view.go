@@ -22,6 +22,14 @@ type view struct {
 	syntax    []php.SyntaxError
 }
 
+// config is what wp-config.php says; nil when there is none.
+func (v *view) config() *wpconfig.Config {
+	if v.site == nil {
+		return nil
+	}
+	return v.site.Config
+}
+
 // inService is the tree in service.
 type inService struct {
 	fsys fs.FS
@@ -90,10 +98,10 @@ func onChecksums(find func(*scan.Tree, *wordpress.Site, fs.FS) hits) finder {
 // onConfig is for rules about what wp-config.php says.
 func onConfig(find func(*wpconfig.Config) hits) finder {
 	return func(v *view) hits {
-		if v.site == nil || v.site.Config == nil {
+		if v.config() == nil {
 			return nil
 		}
-		return find(v.site.Config)
+		return find(v.config())
 	}
 }
 
