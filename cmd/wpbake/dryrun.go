@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/wpbake/wpbake/artifact"
-	"github.com/wpbake/wpbake/artifact/dirstore"
 	"github.com/wpbake/wpbake/artifact/fetch"
 	"github.com/wpbake/wpbake/internal/cli"
 	"github.com/wpbake/wpbake/internal/scratch"
@@ -166,7 +165,7 @@ func (b builder) wouldPublish(ctx context.Context, store artifact.Store, v artif
 	if err != nil {
 		return "", s, err
 	}
-	other, err := dirstore.New(dir)
+	other, err := openDirectory(dir)
 	if err != nil {
 		return "", s, err
 	}

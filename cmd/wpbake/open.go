@@ -141,6 +141,9 @@ func openRollouts(ctx context.Context, cfg cli.Config, clients *aws.Clients) (ar
 	return s3store.New(clients.S3(), u.bucket, u.prefix, cfg.BucketOwner), nil
 }
 
+// openDirectory opens what was built on this machine as a store.
+func openDirectory(dir string) (artifact.Store, error) { return dirstore.New(dir) }
+
 // openWithAWS opens the configured store for rollouts, and AWS.
 func openWithAWS(ctx context.Context, cfg cli.Config) (*aws.Clients, artifact.Store, error) {
 	if _, err := parseRolloutStore(cfg.Store); err != nil {
@@ -160,6 +163,27 @@ func openReleases(ctx context.Context, cfg cli.Config) (artifact.ReleaseStore, e
 		return ocistore.New(ocistore.Options{Repository: u.repository, Base: cfg.BaseImage})
 	}
 	return openRollouts(ctx, cfg, nil)
+}
+
+// checkBase refuses a base image where there are no images. In a file it may
+// stand for the times when the store is a registry.
+func checkBase(cfg cli.Config, flag string) error {
+	u, err := parseStore(cfg.Store)
+	if err != nil {
+		return err
+	}
+	if flag != "" && u.repository == "" {
+		return cli.Misuse(
+			fmt.Errorf("--base-image %q: the store %q holds no images", flag, cfg.Store),
+			"leave it out, or --store oci://HOST/REPO")
+	}
+	if u.repository == "" {
+		return nil
+	}
+	if err := ocistore.Check(ocistore.Options{Repository: u.repository, Base: cfg.BaseImage}); err != nil {
+		return cli.Misuse(err, "--base-image php:8.3-fpm")
+	}
+	return nil
 }
 
 // readReleases opens the store for a command that only reads releases.

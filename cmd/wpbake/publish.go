@@ -2,13 +2,11 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"github.com/spf13/cobra"
 	"github.com/wpbake/wpbake/artifact"
 	"github.com/wpbake/wpbake/artifact/build"
-	"github.com/wpbake/wpbake/artifact/ocistore"
 	"github.com/wpbake/wpbake/internal/cli"
 )
 
@@ -50,27 +48,6 @@ alone, or on top of --base-image. docker login HOST saves the credentials.`,
 	e.settings.AddFlags(cmd, slices.Concat(treeKeys(), storeKeys(), []string{"base_image"})...)
 	cmd.Flags().StringVar(&from, "from", "", "publish what wpbake build --out `DIR` wrote")
 	return cmd
-}
-
-// checkBase refuses a base image where there are no images. In a file it may
-// stand for the times when the store is a registry.
-func checkBase(cfg cli.Config, flag string) error {
-	u, err := parseStore(cfg.Store)
-	if err != nil {
-		return err
-	}
-	if flag != "" && u.repository == "" {
-		return cli.Misuse(
-			fmt.Errorf("--base-image %q: the store %q holds no images", flag, cfg.Store),
-			"leave it out, or --store oci://HOST/REPO")
-	}
-	if u.repository == "" {
-		return nil
-	}
-	if err := ocistore.Check(ocistore.Options{Repository: u.repository, Base: cfg.BaseImage}); err != nil {
-		return cli.Misuse(err, "--base-image php:8.3-fpm")
-	}
-	return nil
 }
 
 func runPublish(ctx context.Context, b builder, v artifact.Version) error {
