@@ -32,20 +32,6 @@ type Options struct {
 	AfterStep func(Step)  // called once a step stands in the store; may be nil
 }
 
-// RefreshOptions override what a release chooses by the group's size. The zero
-// value of a field means: choose.
-type RefreshOptions struct {
-	MinHealthy      int
-	MaxHealthy      int
-	Warmup          *time.Duration
-	BakeTime        *time.Duration
-	Checkpoints     []int
-	CheckpointDelay time.Duration
-	Alarms          []string
-	Protected       string // Refresh, Ignore or Wait
-	Standby         string // Terminate, Ignore or Wait
-}
-
 // complete checks options and fills in defaults.
 func (o *Options) complete() error {
 	if o.Group == "" {

@@ -2,6 +2,20 @@ package rollout
 
 import "time"
 
+// RefreshOptions override what a release chooses by the group's size. The zero
+// value of a field means: choose.
+type RefreshOptions struct {
+	MinHealthy      int
+	MaxHealthy      int
+	Warmup          *time.Duration
+	BakeTime        *time.Duration
+	Checkpoints     []int
+	CheckpointDelay time.Duration
+	Alarms          []string
+	Protected       string // Refresh, Ignore or Wait
+	Standby         string // Terminate, Ignore or Wait
+}
+
 // preferencesFor chooses how a refresh goes through a group, so that healthy
 // capacity never sinks below what the group has promised: nodes are always
 // launched before others are terminated. Every preference is sent, because
