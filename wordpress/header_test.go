@@ -34,7 +34,7 @@ func FuzzHeaders(f *testing.F) {
 	f.Add("Version: \xff\x00\u2028 */")
 	f.Fuzz(func(t *testing.T, src string) {
 		for name, value := range headers([]byte(src), "Plugin Name", "Version") {
-			if len(value) > printable.Most || !utf8.ValidString(value) || strings.ContainsFunc(value, unicode.IsControl) {
+			if len(value) > printable.MaxLength || !utf8.ValidString(value) || strings.ContainsFunc(value, unicode.IsControl) {
 				t.Errorf("%s: %q does not fit a manifest", name, value)
 			}
 		}
@@ -63,7 +63,7 @@ func FuzzPluginHeader(f *testing.F) {
 		}
 		for _, x := range append(plugins, themes...) {
 			for _, s := range append(x.Requires, x.Name, x.Version, x.PHP, x.Core, x.Parent) {
-				if printable.Clean(s) != s || len(s) > printable.Most {
+				if printable.Clean(s) != s || len(s) > printable.MaxLength {
 					t.Errorf("%q does not fit into a report", s)
 				}
 			}

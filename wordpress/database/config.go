@@ -88,29 +88,29 @@ func configFile(fsys fs.FS, core, layout string) (string, bool) {
 }
 
 func assemble(config *wpconfig.Config, env func(string) (string, bool)) (Config, error) {
-	look := func(name string) (string, bool) { return config.Defined(name).Resolve(name, env) }
+	lookUp := func(name string) (string, bool) { return config.Defined(name).Resolve(name, env) }
 	var c Config
 	for name, value := range map[string]*string{dbHost: &c.Host, dbName: &c.Name, dbUser: &c.User} {
-		v, ok := look(name)
+		v, ok := lookUp(name)
 		if !ok {
 			return Config{}, &NotConfigured{Missing: name}
 		}
 		*value = v
 	}
-	c.Password, _ = look(dbPass)
+	c.Password, _ = lookUp(dbPass)
 	prefix, _ := config.Variable("table_prefix")
 	c.Prefix, _ = prefix.Resolve("DB_PREFIX", env)
 	if c.Prefix == "" {
 		c.Prefix = "wp_"
 	}
-	if c.Users, _ = look(userTable); c.Users == "" {
+	if c.Users, _ = lookUp(userTable); c.Users == "" {
 		c.Users = c.Prefix + "users"
 	}
 	if !tablePrefix.MatchString(c.Prefix) || !tablePrefix.MatchString(c.Users) {
 		return Config{}, errors.New("the configuration names tables that WordPress itself would refuse")
 	}
 	for _, name := range wpconfig.KeyNames() {
-		if v, ok := look(name); ok {
+		if v, ok := lookUp(name); ok {
 			c.Keys = append(c.Keys, v)
 			c.InTree = c.InTree || config.Defined(name).Value.Literal()
 		}

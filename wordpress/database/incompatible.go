@@ -42,8 +42,8 @@ func Incompatibilities(m Move) []Incompatibility {
 		return nil
 	}
 	var found []Incompatibility
-	for _, look := range []func(Move) []Incompatibility{incompatiblePasswords, incompatibleSchema, incompatibleWooCommerce, incompatiblePlugins, incompatibleTheme, incompatibleKeys} {
-		found = append(found, look(m)...)
+	for _, find := range []func(Move) []Incompatibility{incompatiblePasswords, incompatibleSchema, incompatibleWooCommerce, incompatiblePlugins, incompatibleTheme, incompatibleKeys} {
+		found = append(found, find(m)...)
 	}
 	slices.SortStableFunc(found, func(a, b Incompatibility) int {
 		switch {

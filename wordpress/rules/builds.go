@@ -50,7 +50,7 @@ func ownFiles(tree *scan.Tree, names ...string) iter.Seq[*scan.File] {
 	}
 }
 
-const mostJSON = 1 << 20
+const maxJSON = 1 << 20
 
 // missingPackages finds Composer's packages that are required and not
 // installed, where code loads them.
@@ -81,7 +81,7 @@ func requiredPackage(tree *scan.Tree, name string) (needs, vendor string) {
 			Vendor string `json:"vendor-dir"`
 		} `json:"config"`
 	}
-	src, err := tree.ReadFile(name, mostJSON)
+	src, err := tree.ReadFile(name, maxJSON)
 	if err != nil || json.Unmarshal(src, &doc) != nil {
 		return "", ""
 	}
@@ -103,7 +103,7 @@ var submodulePath = regexp.MustCompile(`(?m)^\s*path\s*=\s*(\S.*?)\s*$`)
 // submodules finds submodules that were not checked out.
 func submodules(tree *scan.Tree) (h hits) {
 	for f := range ownFiles(tree, ".gitmodules") {
-		src, err := tree.ReadFile(f.Path, mostJSON)
+		src, err := tree.ReadFile(f.Path, maxJSON)
 		if err != nil {
 			continue
 		}
@@ -126,7 +126,7 @@ func missingAssets(tree *scan.Tree) (h hits) {
 			continue
 		}
 		var entries map[string]string
-		src, err := tree.ReadFile(f.Path, mostJSON)
+		src, err := tree.ReadFile(f.Path, maxJSON)
 		if err != nil || json.Unmarshal(src, &entries) != nil {
 			continue
 		}
@@ -170,7 +170,7 @@ func missingManifests(tree *scan.Tree, site *wordpress.Site) (h hits) {
 // isUnguarded reports whether a file reads its manifest without asking first
 // whether it is there.
 func isUnguarded(tree *scan.Tree, f *scan.File) bool {
-	src, err := tree.ReadFile(f.Path, scan.MostPHP)
+	src, err := tree.ReadFile(f.Path, scan.MaxPHP)
 	if err != nil {
 		return false
 	}

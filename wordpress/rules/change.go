@@ -198,7 +198,7 @@ func changedDropIns(v *view) (h hits) {
 }
 
 func sumOf(fsys fs.FS, p string) string {
-	src, err := safefs.ReadFile(fsys, p, mostReplaced)
+	src, err := safefs.ReadFile(fsys, p, maxReplaced)
 	if err != nil {
 		return err.Error()
 	}

@@ -36,7 +36,7 @@ func checksumRules() []Rule {
 	}
 }
 
-const mostChecksums = 16 << 20
+const maxChecksums = 16 << 20
 
 // coreChecksums is T12, with a list of checksums: core.json as
 // api.wordpress.org gives it, or core.md5sums as md5sum writes it.
@@ -73,10 +73,10 @@ func coreChecksums(tree *scan.Tree, site *wordpress.Site, lists fs.FS) (h hits) 
 // readCoreChecksums returns the accepted checksums of each file of a version,
 // or nil when there is no list.
 func readCoreChecksums(lists fs.FS, version string) (map[string][]string, error) {
-	if src, err := safefs.ReadFile(lists, "core.md5sums", mostChecksums); err == nil {
+	if src, err := safefs.ReadFile(lists, "core.md5sums", maxChecksums); err == nil {
 		return parseMD5Sums(src), nil
 	}
-	src, err := safefs.ReadFile(lists, "core.json", mostChecksums)
+	src, err := safefs.ReadFile(lists, "core.json", maxChecksums)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -123,7 +123,7 @@ func parseMD5Sums(src []byte) map[string][]string {
 
 // hasSum reports whether a file has one of the MD5 checksums.
 func hasSum(tree *scan.Tree, p string, sums []string) bool {
-	src, err := tree.ReadFile(p, mostReplaced)
+	src, err := tree.ReadFile(p, maxReplaced)
 	if err != nil {
 		return false
 	}
@@ -155,7 +155,7 @@ func pluginChecksums(tree *scan.Tree, site *wordpress.Site, lists fs.FS) (h hits
 }
 
 func readPluginChecksums(lists fs.FS, x wordpress.Extension) (map[string][]string, error) {
-	src, err := safefs.ReadFile(lists, "plugins/"+x.Slug+".json", mostChecksums)
+	src, err := safefs.ReadFile(lists, "plugins/"+x.Slug+".json", maxChecksums)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrInvalid) {
 		return nil, nil
 	}

@@ -90,7 +90,7 @@ func pageCache(tree *scan.Tree, site *wordpress.Site, dir string) (h hits) {
 			h.warn(at(p), "is there, and WP_CACHE is not true: it does nothing")
 		}
 	}
-	src, err := tree.ReadFile(p, scan.MostText)
+	src, err := tree.ReadFile(p, scan.MaxText)
 	if err != nil {
 		return h
 	}
@@ -125,7 +125,7 @@ func objectCache(tree *scan.Tree, site *wordpress.Site, node *nodeconfig.Config)
 	if !ok {
 		return nil
 	}
-	src, err := tree.ReadFile(p, scan.MostText)
+	src, err := tree.ReadFile(p, scan.MaxText)
 	if err != nil {
 		return nil
 	}

@@ -47,7 +47,7 @@ func entryRules() []Rule {
 }
 
 // The largest file that takes a link's place in an artifact.
-const mostReplaced = 16 << 20
+const maxReplaced = 16 << 20
 
 // links is T02: links that lead out of the tree or nowhere. Links inside the
 // tree travel as links. dir is where the tree lies, if that is known.
@@ -74,10 +74,10 @@ func links(tree *scan.Tree, dir string) (h hits) {
 // leads to: it takes the link's place in the artifact.
 func sharedFile(tree *scan.Tree, f *scan.File, dir string) (content []byte, ok bool) {
 	info, err := fs.Stat(tree.FS, f.Path) // follows it on the disk
-	if err != nil || !info.Mode().IsRegular() || info.Size() > mostReplaced || !ofSystem(f, dir) {
+	if err != nil || !info.Mode().IsRegular() || info.Size() > maxReplaced || !ofSystem(f, dir) {
 		return nil, false
 	}
-	content, err = safefs.ReadFile(tree.FS, f.Path, mostReplaced)
+	content, err = safefs.ReadFile(tree.FS, f.Path, maxReplaced)
 	return content, err == nil
 }
 

@@ -51,7 +51,7 @@ func machinePaths(tree *scan.Tree, site *wordpress.Site, dir string) (h hits) {
 }
 
 func pathsInPHP(tree *scan.Tree, f *scan.File, dir string, s Severity) (h hits) {
-	src, err := tree.ReadFile(f.Path, scan.MostPHP)
+	src, err := tree.ReadFile(f.Path, scan.MaxPHP)
 	if err != nil {
 		return nil
 	}
@@ -67,7 +67,7 @@ func pathsInPHP(tree *scan.Tree, f *scan.File, dir string, s Severity) (h hits) 
 // pathsInLines looks at the words of a server's file. What PHP runs first is
 // judged by W06.
 func pathsInLines(tree *scan.Tree, f *scan.File, dir string) (h hits) {
-	src, err := tree.ReadFile(f.Path, scan.MostText)
+	src, err := tree.ReadFile(f.Path, scan.MaxText)
 	if err != nil {
 		return nil
 	}

@@ -59,7 +59,7 @@ type notedHead struct {
 }
 
 // takeNotes writes down what files showed, in the order of the tree.
-func takeNotes(tree *scan.Tree, parser Parser, said []php.SyntaxError, headers *wordpress.HeaderLog) []byte {
+func takeNotes(tree *scan.Tree, parser Parser, errs []php.SyntaxError, headers *wordpress.HeaderLog) []byte {
 	var doc noted
 	if parser != nil {
 		doc.Parser = parser.Version()
@@ -70,9 +70,9 @@ func takeNotes(tree *scan.Tree, parser Parser, said []php.SyntaxError, headers *
 			doc.Matches = append(doc.Matches, notedMatch{[]byte(f.Path), m.Signature, m.Line})
 		}
 	}
-	said = slices.Clone(said) // what was noted before comes before what PHP says now
-	slices.SortStableFunc(said, func(a, b php.SyntaxError) int { return strings.Compare(a.Path, b.Path) })
-	for _, e := range said {
+	errs = slices.Clone(errs) // what was noted before comes before what PHP says now
+	slices.SortStableFunc(errs, func(a, b php.SyntaxError) int { return strings.Compare(a.Path, b.Path) })
+	for _, e := range errs {
 		doc.Syntax = append(doc.Syntax, notedError{[]byte(e.Path), e.Line, []byte(e.Message)})
 	}
 	for _, d := range headers.Dirs {
@@ -141,7 +141,7 @@ func (n *notes) matchesOf(f *scan.File) (matches []scan.Match, ok bool) {
 }
 
 // syntaxOf returns what a parser said of a file; not ok when it is to be asked.
-func (n *notes) syntaxOf(f *scan.File, parser string) (said []php.SyntaxError, ok bool) {
+func (n *notes) syntaxOf(f *scan.File, parser string) (errs []php.SyntaxError, ok bool) {
 	if n.unchanged == nil || parser == "" || parser != n.parser || !n.unchanged(f.Path) {
 		return nil, false
 	}

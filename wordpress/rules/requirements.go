@@ -188,7 +188,7 @@ func platform(tree *scan.Tree, node *nodeconfig.Config) (h hits) {
 		if !strings.HasSuffix(f.Path, "vendor/composer/platform_check.php") {
 			continue
 		}
-		src, err := tree.ReadFile(f.Path, scan.MostText)
+		src, err := tree.ReadFile(f.Path, scan.MaxText)
 		if err != nil {
 			continue
 		}

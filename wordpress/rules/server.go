@@ -30,7 +30,7 @@ func serverRules() []Rule {
 func htaccess(tree *scan.Tree) (h hits) {
 	var deep []string
 	for f := range ownFiles(tree, ".htaccess") {
-		src, err := tree.ReadFile(f.Path, scan.MostText)
+		src, err := tree.ReadFile(f.Path, scan.MaxText)
 		if err != nil {
 			continue
 		}
@@ -73,7 +73,7 @@ func ownRules(src string) (n, first int) {
 // userINI is D07. Which file PHP runs first is judged by W06.
 func userINI(tree *scan.Tree) (h hits) {
 	for f := range ownFiles(tree, ".user.ini", "php.ini") {
-		src, err := tree.ReadFile(f.Path, scan.MostText)
+		src, err := tree.ReadFile(f.Path, scan.MaxText)
 		if err != nil {
 			continue
 		}

@@ -46,7 +46,7 @@ type Parsed struct {
 
 // parseTree has files parsed, but for those of which it was noted what the
 // same parser said. Without a parser nothing is.
-func parseTree(ctx context.Context, tree *scan.Tree, parser Parser, previous notes) (said []php.SyntaxError, parsed Parsed, err error) {
+func parseTree(ctx context.Context, tree *scan.Tree, parser Parser, previous notes) (errs []php.SyntaxError, parsed Parsed, err error) {
 	if parser == nil {
 		return nil, Parsed{}, nil
 	}
@@ -58,16 +58,16 @@ func parseTree(ctx context.Context, tree *scan.Tree, parser Parser, previous not
 		}
 		parsed.Files++
 		if known, ok := previous.syntaxOf(f, parser.Version()); ok {
-			said = append(said, known...)
+			errs = append(errs, known...)
 		} else {
 			names = append(names, f.Path)
 		}
 	}
 	if len(names) == 0 {
-		return said, parsed, nil
+		return errs, parsed, nil
 	}
 	now, err := parser.Parse(ctx, names)
-	return append(said, now...), parsed, err
+	return append(errs, now...), parsed, err
 }
 
 // broken is T15: by what PHP itself says where it is at hand, else by what
@@ -79,8 +79,8 @@ func broken(v *view) hits {
 	return brokenByLook(v.tree, v.site)
 }
 
-func unparsable(said []php.SyntaxError) (h hits) {
-	for _, e := range said {
+func unparsable(errs []php.SyntaxError) (h hits) {
+	for _, e := range errs {
 		severity := Block
 		if inVendor(e.Path) {
 			severity = Warn
@@ -124,7 +124,7 @@ var utf8BOM = []byte("\xef\xbb\xbf")
 // output is T16: what is printed before WordPress could set a header.
 func output(tree *scan.Tree, site *wordpress.Site) (h hits) {
 	for _, p := range site.LoadedEarly() {
-		src, err := tree.ReadFile(p, scan.MostPHP)
+		src, err := tree.ReadFile(p, scan.MaxPHP)
 		if err != nil {
 			continue
 		}

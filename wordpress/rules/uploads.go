@@ -27,7 +27,7 @@ func uploadRules() []Rule {
 }
 
 // How much of a file below uploads is read.
-const mostMedia = 4 << 10
+const maxMedia = 4 << 10
 
 // uploads is T11. It looks into uploads although no artifact holds them: what is
 // there shows whether the code beside it can be trusted.
@@ -106,7 +106,7 @@ var handlers = regexp.MustCompile(`(?im)^\s*(<Files[^\n]*\n\s*)?(SetHandler|AddH
 
 // suspicion says what is wrong with a file below uploads, or nothing.
 func suspicion(fsys fs.FS, p string) string {
-	src, err := safefs.ReadFile(fsys, p, mostMedia)
+	src, err := safefs.ReadFile(fsys, p, maxMedia)
 	if err != nil {
 		return ""
 	}

@@ -55,7 +55,7 @@ func firewalls(tree *scan.Tree) (h hits) {
 		if !f.Regular() || !oneOf(f.Base(), ".user.ini", "php.ini", ".htaccess") {
 			continue
 		}
-		src, err := tree.ReadFile(f.Path, scan.MostText)
+		src, err := tree.ReadFile(f.Path, scan.MaxText)
 		if err != nil {
 			continue
 		}

@@ -38,10 +38,10 @@ type Match struct {
 
 // How much of a file is read.
 const (
-	MostPHP  = 2 << 20
-	MostText = 512 << 10
+	MaxPHP  = 2 << 20
+	MaxText = 512 << 10
 
-	mostOther = 1 << 10
+	maxOther = 1 << 10
 )
 
 // worthReading says how much of a file is worth reading: 0 is nothing.
@@ -51,12 +51,12 @@ func worthReading(f *File) int64 {
 	}
 	switch strings.ToLower(path.Ext(f.Path)) {
 	case ".php", ".inc", ".phtml":
-		return MostPHP
+		return MaxPHP
 	case ".json", ".yml", ".yaml", ".ini", ".conf", ".txt", ".sh", ".env", ".cfg", ".toml", ".xml", ".neon", "":
-		return MostText
+		return MaxText
 	}
-	if f.Info.Size() <= mostOther {
-		return mostOther // may be a pointer of Git LFS
+	if f.Info.Size() <= maxOther {
+		return maxOther // may be a pointer of Git LFS
 	}
 	return 0
 }
@@ -157,7 +157,7 @@ func declared(before []byte) bool {
 }
 
 func (m *matcher) loader() {
-	start := m.src[:min(len(m.src), mostOther)]
+	start := m.src[:min(len(m.src), maxOther)]
 	for _, name := range []string{"ioncube_loader", "ionCube", "sg_load", "SourceGuardian", "Zend Guard"} {
 		if i := bytes.Index(start, []byte(name)); i >= 0 {
 			m.add(EncodedForLoader, i)

@@ -9,11 +9,11 @@ import (
 	"unicode"
 )
 
-// Most is the longest text, in bytes, that Clean returns.
-const Most = 1000
+// MaxLength is the longest text, in bytes, that Clean returns.
+const MaxLength = 1000
 
 // Clean makes a text one line of valid UTF-8, without control characters,
-// and no longer than Most.
+// and no longer than MaxLength.
 func Clean(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
@@ -21,8 +21,8 @@ func Clean(s string) string {
 		}
 		return r
 	}, strings.ToValidUTF8(s, "\uFFFD"))
-	if len(s) > Most {
-		s = strings.ToValidUTF8(s[:Most], "")
+	if len(s) > MaxLength {
+		s = strings.ToValidUTF8(s[:MaxLength], "")
 	}
 	return strings.TrimSpace(s)
 }

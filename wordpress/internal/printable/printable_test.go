@@ -15,7 +15,7 @@ func TestClean(t *testing.T) {
 		" a shop ":                          "a shop",
 		"two\nlines\tand \x1b[31mcolour":    "two lines and  [31mcolour",
 		"bad\xffbytes":                      "bad\uFFFDbytes",
-		strings.Repeat("x", 2000):           strings.Repeat("x", printable.Most),
+		strings.Repeat("x", 2000):           strings.Repeat("x", printable.MaxLength),
 		strings.Repeat("x", 999) + "\u00fc": strings.Repeat("x", 999), // no half of a letter
 	} {
 		if got := printable.Clean(in); got != want {
@@ -34,7 +34,7 @@ func FuzzClean(f *testing.F) {
 	f.Add("a\x00b\xff\u2028")
 	f.Fuzz(func(t *testing.T, s string) {
 		got := printable.Clean(s)
-		if !utf8.ValidString(got) || len(got) > printable.Most || strings.ContainsFunc(got, unicode.IsControl) || printable.Clean(got) != got {
+		if !utf8.ValidString(got) || len(got) > printable.MaxLength || strings.ContainsFunc(got, unicode.IsControl) || printable.Clean(got) != got {
 			t.Errorf("%q becomes %q", s, got)
 		}
 	})
