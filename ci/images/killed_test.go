@@ -63,10 +63,11 @@ func (v *subject) run(signal syscall.Signal, n int, matches func(intercept.Call)
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &said
 	cmd.WaitDelay = time.Second // what outlives the client holds its output
-	affected := make(chan struct{})
+	started, affected := make(chan struct{}), make(chan struct{})
 	v.proxy.Forget()
 	if n > 0 {
 		v.proxy.At(n, matches, func() bool {
+			<-started // the client may call before this process knows its id
 			defer close(affected)
 			if signal == syscall.SIGKILL {
 				killSession(cmd.Process.Pid)
@@ -79,7 +80,8 @@ func (v *subject) run(signal syscall.Signal, n int, matches func(intercept.Call)
 	if err := cmd.Start(); err != nil {
 		v.s.t.Fatal(err)
 	}
-	stop := time.AfterFunc(2*time.Minute, func() { killSession(cmd.Process.Pid) })
+	close(started)
+	stop := time.AfterFunc(5*time.Minute, func() { killSession(cmd.Process.Pid) })
 	_ = cmd.Wait()
 	stop.Stop()
 	killSession(cmd.Process.Pid)

@@ -30,10 +30,12 @@ data=$(aws ec2 describe-launch-template-versions --launch-template-id "$template
 next=$(aws ec2 create-launch-template-version --launch-template-id "$template" \
 	--launch-template-data "$data" --query LaunchTemplateVersion.VersionNumber)
 
+# After the first node it waits for an hour, so that it is under way however long
+# the CLI takes to start.
 start() {
 	aws autoscaling start-instance-refresh --auto-scaling-group-name "$GROUP" \
 		--desired-configuration "{\"LaunchTemplate\":{\"LaunchTemplateId\":\"$template\",\"Version\":\"$next\"}}" \
-		--preferences '{"MinHealthyPercentage":100,"MaxHealthyPercentage":200,"InstanceWarmup":200,"SkipMatching":true}' \
+		--preferences '{"MinHealthyPercentage":100,"MaxHealthyPercentage":200,"InstanceWarmup":30,"SkipMatching":true,"CheckpointPercentages":[34,100],"CheckpointDelay":3600}' \
 		--query InstanceRefreshId
 }
 rollback() {
