@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/google/go-cmp/cmp"
@@ -245,4 +246,45 @@ func TestRequestsGrow(t *testing.T) {
 	if more := len(two) - len(small); more != 1+2+2 {
 		t.Errorf("a template and two nodes more are %d requests more: %v", more, two)
 	}
+}
+
+// slowReports is a store that takes a second for each boot report.
+type slowReports struct {
+	artifact.Store
+
+	mu        sync.Mutex
+	now, most int
+}
+
+func (s *slowReports) Get(ctx context.Context, name string, off, n int64) (*artifact.Object, error) {
+	if strings.Contains(name, "/nodes/") {
+		s.count(1)
+		wait(ctx, time.Second)
+		defer s.count(-1)
+	}
+	return s.Store.Get(ctx, name, off, n)
+}
+
+func (s *slowReports) count(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now += n
+	s.most = max(s.most, s.now)
+}
+
+// Reports of a large group are read side by side, and not all at once.
+func TestReportsAreReadSideBySide(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 40)
+		w.released("v1")
+		slow := &slowReports{Store: w.store}
+		w.store = slow
+		began := time.Now()
+		if _, err := w.engine(rollout.Options{}).Observe(w.ctx); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took < 3*time.Second || took >= 4*time.Second || slow.most != 16 {
+			t.Errorf("40 reports of a second each took %s, at most %d at once", took, slow.most)
+		}
+	})
 }
