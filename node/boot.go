@@ -51,7 +51,7 @@ func Boot(ctx context.Context, o Options) (Report, error) {
 	if err := b.journal.run(within, b.identity()); err != nil {
 		return b.fail(ctx, "identity", err)
 	}
-	defer b.hook.keepWaiting(ctx)()
+	defer b.hook.heartbeat(ctx)()
 	for _, s := range b.stages() {
 		if s.skip {
 			continue
@@ -110,7 +110,7 @@ func (b *boot) stages() []stage {
 		{name: "warm", run: warmUp{browser: web, paths: c.Warm, journal: j}.run, skip: len(c.Warm) == 0},
 		{name: "gate", run: gate.pass},
 		{name: "report", run: b.reportGood},
-		{name: "lifecycle", run: b.goOn},
+		{name: "lifecycle", run: b.continueLaunch},
 	}
 }
 

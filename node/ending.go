@@ -17,14 +17,14 @@ func (b *boot) reportGood(ctx context.Context) error {
 	return b.journal.publish(ctx, b.options.Store)
 }
 
-// goOn tells the hook CONTINUE. A reboot does not wait for a hook that was
+// continueLaunch tells the hook CONTINUE. A reboot does not wait for a hook that was
 // told the first time.
-func (b *boot) goOn(ctx context.Context) error {
+func (b *boot) continueLaunch(ctx context.Context) error {
 	timeout := actionTimeout
 	if h, err := b.disk.History(); err == nil && h.Has(b.booted()) {
 		timeout = 0
 	}
-	return b.hook.tell(ctx, Continue, timeout)
+	return b.hook.complete(ctx, Continue, timeout)
 }
 
 func (b *boot) booted() disk.Booted {
@@ -60,7 +60,7 @@ func (b *boot) fail(ctx context.Context, stageName string, err error) (Report, e
 		abandon := func(ctx context.Context) error {
 			ctx, cancel := context.WithTimeout(ctx, timeout)
 			defer cancel()
-			return b.hook.tell(ctx, Abandon, timeout)
+			return b.hook.complete(ctx, Abandon, timeout)
 		}
 		if err := j.run(ctx, stage{name: "lifecycle", run: abandon}); err != nil {
 			failed.err = errors.Join(failed.err, err)

@@ -35,17 +35,17 @@ func (h launchHook) action() Action {
 	return Action{Group: h.group, Hook: h.name, Instance: h.journal.report.Instance}
 }
 
-// keepWaiting beats while the boot runs, when there is a hook to keep waiting.
-func (h launchHook) keepWaiting(ctx context.Context) (stop func()) {
+// heartbeat keeps the hook waiting while the boot runs, where there is one.
+func (h launchHook) heartbeat(ctx context.Context) (stop func()) {
 	if h.name == "" {
 		return func() {}
 	}
-	return keepAlive(ctx, h.lifecycle, h.action())
+	return sendHeartbeats(ctx, h.lifecycle, h.action())
 }
 
-// tell gives the hook the boot's result, within a timeout for the hook to begin
-// waiting.
-func (h launchHook) tell(ctx context.Context, result string, timeout time.Duration) error {
+// complete gives the hook the boot's result, within a timeout for the hook to
+// begin waiting.
+func (h launchHook) complete(ctx context.Context, result string, timeout time.Duration) error {
 	if h.name == "" {
 		return nil
 	}
@@ -88,9 +88,9 @@ func completeOnce(ctx context.Context, l Lifecycle, c Completion) error {
 	return l.Complete(ctx, c)
 }
 
-// keepAlive sends heartbeats until stop is called. Their failures are no
-// verdict: without them the hook times out, which abandons the node anyway.
-func keepAlive(ctx context.Context, l Lifecycle, a Action) (stop func()) {
+// sendHeartbeats goes on until stop is called. A failure is no verdict: without
+// heartbeats the hook times out, which abandons the node anyway.
+func sendHeartbeats(ctx context.Context, l Lifecycle, a Action) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() {

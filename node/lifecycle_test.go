@@ -123,7 +123,7 @@ func TestCompleteCutOffHasNoAction(t *testing.T) {
 func TestKeepAlive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hook{}
-		stop := keepAlive(t.Context(), h, Action{"shop", "wpbake-boot", "i-1"})
+		stop := sendHeartbeats(t.Context(), h, Action{"shop", "wpbake-boot", "i-1"})
 		time.Sleep(3*heartbeatPause + heartbeatPause/2)
 		stop()
 		time.Sleep(10 * heartbeatPause)

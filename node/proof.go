@@ -27,8 +27,8 @@ func (p proof) pass(ctx context.Context) error {
 	if err := p.browser.pass(ctx, p.digest); err != nil {
 		return p.explain(ctx, err)
 	}
-	p.lookAtOpcache(ctx)
-	p.lookAtDatabase(ctx)
+	p.observeOpcache(ctx)
+	p.observeDatabase(ctx)
 	return p.guardUpgrade(ctx)
 }
 
@@ -57,9 +57,9 @@ func (e *phpFailure) Error() string { return e.fatal }
 // Unwrap returns the gate's objection.
 func (e *phpFailure) Unwrap() error { return e.objection }
 
-// lookAtOpcache tells what PHP-FPM says of its cache. It is no verdict: a node
+// observeOpcache tells what PHP-FPM says of its cache. It is no verdict: a node
 // with a bad cache serves, only slower.
-func (p proof) lookAtOpcache(ctx context.Context) {
+func (p proof) observeOpcache(ctx context.Context) {
 	if p.config.PHP.FPM == "" {
 		return
 	}
@@ -79,9 +79,9 @@ func (p proof) lookAtOpcache(ctx context.Context) {
 	p.journal.report.Opcache = &o
 }
 
-// lookAtDatabase asks the site's database for the report. A database that is
+// observeDatabase asks the site's database for the report. A database that is
 // away, or that nothing here tells of, is no verdict on the release.
-func (p proof) lookAtDatabase(ctx context.Context) {
+func (p proof) observeDatabase(ctx context.Context) {
 	s, err := openSite(SiteOptions{Config: p.config}, disk.CurrentLink)
 	var other *wordpress.NotWordPress
 	if errors.As(err, &other) {

@@ -52,11 +52,11 @@ func Status(ctx context.Context, o StatusOptions) (State, error) {
 		return s, nil
 	}
 	s.Current = name
-	return s, s.look(ctx, d.Named(name), o.Deep)
+	return s, s.observe(ctx, d.Named(name), o.Deep)
 }
 
-// look fills in what the running release says of itself.
-func (s *State) look(ctx context.Context, r disk.Release, deep bool) error {
+// observe fills in what the running release says of itself.
+func (s *State) observe(ctx context.Context, r disk.Release, deep bool) error {
 	var problem error
 	m, err := r.Manifest()
 	switch {

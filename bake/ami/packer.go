@@ -46,7 +46,7 @@ func (p Packer) Build(ctx context.Context) (map[string]string, error) {
 	}
 	job := packerexec.Job{Command: "build", Template: p.Template, Variables: p.set(), Environ: p.Settings, Force: p.Force, Progress: p.note}
 	if job.Template == "" {
-		if err := program.Need(ctx, ownPlugins()...); err != nil {
+		if err := program.Require(ctx, ownPlugins()...); err != nil {
 			return nil, err
 		}
 		own, err := scratch.New("", "wpbake-scratch-")

@@ -115,8 +115,8 @@ func lookPath(name string, environ []string) (string, error) {
 	return "", exec.ErrNotFound
 }
 
-// Need checks that the plugins are installed.
-func (p *Packer) Need(ctx context.Context, plugins ...Plugin) error {
+// Require checks that the plugins are installed.
+func (p *Packer) Require(ctx context.Context, plugins ...Plugin) error {
 	events, err := p.ask(ctx, "plugins", "installed")
 	if err != nil {
 		return fmt.Errorf("asking packer for its plugins: %w", err)

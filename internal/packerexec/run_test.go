@@ -250,7 +250,7 @@ func real(t *testing.T) *Packer {
 func TestRealPlugins(t *testing.T) {
 	tier.Test(t)
 	p := real(t)
-	err := p.Need(t.Context(), Plugin{"github.com/hashicorp/amazon", "1.8.0"})
+	err := p.Require(t.Context(), Plugin{"github.com/hashicorp/amazon", "1.8.0"})
 	var unsuitable *Unsuitable
 	if !errors.As(err, &unsuitable) || unsuitable.Hint() != "packer plugins install github.com/hashicorp/amazon 1.8.0" {
 		t.Fatalf("no plugin: %v", err)
@@ -260,10 +260,10 @@ func TestRealPlugins(t *testing.T) {
 	if out, err := install.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	if err := p.Need(t.Context(), Plugin{"github.com/hashicorp/amazon", "1.8.0"}); err != nil {
+	if err := p.Require(t.Context(), Plugin{"github.com/hashicorp/amazon", "1.8.0"}); err != nil {
 		t.Error(err)
 	}
-	if err := p.Need(t.Context(), Plugin{"github.com/hashicorp/amazon", "1.8.1"}); err == nil || !strings.Contains(err.Error(), "is 1.8.0, want 1.8.1") {
+	if err := p.Require(t.Context(), Plugin{"github.com/hashicorp/amazon", "1.8.1"}); err == nil || !strings.Contains(err.Error(), "is 1.8.0, want 1.8.1") {
 		t.Errorf("an older plugin: %v", err)
 	}
 }
