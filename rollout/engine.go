@@ -61,23 +61,6 @@ func (e *Engine) Plan(ctx context.Context, in Intent) (Plan, error) {
 	return newObserver(&e.o).plan(ctx, in)
 }
 
-// Release rolls a published version through the group and returns once every
-// node is proven on it, or once the group is proven back on what ran before.
-// The same call again continues a run that died and does nothing when there
-// is nothing left to do.
-//
-// Errors: those of Plan before anything was changed, *FailedUntouched when no
-// node was moved, *InterventionRequired, *Unattended, *Interrupted and
-// *LeaseLost afterwards.
-func (e *Engine) Release(ctx context.Context, in Intent) (Result, error) {
-	in.Kind = Release
-	p, err := e.Plan(ctx, in)
-	if err != nil {
-		return Result{}, err
-	}
-	return e.Execute(ctx, p)
-}
-
 // Rollback takes the group back to a proven version; an empty version means
 // the newest proven one that does not run now. While a release is under way
 // it is turned back instead. It asks for no preflight, ignores alarms and

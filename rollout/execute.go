@@ -7,7 +7,14 @@ import (
 )
 
 // Execute does what a plan says. It takes the group's lock, observes once more
-// and decides anew: what the group has then is what the run starts from.
+// and decides anew: what the group has then is what the run starts from. It
+// returns once every node is proven on what was planned, or once the group is
+// proven back on what ran before. The same plan again continues a run that died
+// and does nothing when there is nothing left to do.
+//
+// Errors: those of Plan before anything was changed, *FailedUntouched when no
+// node was moved, *InterventionRequired, *Unattended, *Interrupted and
+// *LeaseLost afterwards.
 func (e *Engine) Execute(ctx context.Context, p Plan) (Result, error) {
 	for joinedRun := ""; ; {
 		switch {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptrace"
@@ -95,15 +94,6 @@ func (l *Load) Cut() Tally {
 	defer l.mu.Unlock()
 	t := l.tally
 	l.tally = Tally{Releases: map[string]int{}}
-	return t
-}
-
-// Peek returns the tally so far.
-func (l *Load) Peek() Tally {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	t := l.tally
-	t.Releases = maps.Clone(t.Releases)
 	return t
 }
 

@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -217,4 +218,13 @@ func sell(cart *[]int, path string) string {
 		shown[i] = strconv.Itoa(n)
 	}
 	return fmt.Sprintf("%s=%d %s", what, len(items), strings.Join(shown, ","))
+}
+
+// Peek returns the tally so far.
+func (l *Load) Peek() Tally {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	t := l.tally
+	t.Releases = maps.Clone(t.Releases)
+	return t
 }

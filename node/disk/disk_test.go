@@ -46,10 +46,10 @@ func TestPoint(t *testing.T) {
 			t.Fatal(err)
 		}
 		target, err := os.Readlink(d.Current())
-		if err != nil || target != "releases/"+r.Name() {
+		if err != nil || target != "releases/"+r.name {
 			t.Errorf("current is %q, %v", target, err)
 		}
-		if name, err := d.Running(); name != r.Name() || err != nil {
+		if name, err := d.Running(); name != r.name || err != nil {
 			t.Errorf("running %q, %v", name, err)
 		}
 	}
@@ -118,7 +118,7 @@ func TestPruneKeepsTheRunning(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := d.Release(artifact.DigestOf([]byte("v40")))
-	for _, name := range []string{r.Name(), "a", "b", "c", "c.partial"} {
+	for _, name := range []string{r.name, "a", "b", "c", "c.partial"} {
 		if err := os.MkdirAll(filepath.Join(d.releases(), name, "wordpress"), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -129,7 +129,7 @@ func TestPruneKeepsTheRunning(t *testing.T) {
 	if err := d.Prune([]string{"b", "gone"}); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{r.Name(), "b"}, names(t, d.releases())); diff != "" {
+	if diff := cmp.Diff([]string{r.name, "b"}, names(t, d.releases())); diff != "" {
 		t.Error(diff)
 	}
 }

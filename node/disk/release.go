@@ -26,9 +26,6 @@ type Release struct {
 	name string // the first twelve digits of its manifest's digest
 }
 
-// Name is what the release is called here.
-func (r Release) Name() string { return r.name }
-
 // Dir is where its tree stands, or where its image is mounted.
 func (r Release) Dir() string { return filepath.Join(r.disk.releases(), r.name) }
 

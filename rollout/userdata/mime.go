@@ -89,19 +89,6 @@ func (m mimeData) span(ds []delimiter, i int) (start, end, next int) {
 	return start, end, next
 }
 
-// parts returns the outermost parts, headers included.
-func (m mimeData) parts() [][]byte {
-	var parts [][]byte
-	ds := m.delimiters()
-	for i, d := range ds {
-		if !d.closing {
-			start, end, _ := m.span(ds, i)
-			parts = append(parts, m.raw[start:end])
-		}
-	}
-	return parts
-}
-
 // without returns the multipart less the parts to drop, at any depth.
 func (m mimeData) without(drop func(part []byte) bool) mimeData {
 	ds := m.delimiters()

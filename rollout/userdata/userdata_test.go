@@ -379,3 +379,16 @@ func split(userData []byte) ([]byte, error) {
 	}
 	return m.raw, nil
 }
+
+// parts returns the outermost parts, headers included.
+func (m mimeData) parts() [][]byte {
+	var parts [][]byte
+	ds := m.delimiters()
+	for i, d := range ds {
+		if !d.closing {
+			start, end, _ := m.span(ds, i)
+			parts = append(parts, m.raw[start:end])
+		}
+	}
+	return parts
+}

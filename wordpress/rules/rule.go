@@ -40,19 +40,6 @@ type Rule struct {
 // Parts of the catalogue in their order, by the letter that ids begin with.
 const partOrder = "TWCDRXN"
 
-// Parts names the parts of the catalogue by the letter that ids begin with.
-func Parts() map[byte]string {
-	return map[byte]string{
-		'T': "The shape of the tree",
-		'W': "What WordPress and plugins write at run time",
-		'C': "Configuration",
-		'D': "Drop-ins, must-use plugins and server files",
-		'R': "What the tree needs of nodes and database",
-		'X': "This tree against the one in service",
-		'N': "The nodes",
-	}
-}
-
 // Catalogue lists all rules, by part and number.
 func Catalogue() []Rule {
 	all := slices.Concat(
