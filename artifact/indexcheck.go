@@ -54,7 +54,7 @@ func checkTree(prefix string, entries []Member) error {
 	for i := range entries {
 		e := &entries[i]
 		p, below := strings.CutPrefix(e.Path, prefix+"/")
-		if reason := badPath(p); !below || reason != "" {
+		if reason := BadPath(p); !below || reason != "" {
 			return fmt.Errorf("%w: entry %q %s", ErrIndex, e.Path, reason)
 		}
 		if i > 0 && ComparePaths(entries[i-1].Path, e.Path) >= 0 {

@@ -38,8 +38,8 @@ func BadName(name string) string {
 	return ""
 }
 
-// badPath says what is wrong with a whole path, or nothing.
-func badPath(p string) string {
+// BadPath says what is wrong with a whole path, or nothing.
+func BadPath(p string) string {
 	if len(p) > MaxPath {
 		return "has a path longer than 2048 bytes"
 	}

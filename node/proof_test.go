@@ -30,7 +30,7 @@ func (f *fixture) wordPress(v artifact.Version, schema int) {
 		}
 	}
 	built, err := build.Build(f.t.Context(), build.Options{Tree: tree, Out: f.t.TempDir(), Version: v,
-		Describe: build.Always(build.Description{WordPress: &artifact.WordPress{Core: "6.8.12", DBVersion: schema, Layout: wordpress.Classic}})})
+		Described: build.Description{WordPress: &artifact.WordPress{Core: "6.8.12", DBVersion: schema, Layout: wordpress.Classic}}})
 	if err != nil {
 		f.t.Fatal(err)
 	}

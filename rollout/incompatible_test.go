@@ -88,8 +88,8 @@ func (s *siteDatabase) publish(v artifact.Version, core string, schema int) arti
 	if err := os.WriteFile(filepath.Join(tree, "index.php"), []byte("<?php // "+v), 0o644); err != nil {
 		s.w.t.Fatal(err)
 	}
-	built, err := build.Build(s.w.ctx, build.Options{Tree: tree, Out: out, Version: v, Describe: build.Always(build.Description{WordPress: &artifact.WordPress{
-		Core: core, DBVersion: schema, Layout: wordpress.Classic, Themes: []artifact.Component{{Slug: "shop", Name: "Shop"}}}})})
+	built, err := build.Build(s.w.ctx, build.Options{Tree: tree, Out: out, Version: v, Described: build.Description{WordPress: &artifact.WordPress{
+		Core: core, DBVersion: schema, Layout: wordpress.Classic, Themes: []artifact.Component{{Slug: "shop", Name: "Shop"}}}}})
 	s.w.must(nil, err)
 	_, err = build.Publish(s.w.ctx, s.w.store, built.Dir, nil)
 	s.w.must(nil, err)

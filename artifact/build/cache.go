@@ -61,7 +61,7 @@ func (c *cache) load() *remembered {
 		return none
 	}
 	if f, err := os.Open(filepath.Join(c.dir, artifact.TarballName)); err == nil {
-		r.file, r.earlier = f, fetch.NewPrevious(f, r.frames)
+		r.file, r.previous = f, fetch.NewPrevious(f, r.frames)
 	}
 	return r
 }

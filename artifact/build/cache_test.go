@@ -22,13 +22,13 @@ func buildSite(s *artifacttest.Site, o Options, later time.Duration) Built {
 	if o.Version == "" {
 		o.Version = "v1"
 	}
-	b, err := newBuilder(o)
+	b, err := Open(o)
 	if err != nil {
 		s.T.Fatal(err)
 	}
-	defer b.close()
+	defer b.Close()
 	b.now = func() time.Time { return time.Now().Add(later) }
-	built, err := b.run(s.T.Context())
+	built, err := b.asItIs(s.T.Context(), Folder(o.Out))
 	if err != nil || built.Forgot != nil {
 		s.T.Fatal(err, built.Forgot)
 	}

@@ -110,10 +110,10 @@ func TestSameBytes(t *testing.T) {
 //   - If archive/tar of a new Go writes other headers: write the old ones in
 //     header.go.
 func TestGoldenDigest(t *testing.T) {
-	b := buildtest.Build(t, build.Options{Tree: artifacttest.Sample().Write(t, t.TempDir()), Version: "v42", Describe: build.Always(build.Description{WordPress: &artifact.WordPress{
+	b := buildtest.Build(t, build.Options{Tree: artifacttest.Sample().Write(t, t.TempDir()), Version: "v42", Described: build.Description{WordPress: &artifact.WordPress{
 		Core: "7.0.3", DBVersion: 60717, PHP: "7.4", MySQL: "5.5.5", Layout: "classic",
 		Plugins: []artifact.Component{{Slug: "cart", Name: "Cart & <Till>", Version: "2.1"}},
-	}})})
+	}}})
 	for _, d := range []struct {
 		what      string
 		got, want artifact.Digest

@@ -21,12 +21,12 @@ import (
 type packer struct {
 	members  []artifact.Member // sums are filled in as files are read
 	known    []bool            // of each member: its sum, or whatever it needs, is there
-	read     func(t *tree.Reader, i int, use func(content) error) error
+	read     func(ctx context.Context, files *tree.Reader, i int, use func(content) error) error
 	root     tree.Dir
 	out      io.Writer
 	enc      *zstd.Encoder      // shared by all workers
-	earlier  *fetch.Previous    // frames that need not be made again; may be nil
-	then     *artifact.Manifest // of the last build; the zero value when there was none
+	previous *fetch.Previous    // frames that need not be made again; may be nil
+	last     *artifact.Manifest // of the last build; the zero value when there was none
 	index    *artifact.Index
 	progress *artifact.Counter
 	free     chan []byte // buffers of stored frames, to be used again
@@ -154,7 +154,7 @@ func (p *packer) work(ctx context.Context, todo <-chan *job) error {
 			err = p.large(ctx, emit, files)
 		} else {
 			buf = slices.Grow(buf[:0], int(j.Plain))
-			err = p.small(emit, files, buf[:j.Plain])
+			err = p.small(ctx, emit, files, buf[:j.Plain])
 		}
 		if err != nil {
 			return err
@@ -164,7 +164,7 @@ func (p *packer) work(ctx context.Context, todo <-chan *job) error {
 }
 
 // small fills one frame with whole entries.
-func (p *packer) small(emit *emitter, files *tree.Reader, buf []byte) error {
+func (p *packer) small(ctx context.Context, emit *emitter, files *tree.Reader, buf []byte) error {
 	rest := buf
 	for i := emit.First; i < emit.Last; i++ {
 		e := &p.members[i]
@@ -175,7 +175,7 @@ func (p *packer) small(emit *emitter, files *tree.Reader, buf []byte) error {
 		at := size - e.Size - artifact.Padding(e)
 		if e.Kind == artifact.KindFile {
 			body := rest[at:][:e.Size]
-			if err := p.read(files, i, func(c content) error { return c.ReadFull(body) }); err != nil {
+			if err := p.read(ctx, files, i, func(c content) error { return c.ReadFull(body) }); err != nil {
 				return err
 			}
 			e.Sum = sha256.Sum256(body)
@@ -198,7 +198,7 @@ func (p *packer) large(ctx context.Context, emit *emitter, files *tree.Reader) e
 	e := &p.members[emit.First]
 	first := sha256.New()
 	read := func(w io.Writer) error {
-		return p.read(files, emit.First, func(c content) error { return c.ReadTo(ctx, w) })
+		return p.read(ctx, files, emit.First, func(c content) error { return c.ReadTo(ctx, w) })
 	}
 	if err := read(first); err != nil {
 		return err
@@ -223,7 +223,7 @@ func (p *packer) large(ctx context.Context, emit *emitter, files *tree.Reader) e
 		return err
 	}
 	if [sha256.Size]byte(again.Sum(nil)) != e.Sum {
-		return &tree.Vanished{Path: e.Path, Reason: "changed"}
+		return &tree.Change{Path: e.Path, Reason: "changed"}
 	}
 	return nil
 }
@@ -232,42 +232,52 @@ func (p *packer) large(ctx context.Context, emit *emitter, files *tree.Reader) e
 type emitter struct {
 	*packer
 	artifact.Section
-	sums [][sha256.Size]byte // of frames not yet made, once all members' are known
-	send func(packed) error
+	sums    [][sha256.Size]byte // of frames not yet made, once all members' are known
+	sent    int                 // frames that an earlier artifact had, before one was damaged
+	damaged bool                // the earlier artifact, in this section
+	send    func(packed) error
 }
 
 func (e *emitter) contents() [][sha256.Size]byte {
 	return artifact.ContentSums(e.members[e.First:e.Last], len(frameLengths(e.Section)))
 }
 
-// reuse sends the section's frames as an earlier artifact has them, if it has.
+// reuse sends the section's frames as an earlier artifact has them, and reports
+// whether it had them all. What it does not have as it should is made from the
+// files: frames that were sent already are not sent again.
 func (e *emitter) reuse() (bool, error) {
-	if e.earlier == nil {
+	if e.previous == nil || e.damaged {
 		return false, nil
 	}
-	at, ok := e.earlier.Find(e.contents())
+	at, ok := e.previous.Find(e.contents())
 	if !ok {
 		return false, nil
 	}
 	for _, f := range at {
-		b, err := e.earlier.Read(f, e.buffer())
+		b, err := e.previous.Read(f, e.buffer())
 		if err != nil {
-			return false, err
+			e.damaged = true
+			return false, nil
 		}
 		if err := e.send(packed{bytes: b, frame: f.Frame}); err != nil {
 			return false, err
 		}
+		e.sent++
 	}
 	return true, nil
 }
 
-// frame compresses the section's next frame.
+// frame compresses the section's next frame, unless an earlier artifact had it.
 func (e *emitter) frame(plain []byte) error {
 	if len(e.sums) == 0 {
 		e.sums = e.contents()
 	}
 	sum := e.sums[0]
 	e.sums = e.sums[1:]
+	if e.sent > 0 {
+		e.sent--
+		return nil
+	}
 	b := e.enc.EncodeAll(plain, e.buffer())
 	return e.send(packed{bytes: b, frame: artifact.Frame{
 		Stored: int64(len(b)), Plain: int64(len(plain)), StoredSum: sha256.Sum256(b), ContentSum: sum,

@@ -30,11 +30,11 @@ func TestPublishTree(t *testing.T) {
 	for name, cache := range map[string]string{"without a cache": "", "with a cache": t.TempDir()} {
 		t.Run(name, func(t *testing.T) {
 			dir := artifacttest.Sample().Write(t, t.TempDir())
-			o := build.Options{Tree: dir, Version: "v1", Cache: cache, Describe: build.Always(build.Description{SBOM: []byte("{}\n")})}
+			o := build.Options{Tree: dir, Version: "v1", Cache: cache, Described: build.Description{SBOM: []byte("{}\n")}}
 			s := &counting{Store: buildtest.Store(t, t.TempDir())}
 			p, err := build.PublishTree(t.Context(), s, o)
 			artifacttest.Must(t, err)
-			b := buildtest.Build(t, build.Options{Tree: dir, Version: "v1", Describe: build.Always(build.Description{SBOM: []byte("{}\n")})})
+			b := buildtest.Build(t, build.Options{Tree: dir, Version: "v1", Described: build.Description{SBOM: []byte("{}\n")}})
 			if p.Digest != b.Digest || !p.Created || p.Forgot != nil {
 				t.Errorf("got %+v, want %s", p, b.Digest)
 			}

@@ -18,15 +18,17 @@ import (
 
 // remembered is the last build of a tree. The zero value knows nothing.
 type remembered struct {
-	manifest  artifact.Manifest
-	describer string     // who described the tree
-	exclude   string     // patterns, a line each
-	artifact  tree.Stamp // of the file that was built, where it was built
-	frames    []artifact.Frame
-	tree      tree.Listing // with sums
-	notes     []byte       // of the describer
-	file      *os.File
-	earlier   *fetch.Previous // frames to take; nil when there are none
+	manifest artifact.Manifest
+	key      string     // of the Work
+	follows  bool       // the release follows from tree and key
+	exclude  string     // patterns, a line each
+	artifact tree.Stamp // of the file that was built, where it was built
+	frames   []artifact.Frame
+	tree     tree.Listing // as it was scanned, with sums
+	read     []bool       // of each entry: the sum is of its file
+	notes    []byte       // of the Work
+	file     *os.File
+	previous *fetch.Previous // frames to take; nil when there are none
 }
 
 // racy is how long a file must have been left alone for its stamp to tell: a
@@ -36,7 +38,7 @@ const racy = 2 * time.Second
 
 // newRemembered takes down what was built from a tree that was seen unchanged
 // at a time after everything was read.
-func (b *builder) newRemembered(t tree.Listing, x *artifact.Index, m artifact.Manifest, seen time.Time) *remembered {
+func (b *Builder) newRemembered(w Work, x *artifact.Index, m artifact.Manifest, seen time.Time) *remembered {
 	limit := seen.Add(-racy).UnixNano()
 	trusted := func(s tree.Stamp) tree.Stamp {
 		if max(s.Mtime, s.Ctime) >= limit {
@@ -44,17 +46,31 @@ func (b *builder) newRemembered(t tree.Listing, x *artifact.Index, m artifact.Ma
 		}
 		return s
 	}
+	t := w.Scanned
 	r := &remembered{
-		manifest: m, describer: b.describer(), exclude: strings.Join(b.Exclude, "\n"), frames: x.Frames,
+		manifest: m, key: w.Key, follows: !w.Foreign, exclude: strings.Join(b.Exclude, "\n"), frames: x.Frames, read: make([]bool, len(t.Entries)),
 		tree: tree.Listing{Self: trusted(t.Self), Entries: make([]tree.Entry, len(t.Entries)), Excluded: t.Excluded},
 	}
-	members := x.Members[len(x.Members)-2-len(t.Entries):]
+	if len(w.Notes) <= maxNotes {
+		r.notes = w.Notes
+	}
+	laid := w.Laid.Entries
+	members := x.Members[len(x.Members)-2-len(laid):]
 	for i, f := range t.Entries {
-		f.Sum, f.Stamp = members[i].Sum, trusted(f.Stamp)
+		for laid[0].Path != f.Path { // what was added
+			laid, members = laid[1:], members[1:]
+		}
+		if r.read[i] = laid[0].Content == nil; r.read[i] {
+			f.Sum = members[0].Sum
+		}
+		f.Stamp = trusted(f.Stamp)
 		r.tree.Entries[i] = f
 	}
 	return r
 }
+
+// maxNotes bounds what the cache keeps of a Work's notes.
+const maxNotes = 8 << 20
 
 func (r *remembered) close() {
 	if r.file != nil {
@@ -66,16 +82,16 @@ func (r *remembered) close() {
 // which entries need not be read.
 func (r *remembered) recall(tree []tree.Entry, entries []artifact.Member) []bool {
 	known := make([]bool, len(tree))
-	old := r.tree.Entries
+	old, read := r.tree.Entries, r.read
 	for i := range tree {
 		f := &tree[i]
-		if known[i] = f.Kind != artifact.KindFile; known[i] {
+		if known[i] = f.Kind != artifact.KindFile || f.Content != nil; known[i] {
 			continue
 		}
 		for len(old) > 0 && artifact.ComparePaths(old[0].Path, f.Path) < 0 {
-			old = old[1:]
+			old, read = old[1:], read[1:]
 		}
-		if len(old) > 0 && old[0].Path == f.Path && old[0].Looks(f) {
+		if len(old) > 0 && old[0].Path == f.Path && read[0] && old[0].Looks(f) {
 			known[i], entries[i].Sum = true, old[0].Sum
 		}
 	}
@@ -85,7 +101,7 @@ func (r *remembered) recall(tree []tree.Entry, entries []artifact.Member) []bool
 // stateHeading begins a state; what another wpbake would build differently is
 // of no use.
 func stateHeading() string {
-	return fmt.Sprintf("wpbake cache 4, format %d, %s, %s, %s\n", artifact.Format, encoderName, plannerName(), imagefs.Heading)
+	return fmt.Sprintf("wpbake cache 5, format %d, %s, %s, %s\n", artifact.Format, encoderName, plannerName(), imagefs.Heading)
 }
 
 // marshal writes a state: heading, numbers and texts, the sum of all that.
@@ -93,7 +109,8 @@ func (r *remembered) marshal() []byte {
 	b := make([]byte, 0, 4<<10+len(r.notes)+128*len(r.frames)+192*len(r.tree.Entries))
 	b = append(b, stateHeading()...)
 	b = appendText(b, string(r.manifest.Marshal()))
-	b = appendText(b, r.describer)
+	b = appendText(b, r.key)
+	b = appendBool(b, r.follows)
 	b = appendText(b, r.exclude)
 	b = appendText(b, string(r.notes))
 	b = appendStamp(b, r.artifact)
@@ -119,9 +136,17 @@ func (r *remembered) marshal() []byte {
 		b = binary.AppendVarint(b, e.Size)
 		b = append(b, e.Sum[:]...)
 		b = appendStamp(b, e.Stamp)
+		b = appendBool(b, r.read[i])
 	}
 	sum := sha256.Sum256(b)
 	return append(b, sum[:]...)
+}
+
+func appendBool(b []byte, v bool) []byte {
+	if v {
+		return append(b, 1)
+	}
+	return append(b, 0)
 }
 
 func appendText(b []byte, s string) []byte {
@@ -150,7 +175,8 @@ func parseState(b []byte) (*remembered, bool) {
 	p := &stateParser{rest: body}
 	r := &remembered{}
 	m, err := artifact.ParseManifest([]byte(p.text()))
-	r.manifest, r.describer, r.exclude, r.notes = m, p.text(), p.text(), []byte(p.text())
+	r.manifest, r.key, r.follows = m, p.text(), p.bool()
+	r.exclude, r.notes = p.text(), []byte(p.text())
 	r.artifact, r.tree.Self = p.stamp(), p.stamp()
 	frames := p.number()
 	r.frames = make([]artifact.Frame, 0, p.room(frames, 2*sha256.Size))
@@ -165,7 +191,7 @@ func parseState(b []byte) (*remembered, bool) {
 	for range entries {
 		f := tree.Entry{Member: artifact.Member{Kind: artifact.Kind(p.bytes(1)[0]), Path: p.text(), Target: p.text(), Size: p.number(), Sum: p.sum()}}
 		f.Stamp = p.stamp()
-		r.tree.Entries = append(r.tree.Entries, f)
+		r.tree.Entries, r.read = append(r.tree.Entries, f), append(r.read, p.bool())
 	}
 	return r, err == nil && !p.bad && p.rest == ""
 }
@@ -197,6 +223,8 @@ func (p *stateParser) bytes(n int64) string {
 	p.rest = p.rest[n:]
 	return s
 }
+
+func (p *stateParser) bool() bool { return p.bytes(1)[0] == 1 }
 
 func (p *stateParser) text() string { return p.bytes(p.number()) }
 

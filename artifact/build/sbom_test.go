@@ -17,7 +17,7 @@ func TestSBOM(t *testing.T) {
 	tree := artifacttest.Sample().Write(t, t.TempDir())
 	out := t.TempDir()
 	bill := []byte("{\"bomFormat\": \"CycloneDX\"}\n")
-	b := buildtest.Build(t, build.Options{Tree: tree, Out: out, Describe: build.Always(build.Description{SBOM: bill})})
+	b := buildtest.Build(t, build.Options{Tree: tree, Out: out, Described: build.Description{SBOM: bill}})
 	if b.Manifest.SBOM == nil || b.Manifest.SBOM.Digest != artifact.DigestOf(bill) || b.Manifest.SBOM.Size != int64(len(bill)) {
 		t.Fatalf("manifest says %+v", b.Manifest.SBOM)
 	}
@@ -54,7 +54,7 @@ func TestSBOM(t *testing.T) {
 
 // What is published is what the manifest names, or nothing is.
 func TestPublishRefusesAnotherSBOM(t *testing.T) {
-	b := buildtest.Build(t, build.Options{Tree: artifacttest.Sample().Write(t, t.TempDir()), Describe: build.Always(build.Description{SBOM: []byte("{}\n")})})
+	b := buildtest.Build(t, build.Options{Tree: artifacttest.Sample().Write(t, t.TempDir()), Described: build.Description{SBOM: []byte("{}\n")}})
 	artifacttest.Must(t, os.WriteFile(filepath.Join(b.Dir, "sbom.cdx.json"), []byte("[]\n"), 0o644))
 	s := buildtest.Store(t, t.TempDir())
 	var damaged *artifact.Damaged
@@ -68,7 +68,7 @@ func TestPublishRefusesAnotherSBOM(t *testing.T) {
 
 // A build that finds everything done looks at the bill as well.
 func TestSBOMIsRemade(t *testing.T) {
-	o := build.Options{Tree: artifacttest.Sample().Write(t, t.TempDir()), Out: t.TempDir(), Cache: t.TempDir(), Describe: build.Always(build.Description{SBOM: []byte("{}\n")})}
+	o := build.Options{Tree: artifacttest.Sample().Write(t, t.TempDir()), Out: t.TempDir(), Cache: t.TempDir(), Described: build.Description{SBOM: []byte("{}\n")}}
 	name := filepath.Join(buildtest.Build(t, o).Dir, "sbom.cdx.json")
 	artifacttest.Must(t, os.WriteFile(name, []byte("[]\n"), 0o644))
 	buildtest.Build(t, o)
@@ -80,7 +80,7 @@ func TestSBOMIsRemade(t *testing.T) {
 // A build without a bill leaves none of an earlier build's.
 func TestSBOMIsReplaced(t *testing.T) {
 	tree, out := artifacttest.Sample().Write(t, t.TempDir()), t.TempDir()
-	buildtest.Build(t, build.Options{Tree: tree, Out: out, Describe: build.Always(build.Description{SBOM: []byte("{}\n")})})
+	buildtest.Build(t, build.Options{Tree: tree, Out: out, Described: build.Description{SBOM: []byte("{}\n")}})
 	b := buildtest.Build(t, build.Options{Tree: tree, Out: out})
 	if _, err := os.Stat(filepath.Join(b.Dir, "sbom.cdx.json")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("an earlier bill is left: %v", err)

@@ -14,33 +14,44 @@ import (
 	"github.com/wpbake/wpbake/internal/scratch"
 )
 
-// sink is where a build puts a release.
-type sink interface {
+// A Sink is where a build puts a release: a Folder or a Shelf.
+type Sink interface {
 	// holds tells whether the release that is remembered is there already.
-	holds(ctx context.Context, then *remembered) (bool, error)
+	holds(ctx context.Context, last *remembered) (bool, error)
 	// begin begins a release that nobody sees before it is committed.
-	begin(ctx context.Context) (pending, error)
+	begin(ctx context.Context, b *Builder) (pending, error)
+	// folder is the directory that holds a version, empty when a store does.
+	folder(v artifact.Version) string
 }
 
 // pending takes an artifact's bytes as they are made.
 type pending interface {
 	io.Writer
-	// commit makes the release appear: its manifest last.
-	commit(ctx context.Context, m artifact.Manifest, sbom []byte) error
+	// commit makes the release appear, its manifest last, and reports whether it
+	// was not there before.
+	commit(ctx context.Context, m artifact.Manifest, sbom []byte) (created bool, err error)
 	// local is a file on this machine that holds the artifact after commit.
 	local() (string, error)
 	// discard removes what was not committed.
 	discard()
 }
 
-// folder is a version's folder on disk.
-type folder struct{ dir string }
+// Folder puts releases below a directory: releases/VERSION/, as in a store.
+func Folder(out string) Sink { return folder{out} }
 
-// holds tells whether the folder is as it was when it was remembered.
-func (f *folder) holds(_ context.Context, then *remembered) (bool, error) {
-	info, err := os.Lstat(filepath.Join(f.dir, artifact.TarballName))
-	return err == nil && tree.StampOf(info) == then.artifact && standsSBOM(f.dir, then.manifest) &&
-		holds(filepath.Join(f.dir, artifact.ManifestName), then.manifest.Marshal()), nil
+// folder is a directory that releases are written below.
+type folder struct{ out string }
+
+func (f folder) folder(v artifact.Version) string {
+	return filepath.Join(f.out, "releases", string(v))
+}
+
+// holds tells whether the version's folder is as it was when it was remembered.
+func (f folder) holds(_ context.Context, last *remembered) (bool, error) {
+	dir := f.folder(last.manifest.Version)
+	info, err := os.Lstat(filepath.Join(dir, artifact.TarballName))
+	return err == nil && tree.StampOf(info) == last.artifact && standsSBOM(dir, last.manifest) &&
+		holds(filepath.Join(dir, artifact.ManifestName), last.manifest.Marshal()), nil
 }
 
 func holds(name string, want []byte) bool {
@@ -48,82 +59,89 @@ func holds(name string, want []byte) bool {
 	return err == nil && bytes.Equal(have, want)
 }
 
-func (f *folder) begin(context.Context) (pending, error) {
-	own, err := scratch.New(filepath.Dir(f.dir), scratchPrefix)
+// begin makes the output directory; a release that is discarded takes it along.
+func (f folder) begin(_ context.Context, b *Builder) (pending, error) {
+	dir := f.folder(b.Version)
+	made, err := scratch.MakeDirs(filepath.Dir(dir))
 	if err != nil {
+		return nil, fmt.Errorf("making output directory: %w", err)
+	}
+	own, err := scratch.New(filepath.Dir(dir), scratchPrefix)
+	if err != nil {
+		scratch.RemoveEmpty(made)
 		return nil, fmt.Errorf("making output directory: %w", err)
 	}
 	file, err := os.OpenFile(filepath.Join(own.Path, artifact.TarballName), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 	if err != nil {
 		own.Remove()
+		scratch.RemoveEmpty(made)
 		return nil, fmt.Errorf("writing artifact: %w", err)
 	}
-	return &folderDraft{File: file, own: own, dir: f.dir}, nil
+	return &pendingFolder{File: file, own: own, dir: dir, made: made}, nil
 }
 
-type folderDraft struct {
+type pendingFolder struct {
 	*os.File
-	own *scratch.Dir
-	dir string
+	own  *scratch.Dir
+	dir  string
+	made []string // directories above dir
 }
 
-func (d *folderDraft) commit(ctx context.Context, m artifact.Manifest, sbom []byte) error {
+func (d *pendingFolder) commit(ctx context.Context, m artifact.Manifest, sbom []byte) (bool, error) {
 	if err := errors.Join(d.Sync(), d.Close()); err != nil {
-		return fmt.Errorf("writing artifact: %w", err)
+		return false, fmt.Errorf("writing artifact: %w", err)
 	}
 	if err := writeDocuments(d.own.Path, m, sbom); err != nil {
-		return err
+		return false, err
 	}
 	if err := ctx.Err(); err != nil {
-		return err
+		return false, err
 	}
-	return moveRelease(d.own.Path, d.dir)
+	return true, moveRelease(d.own.Path, d.dir)
 }
 
-func (d *folderDraft) local() (string, error) { return filepath.Join(d.dir, artifact.TarballName), nil }
+func (d *pendingFolder) local() (string, error) {
+	return filepath.Join(d.dir, artifact.TarballName), nil
+}
 
-func (d *folderDraft) discard() {
+func (d *pendingFolder) discard() {
 	d.Close()
 	d.own.Remove()
+	scratch.RemoveEmpty(d.made) // what was committed keeps them
 }
 
-// remembering is a target whose artifacts also go into a file of the cache.
-type remembering struct {
-	sink
-	cache *cache
-}
-
-func (t remembering) begin(ctx context.Context) (pending, error) {
-	d, err := t.sink.begin(ctx)
-	if err != nil {
-		return nil, err
-	}
-	own, file, err := t.cache.file()
-	return &rememberingDraft{pending: d, own: own, file: file, forgot: err}, nil
-}
-
-type rememberingDraft struct {
+// withCopy is a release whose artifact also goes into a file of the cache.
+type withCopy struct {
 	pending
 	own    *scratch.Dir // holds file; nil when there is none
 	file   *os.File
 	forgot error // why the file is not whole; the release does not mind
 }
 
-func (d *rememberingDraft) Write(b []byte) (int, error) {
+// copied has a release's artifact written into the cache as well.
+func copied(p pending, c *cache) pending {
+	if c == nil {
+		return p
+	}
+	own, file, err := c.file()
+	return &withCopy{pending: p, own: own, file: file, forgot: err}
+}
+
+func (d *withCopy) Write(b []byte) (int, error) {
 	if d.forgot == nil {
 		_, d.forgot = d.file.Write(b)
 	}
 	return d.pending.Write(b)
 }
 
-func (d *rememberingDraft) local() (string, error) {
+func (d *withCopy) local() (string, error) {
 	if d.forgot != nil {
 		return "", d.forgot
 	}
 	return d.file.Name(), d.file.Close()
 }
 
-func (d *rememberingDraft) discard() {
+func (d *withCopy) discard() {
 	d.pending.discard()
 	if d.own != nil {
 		d.file.Close()

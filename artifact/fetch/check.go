@@ -64,6 +64,12 @@ func check(ctx context.Context, name string, m artifact.Manifest) error {
 	if err != nil {
 		return err
 	}
+	if all.Changed != nil {
+		return all.Changed
+	}
+	if err := all.Refusal(); err != nil {
+		return err
+	}
 	tree, err := splitMeta(all.Entries)
 	if err != nil {
 		return err
@@ -172,7 +178,7 @@ func sumFiles(ctx context.Context, root tree.Dir, files []tree.Entry) error {
 }
 
 func sumFile(ctx context.Context, t *tree.Reader, f *tree.Entry) error {
-	file, err := t.Open(f)
+	file, err := t.Open(ctx, f)
 	if err != nil {
 		return err
 	}

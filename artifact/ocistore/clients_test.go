@@ -91,7 +91,7 @@ func push(t *testing.T, o ...wrapper) pushed {
 	p := pushed{tree: tree(t), host: serve(t, withReferrers(), o...), built: map[string]build.Built{}}
 	for tag, base := range map[string]string{"v1": "", "v2": dockerBase(t, p.host), "v3": indexBase(t, p.host)} {
 		b, err := build.Build(t.Context(), build.Options{
-			Tree: p.tree, Out: t.TempDir(), Version: artifact.Version(tag), Describe: storetest.Describe(sbomText),
+			Tree: p.tree, Out: t.TempDir(), Version: artifact.Version(tag), Described: storetest.Describe(sbomText),
 		})
 		check(t, err)
 		publish(t, open(t, ocistore.Options{Repository: p.host + "/shop/releases", Base: base}), b)

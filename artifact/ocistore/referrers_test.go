@@ -44,7 +44,7 @@ func TestReferrers(t *testing.T) {
 
 func publishSBOM(t *testing.T, host string) {
 	t.Helper()
-	b, err := build.Build(t.Context(), build.Options{Tree: tree(t), Out: t.TempDir(), Version: "v1", Describe: storetest.Describe(sbomText)})
+	b, err := build.Build(t.Context(), build.Options{Tree: tree(t), Out: t.TempDir(), Version: "v1", Described: storetest.Describe(sbomText)})
 	check(t, err)
 	publish(t, open(t, ocistore.Options{Repository: host + "/shop"}), b)
 }

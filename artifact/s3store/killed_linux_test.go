@@ -34,7 +34,7 @@ const (
 func TestMain(m *testing.M) {
 	if tree, ok := os.LookupEnv(publishTree); ok {
 		store := s3store.New(clientOf(os.Getenv(publishTo)), "releases", "shop", "")
-		if _, err := build.PublishTree(context.Background(), store, build.Options{Tree: tree, Version: "v1", Describe: described()}); err != nil {
+		if _, err := build.PublishTree(context.Background(), store, build.Options{Tree: tree, Version: "v1", Described: described()}); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -43,9 +43,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func described() *build.Describer {
-	return build.Always(build.Description{SBOM: []byte("{}\n")})
-}
+func described() build.Description { return build.Description{SBOM: []byte("{}\n")} }
 
 func clientOf(endpoint string) *s3.Client {
 	return s3.New(s3.Options{
@@ -154,7 +152,7 @@ func killAt(t *testing.T, tree string, nth int, after bool) bool {
 	}
 	store := s3store.New(client, "releases", "shop", "")
 	wholeOrAbsent(t, store)
-	if _, err := build.PublishTree(t.Context(), store, build.Options{Tree: tree, Version: "v1", Describe: described()}); err != nil {
+	if _, err := build.PublishTree(t.Context(), store, build.Options{Tree: tree, Version: "v1", Described: described()}); err != nil {
 		t.Fatalf("again after call %d, %v: %v", nth, after, err)
 	}
 	wholeOrAbsent(t, store)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -58,20 +57,13 @@ func Build(t *testing.T, v artifact.Version, content string) build.Built {
 		check(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755))
 		check(t, os.WriteFile(filepath.Join(dir, name), b, 0o644))
 	}
-	built, err := build.Build(t.Context(), build.Options{Tree: dir, Out: t.TempDir(), Version: v, Describe: Describe(sbom)})
+	built, err := build.Build(t.Context(), build.Options{Tree: dir, Out: t.TempDir(), Version: v, Described: Describe(sbom)})
 	check(t, err)
 	return built
 }
 
-// Describe makes a builder write this bill of materials.
-func Describe(sbom string) *build.Describer {
-	return &build.Describer{
-		Name: sbom,
-		Describe: func(context.Context, fs.FS, build.Remembered) (build.Description, error) {
-			return build.Description{SBOM: []byte(sbom)}, nil
-		},
-	}
-}
+// Describe is a description that has this bill of materials.
+func Describe(sbom string) build.Description { return build.Description{SBOM: []byte(sbom)} }
 
 func check(t *testing.T, err error) {
 	t.Helper()

@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/wpbake/wpbake/artifact"
@@ -23,12 +24,25 @@ var treeHints = map[string]string{
 	artifact.RuleBytes:        "leave mutable state out with --exclude: uploads and caches do not belong to a release",
 }
 
-// Refused refuses a tree for one path, by one rule.
-type Refused struct {
-	Rule   string // one of the Rule constants
+// A Finding says that no node could hold a tree, for one path, by one rule.
+type Finding struct {
+	Rule   string // one of artifact's Rule constants
 	Path   string // below the tree, with slashes
 	Reason string
-	More   int // how many other paths were refused as well
+}
+
+// Refused refuses a tree for its first finding.
+type Refused struct {
+	Finding
+	More int // how many other paths were refused as well
+}
+
+// Refusal is nil when there are no findings.
+func (t *Listing) Refusal() error {
+	if len(t.Findings) == 0 {
+		return nil
+	}
+	return &Refused{Finding: t.Findings[0], More: len(t.Findings) - 1}
 }
 
 func (e *Refused) Error() string {
@@ -41,6 +55,25 @@ func (e *Refused) Error() string {
 
 // Hint says what to do next.
 func (e *Refused) Hint() string { return treeHints[e.Rule] }
+
+// A Change is what was not, or did not stay, as a listing has it. For who reads
+// a file it is an error; for who builds a tree it is a value, see ChangeIn.
+type Change struct{ Path, Reason string }
+
+func (e *Change) Error() string { return fmt.Sprintf("%q %s", e.Path, e.Reason) }
+
+// ChangeIn tells a change of the tree from an error.
+func ChangeIn(err error) (*Change, error) {
+	var c *Change
+	if errors.As(err, &c) {
+		return c, nil
+	}
+	return nil, err
+}
+
+// MaxReads is how often a tree is read before it is refused for not holding
+// still.
+const MaxReads = 3
 
 // Unsteady refuses a tree that would not hold still while it was read.
 type Unsteady struct {

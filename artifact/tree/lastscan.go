@@ -15,9 +15,9 @@ type lastScan struct {
 	left  map[string][]string // what was left out, by directory; "" is the tree's own
 }
 
-// byteRange is where entries stand that lie below a directory. The zero value is
+// entryRange is where entries stand that lie below a directory. The zero value is
 // nowhere.
-type byteRange struct {
+type entryRange struct {
 	dir      Stamp // the directory's
 	from, to int
 }
@@ -57,21 +57,21 @@ func below(dir, p string) bool {
 }
 
 // top is the stretch of the whole tree.
-func (s *lastScan) top() byteRange {
+func (s *lastScan) top() entryRange {
 	if s == nil {
-		return byteRange{}
+		return entryRange{}
 	}
-	return byteRange{s.Self, 0, len(s.Entries)}
+	return entryRange{s.Self, 0, len(s.Entries)}
 }
 
 // listed reports whether a directory that looks as self does holds the names
 // that the last scan found.
-func (s *lastScan) listed(then byteRange, self Stamp) bool {
-	return s != nil && then.dir == self && then.dir != Stamp{}
+func (s *lastScan) listed(was entryRange, self Stamp) bool {
+	return s != nil && was.dir == self && was.dir != Stamp{}
 }
 
 // in yields the entries that lie directly in a directory.
-func (s *lastScan) in(dir byteRange) iter.Seq[int] {
+func (s *lastScan) in(dir entryRange) iter.Seq[int] {
 	return func(yield func(int) bool) {
 		for i := dir.from; i < dir.to; i = s.after[i] {
 			if !yield(i) {
@@ -81,7 +81,7 @@ func (s *lastScan) in(dir byteRange) iter.Seq[int] {
 	}
 }
 
-func (s *lastScan) count(dir byteRange) (n int) {
+func (s *lastScan) count(dir entryRange) (n int) {
 	for range s.in(dir) {
 		n++
 	}
@@ -94,16 +94,16 @@ func (s *lastScan) match(l *dirEntries) {
 	if s == nil || len(l.below) == 0 {
 		return
 	}
-	i, dirs := l.then.from, l.below
+	i, dirs := l.last.from, l.below
 	for _, f := range l.found {
 		if f.Kind != artifact.KindDir {
 			continue
 		}
-		for i < l.then.to && artifact.ComparePaths(s.Entries[i].Path, f.Path) < 0 {
+		for i < l.last.to && artifact.ComparePaths(s.Entries[i].Path, f.Path) < 0 {
 			i = s.after[i]
 		}
-		if i < l.then.to && s.Entries[i].Path == f.Path && s.Entries[i].Kind == artifact.KindDir {
-			dirs[0].then = byteRange{s.Entries[i].Stamp, i + 1, s.after[i]}
+		if i < l.last.to && s.Entries[i].Path == f.Path && s.Entries[i].Kind == artifact.KindDir {
+			dirs[0].last = entryRange{s.Entries[i].Stamp, i + 1, s.after[i]}
 		}
 		dirs = dirs[1:]
 	}

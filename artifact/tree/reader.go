@@ -63,20 +63,37 @@ func (t *Reader) enter(rel string) (Dir, error) {
 	return t.open[depth-1], nil
 }
 
-// Open opens a file; the caller reads it and closes it.
-func (t *Reader) Open(f *Entry) (*File, error) {
+// A File is an open file of a release, to be read once.
+type File interface {
+	// ReadFull fills b, which is as long as the file.
+	ReadFull(b []byte) error
+	// ReadTo copies the whole file to w.
+	ReadTo(ctx context.Context, w io.Writer) error
+	Close() error
+}
+
+// Open opens a file, on the disk or wherever its content is; the caller reads it
+// and closes it. One that is not as it was listed is a *Change.
+func (t *Reader) Open(ctx context.Context, f *Entry) (File, error) {
+	if f.Content != nil {
+		r, err := f.Content.Open(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return &laidFile{ReadCloser: r, entry: f}, nil
+	}
 	d, err := t.enter(path.Dir(f.Path))
 	if err != nil {
 		return nil, vanished(f.Path, err)
 	}
 	opened, err := d.file(path.Base(f.Path))
 	if errors.Is(err, fs.ErrPermission) {
-		return nil, &Refused{Rule: artifact.RuleUnreadable, Path: f.Path, Reason: "cannot be opened"}
+		return nil, &Refused{Finding: Finding{Rule: artifact.RuleUnreadable, Path: f.Path, Reason: "cannot be opened"}}
 	}
 	if err != nil {
 		return nil, vanished(f.Path, err)
 	}
-	return &File{file: opened, found: f}, nil
+	return &steadyFile{file: opened, found: f}, nil
 }
 
 // same tells whether an entry still is as the scan met it.
@@ -90,31 +107,31 @@ func (t *Reader) same(f *Entry) error {
 		return vanished(f.Path, err)
 	}
 	if st != f.Stamp {
-		return &Vanished{f.Path, "changed"}
+		return &Change{Path: f.Path, Reason: "changed"}
 	}
 	return nil
 }
 
-// File is an open file that must be, and stay, what the scan met. That is
+// steadyFile is an open file that must be, and stay, what the scan met. That is
 // looked at after it was read: until then nothing of it is used.
-type File struct {
+type steadyFile struct {
 	file
 	found *Entry
 }
 
-func (s *File) check() error {
+func (s *steadyFile) check() error {
 	st, err := s.stat()
 	if err != nil {
 		return vanished(s.found.Path, err)
 	}
 	if st != s.found.Stamp {
-		return &Vanished{s.found.Path, "changed"}
+		return &Change{Path: s.found.Path, Reason: "changed"}
 	}
 	return nil
 }
 
-// ReadTo copies the whole file to w.
-func (s *File) ReadTo(ctx context.Context, w io.Writer) error {
+// ReadTo implements File.
+func (s *steadyFile) ReadTo(ctx context.Context, w io.Writer) error {
 	b := make([]byte, min(s.found.Size, 256<<10))
 	for left := s.found.Size; left > 0; {
 		if err := ctx.Err(); err != nil {
@@ -132,15 +149,15 @@ func (s *File) ReadTo(ctx context.Context, w io.Writer) error {
 	return s.check()
 }
 
-// ReadFull fills b, which is as long as the file.
-func (s *File) ReadFull(b []byte) error {
+// ReadFull implements File.
+func (s *steadyFile) ReadFull(b []byte) error {
 	if err := s.fill(b); err != nil {
 		return err
 	}
 	return s.check()
 }
 
-func (s *File) fill(b []byte) error {
+func (s *steadyFile) fill(b []byte) error {
 	for len(b) > 0 {
 		n, err := s.read(b)
 		if err != nil || n == 0 {
@@ -154,15 +171,15 @@ func (s *File) fill(b []byte) error {
 	return nil
 }
 
-// Still looks whether a tree is as a scan met it, to the last entry. Directories
+// still looks whether a tree is as a scan met it, to the last entry. Directories
 // that look the same hold the same names.
-func (t *Listing) Still(ctx context.Context, root Dir) error {
+func (t *Listing) still(ctx context.Context, root Dir) error {
 	self, err := root.self()
 	if err != nil {
 		return vanished("", err)
 	}
 	if self != t.Self {
-		return &Vanished{".", "changed"}
+		return &Change{Path: ".", Reason: "changed"}
 	}
 	n := walkers()
 	errs := make([]error, n)

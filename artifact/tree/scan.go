@@ -16,10 +16,11 @@ import (
 	"github.com/wpbake/wpbake/artifact"
 )
 
-// Entry is an entry of a tree on disk, and how it looked when it was met.
+// Entry is an entry of a tree, and how it looked when it was met.
 type Entry struct {
 	artifact.Member
-	Stamp Stamp
+	Stamp   Stamp
+	Content Content // of a file that is not the disk's; then the sum is known
 }
 
 // Looks compares an entry remembered with one found at its path.
@@ -30,16 +31,15 @@ func (f *Entry) Looks(now *Entry) bool {
 	return f.Kind != artifact.KindFile || StampsTell && f.Stamp == now.Stamp
 }
 
-// Vanished says that a tree changed under the walk.
-type Vanished struct{ Path, Reason string }
-
-func (e *Vanished) Error() string { return fmt.Sprintf("%q %s", e.Path, e.Reason) }
-
-// Listing is a tree as one walk met it.
+// A Listing is a tree as one walk met it.
 type Listing struct {
-	Self     Stamp    // of the tree's own directory
-	Entries  []Entry  // in the order of comparePaths
-	Excluded []string // paths of what was left out, in no order
+	Self     Stamp     // of the tree's own directory
+	Entries  []Entry   // in the order of artifact.ComparePaths
+	Excluded []string  // paths of what was left out, in no order
+	Findings []Finding // why no node could hold this tree; none of a good one
+	Changed  *Change   // what was not, or did not stay, as it was met; nil when the tree held still
+
+	walked []Finding // those that the walk met, without what the whole is judged by
 }
 
 // maxWalkers bounds how many goroutines walk a tree.
@@ -51,7 +51,7 @@ func walkers() int { return min(runtime.GOMAXPROCS(0), maxWalkers) }
 // goes on after a refusal so that a person hears how much is wrong.
 type scanner struct {
 	exclude Excludes
-	then    *lastScan // nil when nothing is known of an earlier one
+	last    *lastScan // nil when nothing is known of an earlier one
 	dev     uint64
 	met     atomic.Int64  // entries
 	spare   chan struct{} // a token for each walker that may still begin
@@ -59,52 +59,45 @@ type scanner struct {
 
 // dirEntries is what one directory holds.
 type dirEntries struct {
-	found   []Entry
-	left    []string
-	below   []*dirEntries // of found's directories, in order
-	then    byteRange     // of the last scan: where what is in the directory stands
-	refused []*Refused
-	err     error // why it could not be read
+	found    []Entry
+	left     []string
+	below    []*dirEntries // of found's directories, in order
+	last     entryRange    // of the last scan: where what is in the directory stands
+	findings []Finding
+	err      error // why it could not be read
 }
 
-// Scan lists a tree, or says why no node could hold the same tree. Directories
-// that look as they did in the last scan by the same exclusions are not listed
-// again.
-func Scan(ctx context.Context, root Dir, exclude Excludes, before *Listing) (Listing, error) {
-	then := newLastScan(before)
+// Scan lists a tree and says why no node could hold the same. Directories that
+// look as they did in an earlier listing by the same exclusions are not listed
+// again; nil knows of none.
+func Scan(ctx context.Context, root Dir, exclude Excludes, previous *Listing) (Listing, error) {
+	last := newLastScan(previous)
 	self, err := root.self()
 	if err != nil {
 		return Listing{}, fmt.Errorf("reading tree: %w", err)
 	}
-	s := &scanner{exclude: exclude, then: then, dev: self.Dev, spare: make(chan struct{}, maxWalkers)}
+	s := &scanner{exclude: exclude, last: last, dev: self.Dev, spare: make(chan struct{}, maxWalkers)}
 	for range walkers() - 1 {
 		s.spare <- struct{}{}
 	}
-	top := &dirEntries{then: then.top()}
+	top := &dirEntries{last: last.top()}
 	s.enter(ctx, root, walker{rel: ".", self: self}, top)
 	t := Listing{Self: self, Entries: make([]Entry, 0, s.met.Load())}
-	var refused []*Refused
-	if refused, err = t.gather(top, nil); err != nil {
-		return Listing{}, err
+	if err := t.gather(top); err != nil {
+		t.Changed, err = ChangeIn(err)
+		return t, err
 	}
-	slices.SortFunc(refused, func(a, b *Refused) int { return artifact.ComparePaths(a.Path, b.Path) })
-	if refused, err = t.judge(refused); err != nil {
-		return Listing{}, err
-	}
-	if len(refused) > 0 {
-		first := *refused[0]
-		first.More = len(refused) - 1
-		return Listing{}, &first
-	}
+	slices.SortFunc(t.walked, func(a, b Finding) int { return artifact.ComparePaths(a.Path, b.Path) })
+	t.judge()
 	return t, nil
 }
 
 // gather puts what directories hold in order.
-func (t *Listing) gather(l *dirEntries, refused []*Refused) ([]*Refused, error) {
+func (t *Listing) gather(l *dirEntries) error {
 	if l.err != nil {
-		return nil, l.err
+		return l.err
 	}
-	refused = append(refused, l.refused...)
+	t.walked = append(t.walked, l.findings...)
 	t.Excluded = append(t.Excluded, l.left...)
 	below := l.below
 	for i := range l.found {
@@ -112,29 +105,34 @@ func (t *Listing) gather(l *dirEntries, refused []*Refused) ([]*Refused, error) 
 		if l.found[i].Kind != artifact.KindDir {
 			continue
 		}
-		var err error
-		if refused, err = t.gather(below[0], refused); err != nil {
-			return nil, err
+		if err := t.gather(below[0]); err != nil {
+			return err
 		}
 		below = below[1:]
 	}
-	return refused, nil
+	return nil
 }
 
-// judge looks at what only a whole tree can be judged by.
-func (t *Listing) judge(refused []*Refused) ([]*Refused, error) {
+// judge looks at what only a whole tree can be judged by, and sums up. A tree
+// that is too large is told nothing else.
+func (t *Listing) judge() {
 	size, links := int64(0), false
 	for i := range t.Entries {
 		f := &t.Entries[i]
 		if size += f.Size; size > artifact.MaxBytes {
-			return nil, &Refused{Rule: artifact.RuleBytes, Path: f.Path, Reason: fmt.Sprintf("brings the tree over %d bytes", int64(artifact.MaxBytes))}
+			t.Findings = []Finding{{Rule: artifact.RuleBytes, Path: f.Path, Reason: fmt.Sprintf("brings the tree over %d bytes", int64(artifact.MaxBytes))}}
+			return
 		}
 		links = links || f.Kind == artifact.KindLink
 	}
-	if links {
-		refused = append(refused, t.checkLinks()...)
+	if i := slices.IndexFunc(t.walked, func(f Finding) bool { return f.Rule == artifact.RuleEntries }); i >= 0 {
+		t.Findings = t.walked[i : i+1 : i+1]
+		return
 	}
-	return refused, nil
+	t.Findings = slices.Clip(t.walked)
+	if links {
+		t.Findings = append(t.Findings, t.checkLinks()...)
+	}
 }
 
 // walker is one of the goroutines that walk a tree.
@@ -146,7 +144,7 @@ type walker struct {
 }
 
 func (l *dirEntries) refuse(rule, p, reason string) {
-	l.refused = append(l.refused, &Refused{Rule: rule, Path: p, Reason: reason})
+	l.findings = append(l.findings, Finding{Rule: rule, Path: p, Reason: reason})
 }
 
 // walk fills in what is in d, and everything below it.
@@ -160,7 +158,7 @@ func (s *scanner) walk(ctx context.Context, d Dir, w walker, l *dirEntries) {
 	if w.rel == "." {
 		w.rel = ""
 	}
-	if s.then.listed(l.then, w.self) {
+	if s.last.listed(l.last, w.self) {
 		if l.err = s.lookAgain(d, w, l); l.err == nil {
 			s.descend(ctx, d, w, l)
 		}
@@ -199,7 +197,8 @@ func (s *scanner) look(d Dir, w walker, names []string, l *dirEntries) error {
 			continue
 		}
 		if s.met.Add(1) > artifact.MaxEntries {
-			return &Refused{Rule: artifact.RuleEntries, Path: p, Reason: fmt.Sprintf("is one entry more than %d", artifact.MaxEntries)}
+			l.refuse(artifact.RuleEntries, p, fmt.Sprintf("is one entry more than %d", artifact.MaxEntries))
+			break
 		}
 		if reason := artifact.BadName(name); reason != "" {
 			l.refuse(artifact.RuleName, p, reason)
@@ -217,21 +216,21 @@ func (s *scanner) look(d Dir, w walker, names []string, l *dirEntries) error {
 			return err
 		}
 	}
-	s.then.match(l)
+	s.last.match(l)
 	return nil
 }
 
 // lookAgain looks at what the last scan found in d.
 func (s *scanner) lookAgain(d Dir, w walker, l *dirEntries) error {
-	l.left = s.then.left[w.rel]
-	l.found = make([]Entry, 0, s.then.count(l.then))
-	for i := range s.then.in(l.then) {
+	l.left = s.last.left[w.rel]
+	l.found = make([]Entry, 0, s.last.count(l.last))
+	for i := range s.last.in(l.last) {
 		s.met.Add(1)
-		if err := s.visit(d, s.then.Entries[i].Path, w.depth+1, l); err != nil {
+		if err := s.visit(d, s.last.Entries[i].Path, w.depth+1, l); err != nil {
 			return err
 		}
 	}
-	s.then.match(l)
+	s.last.match(l)
 	return nil
 }
 
@@ -320,7 +319,7 @@ func (s *scanner) enter(ctx context.Context, parent Dir, w walker, l *dirEntries
 }
 
 // checkLinks resolves all links against what was found.
-func (t *Listing) checkLinks() (refused []*Refused) {
+func (t *Listing) checkLinks() (bad []Finding) {
 	byPath := make(map[string]*artifact.Member, len(t.Entries))
 	for i := range t.Entries {
 		byPath[t.Entries[i].Path] = &t.Entries[i].Member
@@ -337,11 +336,11 @@ func (t *Listing) checkLinks() (refused []*Refused) {
 		if f.Kind != artifact.KindLink {
 			continue
 		}
-		if bad := artifact.CheckLink(f.Path, f.Target, at); bad != nil {
-			refused = append(refused, &Refused{Rule: bad.Rule, Path: f.Path, Reason: bad.Reason})
+		if e := artifact.CheckLink(f.Path, f.Target, at); e != nil {
+			bad = append(bad, Finding{Rule: e.Rule, Path: f.Path, Reason: e.Reason})
 		}
 	}
-	return refused
+	return bad
 }
 
 // vanished tells a tree that changes from one that cannot be read. What was
@@ -353,10 +352,10 @@ func vanished(p string, err error) error {
 	var pathError *fs.PathError
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return &Vanished{Path: orRoot(p), Reason: "vanished"}
+		return &Change{Path: orRoot(p), Reason: "vanished"}
 	case errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.ELOOP), errors.Is(err, syscall.EINVAL),
 		errors.As(err, &pathError) && !errors.As(err, &errno):
-		return &Vanished{Path: orRoot(p), Reason: "changed into something else"}
+		return &Change{Path: orRoot(p), Reason: "changed into something else"}
 	}
 	return fmt.Errorf("reading tree: %w", err)
 }
@@ -381,20 +380,20 @@ func specialName(m fs.FileMode) string {
 	}
 }
 
-// Compare returns how two scans of one tree differ.
-func Compare(before, after []Entry) *Vanished {
+// compare returns how two scans of one tree differ.
+func compare(before, after []Entry) *Change {
 	for i := range before {
 		switch {
 		case i >= len(after) || artifact.ComparePaths(before[i].Path, after[i].Path) < 0:
-			return &Vanished{before[i].Path, "vanished"}
+			return &Change{Path: before[i].Path, Reason: "vanished"}
 		case before[i].Path != after[i].Path:
-			return &Vanished{after[i].Path, "appeared"}
+			return &Change{Path: after[i].Path, Reason: "appeared"}
 		case before[i].Member != after[i].Member || before[i].Stamp != after[i].Stamp && before[i].Kind != artifact.KindDir:
-			return &Vanished{before[i].Path, "changed"}
+			return &Change{Path: before[i].Path, Reason: "changed"}
 		}
 	}
 	if len(after) > len(before) {
-		return &Vanished{after[len(before)].Path, "appeared"}
+		return &Change{Path: after[len(before)].Path, Reason: "appeared"}
 	}
 	return nil
 }
@@ -405,10 +404,10 @@ const tick = 20 * time.Millisecond
 // Settle waits until a further change of the tree would carry another stamp
 // than the ones already found: within one tick of the file system's clock two
 // writes look like one.
-func Settle(ctx context.Context, tree Listing) error {
-	newest := max(tree.Self.Ctime, tree.Self.Mtime)
-	for i := range tree.Entries {
-		newest = max(newest, tree.Entries[i].Stamp.Ctime, tree.Entries[i].Stamp.Mtime)
+func (t *Listing) Settle(ctx context.Context) error {
+	newest := max(t.Self.Ctime, t.Self.Mtime)
+	for i := range t.Entries {
+		newest = max(newest, t.Entries[i].Stamp.Ctime, t.Entries[i].Stamp.Mtime)
 	}
 	wait := tick - time.Since(time.Unix(0, newest))
 	if wait <= 0 || wait > tick {

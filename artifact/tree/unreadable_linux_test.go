@@ -37,7 +37,10 @@ func TestUnreadable(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer root.Close()
-	_, err = Scan(t.Context(), root, Excludes{}, nil)
+	listing, err := Scan(t.Context(), root, Excludes{}, nil)
+	if err == nil {
+		err = listing.Refusal()
+	}
 	var te *Refused
 	if !errors.As(err, &te) || te.Rule != artifact.RuleUnreadable || te.Path != "closed" {
 		t.Errorf("directory: %v", err)
@@ -50,7 +53,7 @@ func TestUnreadable(t *testing.T) {
 	if err != nil || len(all.Entries) != 1 {
 		t.Fatalf("%v, %v", all, err)
 	}
-	_, err = (&Reader{Root: root}).Open(&all.Entries[0])
+	_, err = (&Reader{Root: root}).Open(t.Context(), &all.Entries[0])
 	if !errors.As(err, &te) || te.Rule != artifact.RuleUnreadable || te.Path != "secret" {
 		t.Errorf("file: %v", err)
 	}

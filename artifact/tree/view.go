@@ -2,6 +2,7 @@ package tree
 
 import (
 	"cmp"
+	"context"
 	"io/fs"
 	"path"
 	"slices"
@@ -11,9 +12,19 @@ import (
 	"github.com/wpbake/wpbake/artifact"
 )
 
-// view is a tree as a scan met it: what directories hold, and how that looks, is
-// told without asking the disk again. Contents, what links lead to, and what a
-// build leaves out come from the disk.
+// View shows a listing as a file system; disk is the same tree. What directories
+// hold, and how that looks, is told without asking the disk again. Contents that
+// are not laid over, what links lead to, and what a build leaves out come from
+// the disk. Of a tree that no node could hold the disk itself is shown: what is
+// wrong with it is not in the listing.
+func (t *Listing) View(disk fs.FS) fs.FS {
+	if len(t.Findings) > 0 {
+		return disk
+	}
+	return newView(disk, t)
+}
+
+// view is a listing as a file system.
 type view struct {
 	disk    fs.FS
 	entries []Entry  // in the order of comparePaths
@@ -27,8 +38,7 @@ var (
 	_ fs.ReadLinkFS = (*view)(nil)
 )
 
-// NewView shows a listing as a file system; disk is the same tree.
-func NewView(disk fs.FS, t Listing) *view {
+func newView(disk fs.FS, t *Listing) *view {
 	v := &view{disk: disk, entries: t.Entries, left: slices.Sorted(slices.Values(t.Excluded)), inside: map[string][]fs.DirEntry{".": nil}}
 	for i := range v.entries {
 		f := &v.entries[i]
@@ -41,7 +51,17 @@ func NewView(disk fs.FS, t Listing) *view {
 	return v
 }
 
-func (v *view) Open(name string) (fs.File, error) { return v.disk.Open(name) }
+func (v *view) Open(name string) (fs.File, error) {
+	f := v.find(name)
+	if f == nil || f.Content == nil {
+		return v.disk.Open(name)
+	}
+	r, err := f.Content.Open(context.Background())
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
+	}
+	return &laidFile{ReadCloser: r, entry: f}, nil
+}
 
 // ReadDir lists a directory by name, with what is left out.
 func (v *view) ReadDir(name string) ([]fs.DirEntry, error) {

@@ -67,7 +67,7 @@ func TestViewIsTheTree(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := NewView(disk, all)
+	v := all.View(disk)
 	err = fs.WalkDir(v, ".", func(p string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err

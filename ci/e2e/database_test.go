@@ -109,7 +109,7 @@ func (d *database) serve(v artifact.Version) artifact.Digest {
 		d.t.Fatal(err)
 	}
 	built, err := build.Build(d.t.Context(), build.Options{Tree: d.tree, Out: d.t.TempDir(), Version: v,
-		Describe: build.Always(build.Description{WordPress: &w})})
+		Described: build.Description{WordPress: &w}})
 	if err != nil {
 		d.t.Fatal(err)
 	}

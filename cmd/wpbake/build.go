@@ -2,35 +2,15 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/wpbake/wpbake/artifact"
 	"github.com/wpbake/wpbake/artifact/build"
-	"github.com/wpbake/wpbake/artifact/source"
-	"github.com/wpbake/wpbake/artifact/tree"
+	"github.com/wpbake/wpbake/bake"
 	"github.com/wpbake/wpbake/internal/cli"
 	"github.com/wpbake/wpbake/wordpress"
-	"github.com/wpbake/wpbake/wordpress/rules"
 )
-
-type buildOptions struct {
-	version artifact.Version
-	tree    string
-	exclude []string
-	cache   string
-	check   cli.CheckConfig
-	waivers []rules.Waiver
-	out     string
-	carry   *carrySource      // nil carries nothing over
-	carried wordpress.Carried // of it, into this tree
-}
 
 // builder makes artifacts of the configured tree.
 type builder struct {
@@ -42,14 +22,11 @@ type builder struct {
 func (e *env) builder(cfg cli.Config) builder { return builder{out: e.out, open: e.open, cfg: cfg} }
 
 // options are what the configuration says of a build.
-func (b builder) options(v artifact.Version) buildOptions {
-	return buildOptions{
-		version: v, tree: b.cfg.Tree, exclude: b.cfg.Exclude, cache: b.cfg.Cache, check: b.cfg.Check, waivers: b.cfg.Waivers,
+func (b builder) options(v artifact.Version, carry *bake.Carry) bake.Options {
+	return bake.Options{
+		Tree: b.cfg.Tree, Version: v, Exclude: b.cfg.Exclude, Cache: b.cfg.Cache,
+		Check: bake.Settings(b.cfg.Check), Waivers: b.cfg.Waivers, Carry: carry,
 	}
-}
-
-func (o buildOptions) checked() checkedTree {
-	return checkedTree{spec: o.tree, exclude: o.exclude, check: o.check, waivers: o.waivers}
 }
 
 func newBuildCommand(e *env) *cobra.Command {
@@ -84,205 +61,72 @@ a revision of a local git repository, as it was committed.`,
 	return cmd
 }
 
-// carryIntoBuild needs a store only where something is carried over.
-func (b builder) carryIntoBuild(ctx context.Context, v artifact.Version) (*carrySource, error) {
-	if b.cfg.CarryAssets == "" {
-		return nil, nil
-	}
-	store, err := openReleases(ctx, b.cfg)
-	if err != nil {
-		return nil, err
-	}
-	return b.carryFrom(ctx, store, v)
-}
-
-func runBuild(ctx context.Context, b builder, v artifact.Version, dir string) (err error) {
-	o := b.options(v)
-	o.out = dir
-	if o.carry, err = b.carryIntoBuild(ctx, v); err != nil {
-		return err
-	}
-	built, err := b.makeArtifact(ctx, o)
+func runBuild(ctx context.Context, b builder, v artifact.Version, dir string) error {
+	carry, err := b.carryIntoBuild(ctx, v)
 	if err != nil {
 		return err
 	}
-	b.out.Say("built %s %s in %s", o.version, built.Digest, built.Dir)
+	built, err := b.build(ctx, b.options(v, carry), dir)
+	if err != nil {
+		return err
+	}
+	b.out.Say("built %s %s in %s", v, built.Digest, built.Dir)
 	return b.out.Object(struct {
 		Version  artifact.Version `json:"version"`
 		Manifest artifact.Digest  `json:"manifest"`
 		Size     int64            `json:"size"`
 		Dir      string           `json:"dir"`
-	}{o.version, built.Digest, built.Manifest.Artifact.Size, built.Dir})
+	}{v, built.Digest, built.Manifest.Artifact.Size, built.Dir})
 }
 
-// checkTree refuses what is no tree before anything else is done.
-func checkTree(tree string) error {
-	err := source.Check(tree)
-	var refused *source.Refused
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return cli.Misuse(fmt.Errorf("no tree %q", tree), "--tree DIR names the directory that holds wp-includes")
-	case errors.As(err, &refused):
-		return cli.Misuse(err, refused.Hint())
-	case err != nil:
-		return fmt.Errorf("reading tree %q: %w", tree, err)
-	}
-	return nil
-}
-
-// fromTree opens what is to be built and has it built. A tree that no node
-// could hold as it is, or that the check repairs, is checked; with repairs, or
-// with assets of another release, a copy of it is built instead.
-func (b builder) fromTree(ctx context.Context, o buildOptions, build func(build.Options) error) (err error) {
+// build makes the artifact below a directory.
+func (b builder) build(ctx context.Context, o bake.Options, dir string) (build.Built, error) {
 	defer buildLimits().apply()()
-	if err := checkTree(o.tree); err != nil {
-		return err
-	}
-	dir, done, err := source.Open(ctx, o.tree)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, done()) }()
-	if o.carried, err = o.carry.apply(ctx, dir, o.excludes()); err != nil {
-		return fmt.Errorf("carrying over assets: %w", err)
-	}
-	if v := viewCarried(o.carried); v != nil {
-		b.out.Note("%s", v)
-	}
-	err = build(b.building(o, dir))
-	var refused *tree.Refused
-	var repair *copyNeeded
-	switch {
-	case errors.As(err, &repair):
-		return b.fromRepaired(ctx, o, dir, repair.report, build)
-	case errors.As(err, &refused):
-		report, failed := examine(ctx, dir, os.DirFS(dir), o.checked())
-		if failed != nil {
-			return err
-		}
-		if blocked := admit(b.out, o.tree, report); blocked != nil {
-			return blocked
-		}
-		if report.repairs() {
-			return b.fromRepaired(ctx, o, dir, report, build)
-		}
-	}
-	return err
-}
-
-// building says how the tree in dir is built.
-func (b builder) building(o buildOptions, dir string) build.Options {
-	return build.Options{
-		Tree: dir, Out: o.out, Version: o.version, Describe: b.describer(o, dir),
-		Exclude: o.excludes(),
-		Cache:   o.cache, CacheName: cacheName(o.tree, dir),
-	}
-}
-
-// excludes are the patterns of what a release leaves out.
-func (o buildOptions) excludes() []string {
-	return slices.Concat(tree.DefaultExcludes(), rules.NeverShipped(), o.exclude)
-}
-
-// describer checks a tree and looks at it as WordPress. A tree that is the one
-// remembered passed before, by the same key; of another, only files that have
-// changed are read and parsed for the check.
-func (b builder) describer(o buildOptions, dir string) *build.Describer {
-	return &build.Describer{
-		Name: cacheKey(o, programStamp()),
-		Describe: func(ctx context.Context, tree fs.FS, then build.Remembered) (build.Description, error) {
-			checked := o.checked()
-			checked.earlier = &rules.Previous{Notes: then.Notes, Unchanged: then.Unchanged}
-			report, err := examine(ctx, dir, tree, checked)
-			if err != nil {
-				return build.Description{}, err
-			}
-			site, err := inspected(report.Site, tree)
-			if err != nil {
-				return build.Description{}, fmt.Errorf("reading tree %q: %w", o.tree, err)
-			}
-			if err := admit(b.out, o.tree, report); err != nil {
-				return build.Description{}, err
-			}
-			if report.repairs() || len(o.carried.Files) > 0 {
-				return build.Description{}, &copyNeeded{report}
-			}
-			d, err := describe(o, tree, site)
-			d.Notes = report.Notes
-			return d, err
-		},
-	}
-}
-
-// inspected is what a check found the tree to be, or why it is no WordPress.
-func inspected(site *wordpress.Site, tree fs.FS) (artifact.WordPress, error) {
-	if site == nil {
-		return wordpress.Inspect(tree)
-	}
-	return site.WordPress, nil
-}
-
-func describe(o buildOptions, tree fs.FS, site artifact.WordPress) (build.Description, error) {
-	sbom, err := wordpress.SBOM(tree, o.version, site)
-	if err != nil {
-		return build.Description{}, fmt.Errorf("reading tree %q: %w", o.tree, err)
-	}
-	if len(o.carried.Files) > 0 {
-		if sbom, err = wordpress.CarriedSBOM(sbom, o.carried); err != nil {
-			return build.Description{}, err
-		}
-	}
-	return build.Description{WordPress: &site, SBOM: sbom}, nil
-}
-
-// programStamp tells this program from others that may describe a tree
-// differently; it is empty where that cannot be told.
-func programStamp() string {
-	name, err := os.Executable()
-	if err != nil {
-		return ""
-	}
-	info, err := os.Stat(name)
-	if err != nil {
-		return ""
-	}
-	return fmt.Sprintf("%d bytes of %d", info.Size(), info.ModTime().UnixNano())
-}
-
-// makeArtifact builds the tree on disk.
-func (b builder) makeArtifact(ctx context.Context, o buildOptions) (built build.Built, err error) {
-	m := cli.NewMeter(b.out)
-	defer m.Close()
-	err = b.fromTree(ctx, o, func(options build.Options) error {
-		options.Progress = m.Update
-		built, err = build.Build(ctx, options)
-		return err
-	})
-	b.forgot(built.Forgot)
+	told := b.observer(o.Tree)
+	defer told.Close()
+	o.Observer = told
+	built, err := bake.Build(ctx, o, dir)
+	told.forgot(built.Forgot)
 	return built, err
 }
 
-func (b builder) forgot(why error) {
-	if why != nil {
-		b.out.Note("the next build will be slow: %v", why)
+// publish puts the artifact into a store while it is made.
+func (b builder) publish(ctx context.Context, o bake.Options, store artifact.ReleaseStore) (build.Built, error) {
+	defer buildLimits().apply()()
+	told := b.observer(o.Tree)
+	defer told.Close()
+	o.Observer = told
+	built, err := bake.Publish(ctx, o, store)
+	told.forgot(built.Forgot)
+	return built, err
+}
+
+// buildObserver tells people of a build.
+type buildObserver struct {
+	*cli.Meter
+	out  *cli.Output
+	tree string
+}
+
+func (b builder) observer(tree string) buildObserver {
+	return buildObserver{cli.NewMeter(b.out), b.out, tree}
+}
+
+// Carried implements bake.Observer.
+func (t buildObserver) Carried(c wordpress.Carried) {
+	if v := viewCarried(c); v != nil {
+		t.out.Note("%s", v)
 	}
 }
 
-// cacheName names a tree that was unpacked into a scratch directory dir after
-// where it comes from: the next archive of a folder and the next revision of a
-// repository share most files with this one. A tree that is a directory goes
-// by its path.
-func cacheName(tree, dir string) string {
-	if tree == dir {
-		return ""
+// Checked implements bake.Observer.
+func (t buildObserver) Checked(r bake.Report) { noteReport(t.out, t.tree, r.Report) }
+
+// Progress implements bake.Observer.
+func (t buildObserver) Progress(p artifact.Progress) { t.Update(p) }
+
+func (t buildObserver) forgot(why error) {
+	if why != nil {
+		t.out.Note("the next build will be slow: %v", why)
 	}
-	where := filepath.Dir(tree)
-	if repository, ok := strings.CutPrefix(tree, "git:"); ok {
-		where = repository[:max(0, strings.LastIndex(repository, "@"))]
-	}
-	abs, err := filepath.Abs(where)
-	if err != nil {
-		return ""
-	}
-	return "unpacked from " + abs
 }

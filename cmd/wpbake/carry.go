@@ -4,25 +4,28 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 
 	"github.com/wpbake/wpbake/artifact"
-	"github.com/wpbake/wpbake/artifact/fetch"
-	"github.com/wpbake/wpbake/artifact/tree"
+	"github.com/wpbake/wpbake/bake"
 	"github.com/wpbake/wpbake/internal/cli"
 	"github.com/wpbake/wpbake/rollout"
 	"github.com/wpbake/wpbake/wordpress"
 )
 
-// carrySource is a published release whose assets a new one may keep.
-type carrySource struct {
-	store    artifact.ReleaseStore
-	manifest artifact.Manifest
+// carryIntoBuild needs a store only where something is carried over.
+func (b builder) carryIntoBuild(ctx context.Context, v artifact.Version) (*bake.Carry, error) {
+	if b.cfg.CarryAssets == "" {
+		return nil, nil
+	}
+	store, err := openReleases(ctx, b.cfg)
+	if err != nil {
+		return nil, err
+	}
+	return b.carryFrom(ctx, store, v)
 }
 
 // carryFrom finds the release that v keeps assets of; nil when there is none.
-func (b builder) carryFrom(ctx context.Context, store artifact.ReleaseStore, v artifact.Version) (*carrySource, error) {
+func (b builder) carryFrom(ctx context.Context, store artifact.ReleaseStore, v artifact.Version) (*bake.Carry, error) {
 	from := artifact.Version(b.cfg.CarryAssets)
 	switch b.cfg.CarryAssets {
 	case "":
@@ -39,7 +42,7 @@ func (b builder) carryFrom(ctx context.Context, store artifact.ReleaseStore, v a
 	if errors.Is(err, artifact.ErrNotFound) {
 		return nil, cli.Hinted(fmt.Errorf("carrying over assets: %w", err), "wpbake show lists what is published; --carry-assets off carries nothing")
 	}
-	return &carrySource{store, m}, err
+	return &bake.Carry{Store: store, From: m}, err
 }
 
 // currentFor is the version that the group runs; for a version that is
@@ -48,7 +51,7 @@ func (b builder) carryFrom(ctx context.Context, store artifact.ReleaseStore, v a
 func (b builder) currentFor(ctx context.Context, store artifact.ReleaseStore, v artifact.Version) (artifact.Version, error) {
 	m, _, err := artifact.Find(ctx, store, v)
 	if err == nil {
-		carried, err := carriedBy(ctx, store, m)
+		carried, err := bake.CarriedBy(ctx, store, m)
 		return carried.From, err
 	}
 	if !errors.Is(err, artifact.ErrNotFound) {
@@ -60,47 +63,6 @@ func (b builder) currentFor(ctx context.Context, store artifact.ReleaseStore, v 
 	}
 	st, err := r.Status(ctx)
 	return st.Version, err
-}
-
-// carriedBy is what a published version has of the one before it.
-func carriedBy(ctx context.Context, store artifact.ReleaseStore, m artifact.Manifest) (wordpress.Carried, error) {
-	sbom, err := artifact.SBOM(ctx, store, m)
-	if err != nil {
-		return wordpress.Carried{}, err
-	}
-	return wordpress.ReadCarried(sbom)
-}
-
-// apply chooses what the tree in dir is to get.
-func (s *carrySource) apply(ctx context.Context, dir string, patterns []string) (wordpress.Carried, error) {
-	if s == nil {
-		return wordpress.Carried{}, nil
-	}
-	files, err := fetch.Files(ctx, s.store, s.manifest)
-	if err != nil {
-		return wordpress.Carried{}, err
-	}
-	before, err := carriedBy(ctx, s.store, s.manifest)
-	if err != nil {
-		return wordpress.Carried{}, err
-	}
-	kept := wordpress.NewTree{Paths: map[string]bool{}}
-	if kept.Leave, err = tree.Excluded(patterns); err != nil {
-		return wordpress.Carried{}, err
-	}
-	err = fs.WalkDir(os.DirFS(dir), ".", func(p string, d fs.DirEntry, err error) error {
-		switch {
-		case errors.Is(err, fs.ErrPermission), p == ".":
-			return nil // building refuses it
-		case err != nil:
-			return err
-		case kept.Leave(p) && d.IsDir():
-			return fs.SkipDir
-		}
-		kept.Paths[p] = d.IsDir()
-		return nil
-	})
-	return wordpress.Carried{From: s.manifest.Version, Files: wordpress.Carry(files, before, kept)}, err
 }
 
 // carriedView is what was carried over, for people and programs.
@@ -121,7 +83,7 @@ func viewCarried(c wordpress.Carried) *carriedView {
 // lookCarried tells of a published version what it carries. A bill of
 // materials that did not come along when a release was copied is no fault here.
 func lookCarried(ctx context.Context, out *cli.Output, store artifact.ReleaseStore, m artifact.Manifest) *carriedView {
-	carried, err := carriedBy(ctx, store, m)
+	carried, err := bake.CarriedBy(ctx, store, m)
 	if err != nil {
 		out.Note("whether %s carries assets of another version is not known: %v", m.Version, err)
 	}

@@ -5,24 +5,18 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
-	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/wpbake/wpbake/artifact/source"
+	"github.com/wpbake/wpbake/bake"
 	"github.com/wpbake/wpbake/internal/cli"
 	"github.com/wpbake/wpbake/wordpress/database"
-	"github.com/wpbake/wpbake/wordpress/nodeconfig"
-	"github.com/wpbake/wpbake/wordpress/php"
-	"github.com/wpbake/wpbake/wordpress/rules"
 )
 
 type checkOptions struct {
-	tree     checkedTree
+	tree     string // as a person named it
 	format   string
 	against  string // the tree in service
 	database string // file of facts
@@ -89,8 +83,8 @@ func newCheckCommand(e *env) *cobra.Command {
 			if err := in.cfg.Need("tree"); err != nil {
 				return err
 			}
-			o.tree = checkedTree{spec: in.cfg.Tree, exclude: in.cfg.Exclude, check: in.cfg.Check, waivers: in.cfg.Waivers}
-			return runCheck(ctx, e.out, o)
+			o.tree = in.cfg.Tree
+			return runCheck(ctx, e.out, in.cfg, o)
 		}),
 	}
 	e.settings.AddFlags(cmd, checkKeys()...)
@@ -104,40 +98,22 @@ func newCheckCommand(e *env) *cobra.Command {
 	return cmd
 }
 
-func runCheck(ctx context.Context, out *cli.Output, o checkOptions) (err error) {
-	for _, tree := range []string{o.tree.spec, o.against} {
-		if tree != "" {
-			if err := checkTree(tree); err != nil {
-				return err
-			}
-		}
-	}
-	dir, cleanup, err := source.Open(ctx, o.tree.spec)
+func runCheck(ctx context.Context, out *cli.Output, cfg cli.Config, o checkOptions) error {
+	facts, err := readFacts(o.database)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, cleanup()) }()
-	if o.against != "" {
-		before, cleanup, err := source.Open(ctx, o.against)
-		if err != nil {
-			return err
-		}
-		defer cleanup()
-		o.tree.before = os.DirFS(before)
-	}
-	if o.tree.database, err = readFacts(o.database); err != nil {
-		return err
-	}
-	watch := cli.NewStopwatch(out.Now)
-	report, err := examine(ctx, dir, os.DirFS(dir), o.tree)
+	report, err := bake.Check(ctx, bake.CheckOptions{
+		Tree: o.tree, Against: o.against, Exclude: cfg.Exclude,
+		Settings: bake.Settings(cfg.Check), Waivers: cfg.Waivers, Database: facts,
+	})
 	if err != nil {
 		return err
 	}
-	watch.Lap("check")
-	if err := emitReport(out, o, report, watch.Timings); err != nil {
+	if err := emitReport(out, o, examined{Report: report}); err != nil {
 		return err
 	}
-	return blockedBy(o.tree.spec, report.Report)
+	return report.Blocks(o.tree)
 }
 
 // readFacts reads what is known of the live database.
@@ -159,95 +135,8 @@ func readFacts(name string) (*database.Facts, error) {
 	return &d, nil
 }
 
-// examined is a report, and by which PHP files were parsed in which time.
+// examined is a report, and how it is summed up.
 type examined struct {
-	rules.Report
-	php     string
-	parsing time.Duration
-	unread  string // why no PHP was asked
+	bake.Report
 	summary string // instead of one of files and PHP
-}
-
-// checkedTree is a tree and what it is checked against.
-type checkedTree struct {
-	spec     string // as a person named it
-	exclude  []string
-	check    cli.CheckConfig
-	waivers  []rules.Waiver
-	before   fs.FS
-	database *database.Facts
-	earlier  *rules.Previous // nil checks all of it
-}
-
-// examine checks a tree that lies in dir.
-func examine(ctx context.Context, dir string, tree fs.FS, t checkedTree) (examined, error) {
-	o, err := checkOn(t, dir)
-	if err != nil {
-		return examined{}, err
-	}
-	var e examined
-	program, why, err := findPHP(ctx, dir, t.check, o.Node)
-	if err != nil {
-		return examined{}, err
-	}
-	e.unread = why
-	timed := &timedParser{}
-	if program != nil {
-		timed.Parser, e.php = program, program.Version()
-		o.Parser = timed
-	}
-	if e.Report, err = rules.Check(ctx, tree, o); err != nil {
-		return examined{}, fmt.Errorf("checking tree %q: %w", t.spec, err)
-	}
-	e.parsing = timed.took
-	return e, nil
-}
-
-// checkOn are the grounds that the tree is judged on, PHP apart.
-func checkOn(t checkedTree, dir string) (rules.Options, error) {
-	o := rules.Options{
-		Waivers: t.waivers, Strict: t.check.Strict, Cron: t.check.Cron, Before: t.before, Database: t.database,
-		Previous: t.earlier,
-	}
-	var err error
-	if o.Exclude, err = excluded(t.exclude); err != nil {
-		return o, err
-	}
-	if o.Dir, err = filepath.Abs(dir); err != nil {
-		return o, err
-	}
-	if dir == t.spec {
-		o.Above = os.DirFS(filepath.Dir(o.Dir))
-	}
-	if t.check.Node != "" {
-		if o.Node, err = nodeconfig.Read(os.DirFS(t.check.Node), filepath.ToSlash(filepath.Clean(t.check.Node))); err != nil {
-			return o, cli.Misuse(fmt.Errorf("reading the nodes' configuration: %w", err), "check.node names a directory as /etc of a node")
-		}
-	}
-	if t.check.NodePHP != "" {
-		if o.Node == nil {
-			o.Node = &nodeconfig.Config{}
-		}
-		o.Node.PHP = t.check.NodePHP
-	}
-	if t.check.Checksums != "" {
-		o.Checksums = os.DirFS(t.check.Checksums)
-		if _, err := fs.ReadDir(o.Checksums, "."); err != nil {
-			return o, cli.Misuse(fmt.Errorf("reading checksums: %w", err), "check.checksums names a directory")
-		}
-	}
-	return o, nil
-}
-
-// timedParser takes the time that parsing costs.
-type timedParser struct {
-	rules.Parser
-	took time.Duration
-}
-
-func (p *timedParser) Parse(ctx context.Context, files []string) ([]php.SyntaxError, error) {
-	start := time.Now()
-	bad, err := p.Parser.Parse(ctx, files)
-	p.took = time.Since(start)
-	return bad, err
 }

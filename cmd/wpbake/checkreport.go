@@ -21,57 +21,21 @@ const (
 
 func formats() []string { return []string{formatText, formatJSON, formatSARIF, formatGitHub} }
 
-// blocked is a tree that must not be released.
-type blocked struct {
-	tree     string
-	findings []rules.Finding
-}
-
-// How many findings an error names.
-const namedFindings = 5
-
-func (e *blocked) Error() string {
-	var names []string
-	for _, f := range e.findings {
-		if f.Severity == rules.Block {
-			names = append(names, f.ID+" "+f.Path)
-		}
-	}
-	more := ""
-	if n := len(names) - namedFindings; n > 0 {
-		names, more = names[:namedFindings], fmt.Sprintf(" and %d more", n)
-	}
-	return fmt.Sprintf("tree %q is blocked by %s%s", e.tree, strings.Join(names, ", "), more)
-}
-
-// Hint says what to do next.
-func (e *blocked) Hint() string {
-	return "wpbake check " + e.tree + " says why, and how to mend it; a waiver in wpbake.yaml lets one finding pass"
-}
-
-// blockedBy is an error when a report blocks.
-func blockedBy(tree string, r rules.Report) error {
-	if !r.Blocked() {
-		return nil
-	}
-	return &blocked{tree: tree, findings: r.Findings}
-}
-
-// admit lets a tree pass into a build, or says what blocks it.
-func admit(out *cli.Output, tree string, e examined) error {
-	for _, f := range e.Findings {
+// noteReport tells what a check found in a tree that is to be built.
+func noteReport(out *cli.Output, tree string, r rules.Report) {
+	for _, f := range r.Findings {
 		if f.Severity == rules.Block {
 			out.Note("blocked: %s %s: %s", f.ID, location(f), f.Message)
 		}
 	}
-	if err := blockedBy(tree, e.Report); err != nil {
-		return err
+	if r.Blocked() {
+		return
 	}
 	var parts []string
 	for _, s := range []struct {
 		n    int
 		what string
-	}{{e.Count(rules.Fix), "repaired in the artifact"}, {e.Count(rules.Warn), "to look at"}, {len(e.Waived), "waived"}} {
+	}{{r.Count(rules.Fix), "repaired in the artifact"}, {r.Count(rules.Warn), "to look at"}, {len(r.Waived), "waived"}} {
 		if s.n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", s.n, s.what))
 		}
@@ -79,8 +43,7 @@ func admit(out *cli.Output, tree string, e examined) error {
 	if len(parts) > 0 {
 		out.Note("check: %s; wpbake check %s shows them", strings.Join(parts, ", "), tree)
 	}
-	noteUnusedWaivers(out, e.Report)
-	return nil
+	noteUnusedWaivers(out, r)
 }
 
 func noteUnusedWaivers(out *cli.Output, r rules.Report) {
@@ -97,27 +60,27 @@ func location(f rules.Finding) string {
 }
 
 // emitReport answers a check in the format that was asked for.
-func emitReport(out *cli.Output, o checkOptions, e examined, timings cli.Timings) error {
+func emitReport(out *cli.Output, o checkOptions, e examined) error {
 	format := o.format
 	if out.JSON && format == formatText {
 		format = formatJSON
 	}
 	switch format {
 	case formatJSON:
-		return emitJSON(out, o.tree.spec, e, timings)
+		return emitJSON(out, o.tree, e)
 	case formatSARIF:
-		return emitSARIF(out.Stdout, o.tree.spec, e)
+		return emitSARIF(out.Stdout, o.tree, e)
 	case formatGitHub:
-		emitGitHub(out, o.tree.spec, e)
+		emitGitHub(out, o.tree, e)
 	default:
-		emitText(out, e, timings)
+		emitText(out, e)
 	}
 	return nil
 }
 
 // emitText lists findings by severity, then by rule: the rule's reason and
 // remedy once for all its places.
-func emitText(out *cli.Output, e examined, timings cli.Timings) {
+func emitText(out *cli.Output, e examined) {
 	titles := map[string]string{}
 	for _, r := range rules.Catalogue() {
 		titles[r.ID] = r.Title
@@ -141,8 +104,8 @@ func emitText(out *cli.Output, e examined, timings cli.Timings) {
 	for _, f := range e.Waived {
 		out.Say("waived %s %s: %s (%s)", f.ID, location(f), f.Message, f.Waived)
 	}
-	noteUnusedWaivers(out, e.Report)
-	out.Say("%s", summary(e, timings))
+	noteUnusedWaivers(out, e.Report.Report)
+	out.Say("%s", summary(e))
 }
 
 const shownPlaces = 10
@@ -159,22 +122,21 @@ func byRule(list []rules.Finding) [][]rules.Finding {
 	return groups
 }
 
-func summary(e examined, timings cli.Timings) string {
+func summary(e examined) string {
 	if e.summary != "" {
 		return e.summary
 	}
-	total := timings[len(timings)-1].Seconds
 	s := fmt.Sprintf("%d block, %d repaired, %d to look at, %d to know, %d waived: %d files, %s, in %.2fs",
 		e.Count(rules.Block), e.Count(rules.Fix), e.Count(rules.Warn), e.Count(rules.Info), len(e.Waived),
-		e.Files, cli.Size(e.Bytes), total-e.parsing.Seconds())
-	if e.php == "" {
-		return s + "; no PHP was parsed: " + e.unread
+		e.Files, cli.Size(e.Bytes), (e.Took - e.Parsing).Seconds())
+	if e.PHP == "" {
+		return s + "; no PHP was parsed: " + e.Unasked
 	}
-	return s + fmt.Sprintf("; PHP %s parsed %d files in %.2fs", e.php, e.Parsed.Files, e.parsing.Seconds())
+	return s + fmt.Sprintf("; PHP %s parsed %d files in %.2fs", e.PHP, e.Parsed.Files, e.Parsing.Seconds())
 }
 
 // emitJSON writes one object.
-func emitJSON(out *cli.Output, tree string, e examined, timings cli.Timings) error {
+func emitJSON(out *cli.Output, tree string, e examined) error {
 	type wordpressSite struct {
 		Core   string `json:"core"`
 		Layout string `json:"layout"`
@@ -193,7 +155,7 @@ func emitJSON(out *cli.Output, tree string, e examined, timings cli.Timings) err
 		Parsing  float64         `json:"parsing_seconds"`
 	}{
 		Tree: tree, Blocked: e.Blocked(), Findings: orNone(e.Findings), Waived: orNone(e.Waived), Files: e.Files, Bytes: e.Bytes,
-		Seconds: timings[len(timings)-1].Seconds - e.parsing.Seconds(), PHP: e.php, Parsed: e.Parsed.Files, Parsing: e.parsing.Seconds(),
+		Seconds: (e.Took - e.Parsing).Seconds(), PHP: e.PHP, Parsed: e.Parsed.Files, Parsing: e.Parsing.Seconds(),
 	}
 	if e.Site != nil {
 		answer.Site = &wordpressSite{e.Site.WordPress.Core, e.Site.WordPress.Layout}

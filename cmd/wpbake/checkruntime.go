@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/wpbake/wpbake/bake"
 	"github.com/wpbake/wpbake/internal/cli"
 	"github.com/wpbake/wpbake/node"
 	"github.com/wpbake/wpbake/wordpress/php"
@@ -39,7 +40,7 @@ func runCheckRuntime(ctx context.Context, out *cli.Output, cfg cli.Config, o che
 	if err != nil {
 		return err
 	}
-	watch := cli.NewStopwatch(out.Now)
+	start := out.Now()
 	denied, read, err := readLogs(out, r)
 	if err != nil {
 		return err
@@ -47,15 +48,14 @@ func runCheckRuntime(ctx context.Context, out *cli.Output, cfg cli.Config, o che
 	report := rules.CheckRuntime(rules.Options{
 		Waivers: runtimeWaivers(cfg.Waivers), Strict: cfg.Check.Strict, Runtime: &rules.Runtime{Denied: denied},
 	})
-	watch.Lap("check")
-	o.tree.spec = r.tree
-	e := examined{Report: report, summary: fmt.Sprintf("%d to look at, %d waived: %s read; what is silenced with @ is not in them",
+	o.tree = r.tree
+	e := examined{Report: bake.Report{Report: report, Took: out.Now().Sub(start)}, summary: fmt.Sprintf("%d to look at, %d waived: %s read; what is silenced with @ is not in them",
 		len(report.Findings), len(report.Waived), read)}
 	noteWritable(out, r.tree)
-	if err := emitReport(out, o, e, watch.Timings); err != nil {
+	if err := emitReport(out, o, e); err != nil {
 		return err
 	}
-	return blockedBy(r.tree, report)
+	return e.Blocks(r.tree)
 }
 
 // whatRan finds this node's release and logs, or takes what it is told.

@@ -75,7 +75,7 @@ type (
 func emitSARIF(w io.Writer, tree string, e examined) error {
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
-	return enc.Encode(sarifOf(tree, e.Report))
+	return enc.Encode(sarifOf(tree, e.Report.Report))
 }
 
 // sarifOf is the report in SARIF 2.1.0. Waived findings are suppressed ones.

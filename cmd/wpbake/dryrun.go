@@ -156,12 +156,11 @@ func (b builder) wouldPublish(ctx context.Context, store artifact.Store, v artif
 	}
 	dir := own.Path
 	s.remove = func() { own.Remove() }
-	build := b.options(v)
-	build.out = dir
-	if build.carry, err = b.carryFrom(ctx, store, v); err != nil {
+	carry, err := b.carryFrom(ctx, store, v)
+	if err != nil {
 		return "", s, err
 	}
-	built, err := b.makeArtifact(ctx, build)
+	built, err := b.build(ctx, b.options(v, carry), dir)
 	if err != nil {
 		return "", s, err
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/wpbake/wpbake/artifact"
 	"github.com/wpbake/wpbake/artifact/build"
+	"github.com/wpbake/wpbake/bake"
 	"github.com/wpbake/wpbake/internal/cli"
 )
 
@@ -51,22 +52,22 @@ alone, or on top of --base-image. docker login HOST saves the credentials.`,
 }
 
 func runPublish(ctx context.Context, b builder, v artifact.Version) error {
-	o := b.options(v)
-	if err := checkTree(o.tree); err != nil {
+	if err := bake.CheckTree(b.cfg.Tree); err != nil {
 		return err
 	}
 	store, err := openReleases(ctx, b.cfg)
 	if err != nil {
 		return err
 	}
-	if o.carry, err = b.carryFrom(ctx, store, v); err != nil {
-		return err
-	}
-	p, err := b.buildAndPut(ctx, store, o)
+	carry, err := b.carryFrom(ctx, store, v)
 	if err != nil {
 		return err
 	}
-	return sayPublished(b.out, v, p)
+	built, err := b.publish(ctx, b.options(v, carry), store)
+	if err != nil {
+		return err
+	}
+	return sayPublished(b.out, v, build.Published{Digest: built.Digest, Created: built.Created})
 }
 
 func runPublishFrom(ctx context.Context, out *cli.Output, cfg cli.Config, from publishFrom) error {
@@ -94,17 +95,4 @@ func sayPublished(out *cli.Output, v artifact.Version, p build.Published) error 
 		Manifest artifact.Digest  `json:"manifest"`
 		Created  bool             `json:"created"`
 	}{v, p.Digest, p.Created})
-}
-
-// buildAndPut publishes a tree while it is built.
-func (b builder) buildAndPut(ctx context.Context, store artifact.ReleaseStore, o buildOptions) (p build.Published, err error) {
-	m := cli.NewMeter(b.out)
-	defer m.Close()
-	err = b.fromTree(ctx, o, func(options build.Options) error {
-		options.Progress = m.Update
-		p, err = build.PublishTree(ctx, store, options)
-		return err
-	})
-	b.forgot(p.Forgot)
-	return p, err
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/bake"
 	"github.com/wpbake/wpbake/internal/cli"
 	"github.com/wpbake/wpbake/rollout"
 )
@@ -44,7 +45,7 @@ up a run that was stopped.`,
 				return in.usage(err)
 			}
 			if in.cfg.Tree != "" {
-				if err := checkTree(in.cfg.Tree); err != nil {
+				if err := bake.CheckTree(in.cfg.Tree); err != nil {
 					return err
 				}
 			}
@@ -144,12 +145,11 @@ func (b builder) published(ctx context.Context, store artifact.Store, v artifact
 		}
 		return digest, err
 	}
-	build := b.options(v)
-	var err error
-	if build.carry, err = b.carryFrom(ctx, store, v); err != nil {
+	carry, err := b.carryFrom(ctx, store, v)
+	if err != nil {
 		return "", err
 	}
-	p, err := b.buildAndPut(ctx, store, build)
+	p, err := b.publish(ctx, b.options(v, carry), store)
 	if taken := (*artifact.VersionTaken)(nil); errors.As(err, &taken) && taken.Have != "" {
 		return "", cli.Hinted(err, "release the tree under a new version; --tree= releases what is published")
 	}

@@ -30,7 +30,7 @@ const ExitCodesHelp = `Exit codes of every command:
 // ExitCode is what the program ends with after err.
 func ExitCode(err error) int {
 	var (
-		usage        *usageError
+		usage        interface{ Misuse() bool } // of this package or any other
 		ended        *Ended
 		intervention *rollout.InterventionRequired
 		lost         *rollout.LeaseLost

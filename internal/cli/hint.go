@@ -28,6 +28,7 @@ type usageError struct {
 func (e *usageError) Error() string { return e.err.Error() }
 func (e *usageError) Unwrap() error { return e.err }
 func (e *usageError) Hint() string  { return e.hint }
+func (e *usageError) Misuse() bool  { return true }
 
 type hintedError struct {
 	err  error

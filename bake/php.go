@@ -1,4 +1,4 @@
-package main
+package bake
 
 import (
 	"context"
@@ -8,8 +8,6 @@ import (
 	"os/exec"
 	"strings"
 
-	"github.com/wpbake/wpbake/artifact/tree"
-	"github.com/wpbake/wpbake/internal/cli"
 	"github.com/wpbake/wpbake/wordpress/nodeconfig"
 	"github.com/wpbake/wpbake/wordpress/php"
 )
@@ -17,8 +15,8 @@ import (
 // findPHP returns the PHP that parses the tree: the one that is named, else
 // one of the nodes' version. Another version's opinion would be worth little,
 // so without one nothing is parsed, and why says so.
-func findPHP(ctx context.Context, dir string, check cli.CheckConfig, node *nodeconfig.Config) (program *php.Program, why string, err error) {
-	if check.PHP == cli.Off {
+func findPHP(ctx context.Context, dir string, check Settings, node *nodeconfig.Config) (program *php.Program, why string, err error) {
+	if check.PHP == NoPHP {
 		return nil, "check.php is off", nil
 	}
 	want := ""
@@ -31,7 +29,7 @@ func findPHP(ctx context.Context, dir string, check cli.CheckConfig, node *nodec
 			continue
 		}
 		if err != nil {
-			return nil, "", cli.Misuse(fmt.Errorf("check.php: %w", err), "name a program, or off")
+			return nil, "", &SettingError{fmt.Errorf("check.php: %w", err), "name a program, or off"}
 		}
 		found, err := php.Open(ctx, file, dir)
 		if err != nil {
@@ -49,7 +47,7 @@ func findPHP(ctx context.Context, dir string, check cli.CheckConfig, node *nodec
 }
 
 // phpNames are the programs that may parse the tree for nodes of a version.
-func phpNames(check cli.CheckConfig, want string) []string {
+func phpNames(check Settings, want string) []string {
 	if check.PHP != "" {
 		return []string{check.PHP}
 	}
@@ -58,8 +56,8 @@ func phpNames(check cli.CheckConfig, want string) []string {
 
 // phpStamps tells the programs that may parse a tree from others by the same
 // names, without running them: another PHP may parse otherwise.
-func phpStamps(check cli.CheckConfig) []string {
-	if check.PHP == cli.Off {
+func phpStamps(check Settings) []string {
+	if check.PHP == NoPHP {
 		return nil
 	}
 	want := check.NodePHP
@@ -85,13 +83,4 @@ func phpStamps(check cli.CheckConfig) []string {
 func majorMinor(v string) string {
 	parts := strings.SplitN(v, ".", 3)
 	return strings.Join(parts[:min(len(parts), 2)], ".")
-}
-
-// excluded says what the operator leaves out of releases.
-func excluded(patterns []string) (func(string) bool, error) {
-	match, err := tree.Excluded(patterns)
-	if err != nil {
-		return nil, cli.Misuse(err, "exclude is a list of such paths")
-	}
-	return match, nil
 }

@@ -13,50 +13,34 @@ import (
 	"github.com/wpbake/wpbake/artifact"
 )
 
-// PublishTree builds a tree as Build does and puts the artifact into a store
-// while it is made: no file of it is written but the cache's. What it promises
-// is what Publish promises. When the store has the version already, or its
-// artifact, the tree is built all the same, to compare, and nothing is sent.
-func PublishTree(ctx context.Context, store artifact.ReleaseStore, o Options) (Published, error) {
-	o.Out = ""
-	b, err := newBuilder(o)
+// Shelf puts releases into a store while they are made.
+func Shelf(store artifact.ReleaseStore) Sink { return shelf{store} }
+
+// shelf is a store that releases are put into.
+type shelf struct{ store artifact.ReleaseStore }
+
+func (s shelf) folder(artifact.Version) string { return "" }
+
+func (s shelf) holds(ctx context.Context, last *remembered) (bool, error) {
+	return published(ctx, s.store, last.manifest, last.manifest.Digest())
+}
+
+func (s shelf) begin(ctx context.Context, b *Builder) (pending, error) {
+	d, err := s.open(ctx, b.Version)
 	if err != nil {
-		return Published{}, err
+		return nil, err
 	}
-	defer b.close()
-	shelf := &shelf{store: store, version: b.Version}
-	to := sink(shelf)
-	if b.cache != nil {
-		to = remembering{sink: shelf, cache: b.cache}
-	}
-	m, forgot, err := b.build(ctx, to)
-	if err != nil {
-		return Published{}, err
-	}
-	return Published{Digest: m.Digest(), Created: shelf.created, Forgot: forgot}, nil
+	return copied(d, b.cache), nil
 }
 
-// shelf is a version's place in a store.
-type shelf struct {
-	store   artifact.ReleaseStore
-	version artifact.Version
-	created bool // the manifest, by us
-}
-
-func (s *shelf) name(name string) string { return artifact.ReleasePrefix(s.version) + name }
-
-func (s *shelf) holds(ctx context.Context, then *remembered) (bool, error) {
-	return published(ctx, s.store, then.manifest, then.manifest.Digest())
-}
-
-func (s *shelf) begin(ctx context.Context) (pending, error) {
-	d := &shelfDraft{shelf: s}
-	if err := spelling(ctx, s.store, s.version); err != nil {
+func (s shelf) open(ctx context.Context, v artifact.Version) (*pendingUpload, error) {
+	d := &pendingUpload{store: s.store, version: v}
+	if err := spelling(ctx, s.store, v); err != nil {
 		return nil, err
 	}
 	// What is there already is compared in the end, and nothing is sent.
 	for _, name := range []string{artifact.ManifestName, artifact.TarballName} {
-		switch o, err := s.store.Get(ctx, s.name(name), 0, 0); {
+		switch o, err := s.store.Get(ctx, d.name(name), 0, 0); {
 		case err == nil:
 			o.Close()
 			d.Writer = io.Discard
@@ -65,7 +49,7 @@ func (s *shelf) begin(ctx context.Context) (pending, error) {
 			return nil, err
 		}
 	}
-	u, err := upload(ctx, s.store, s.name(artifact.TarballName))
+	u, err := upload(ctx, s.store, d.name(artifact.TarballName))
 	if err != nil {
 		return nil, err
 	}
@@ -73,43 +57,46 @@ func (s *shelf) begin(ctx context.Context) (pending, error) {
 	return d, nil
 }
 
-type shelfDraft struct {
+// pendingUpload is a version on its way into a store.
+type pendingUpload struct {
 	io.Writer
-	*shelf
-	upload artifact.Upload // nil when the artifact is there already
+	store   artifact.ReleaseStore
+	version artifact.Version
+	upload  artifact.Upload // nil when the artifact is there already
 }
 
-func (d *shelfDraft) commit(ctx context.Context, m artifact.Manifest, sbom []byte) error {
+func (d *pendingUpload) name(name string) string { return artifact.ReleasePrefix(d.version) + name }
+
+func (d *pendingUpload) commit(ctx context.Context, m artifact.Manifest, sbom []byte) (bool, error) {
 	if done, err := published(ctx, d.store, m, m.Digest()); err != nil {
-		return err
+		return false, err
 	} else if done {
-		return d.sweep(ctx)
+		return false, d.sweep(ctx)
 	}
 	if err := d.commitArtifact(ctx, m); err != nil {
-		return err
+		return false, err
 	}
 	if err := d.sweep(ctx); err != nil {
-		return err
+		return false, err
 	}
 	if m.SBOM != nil {
 		body := artifact.Body{ReaderAt: bytes.NewReader(sbom), Size: m.SBOM.Size, Digest: m.SBOM.Digest}
 		if err := put(ctx, d.store, m, artifact.SBOMName, body); err != nil {
-			return err
+			return false, err
 		}
 	}
 	raw := m.Marshal()
 	if err := put(ctx, d.store, m, artifact.ManifestName, artifact.Body{ReaderAt: bytes.NewReader(raw), Size: int64(len(raw)), Digest: artifact.DigestOf(raw)}); err != nil {
-		return err
+		return false, err
 	}
-	d.created = true
-	return nil
+	return true, nil
 }
 
-func (d *shelfDraft) sweep(ctx context.Context) error {
+func (d *pendingUpload) sweep(ctx context.Context) error {
 	return sweep(ctx, d.store, d.name(artifact.TarballName))
 }
 
-func (d *shelfDraft) commitArtifact(ctx context.Context, m artifact.Manifest) error {
+func (d *pendingUpload) commitArtifact(ctx context.Context, m artifact.Manifest) error {
 	if d.upload == nil {
 		return d.compare(ctx, m)
 	}
@@ -124,7 +111,7 @@ func (d *shelfDraft) commitArtifact(ctx context.Context, m artifact.Manifest) er
 }
 
 // compare reads the artifact that an unfinished publication left.
-func (d *shelfDraft) compare(ctx context.Context, m artifact.Manifest) error {
+func (d *pendingUpload) compare(ctx context.Context, m artifact.Manifest) error {
 	o, err := d.store.Get(ctx, d.name(artifact.TarballName), 0, -1)
 	if err != nil {
 		return err
@@ -142,10 +129,10 @@ func (d *shelfDraft) compare(ctx context.Context, m artifact.Manifest) error {
 	return nil
 }
 
-func (d *shelfDraft) local() (string, error) { return "", errors.New("the artifact is in a store") }
+func (d *pendingUpload) local() (string, error) { return "", errors.New("the artifact is in a store") }
 
 // discard has its own time: it cleans up after an interrupt too.
-func (d *shelfDraft) discard() {
+func (d *pendingUpload) discard() {
 	if d.upload == nil {
 		return
 	}

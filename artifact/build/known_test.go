@@ -2,32 +2,38 @@ package build
 
 import (
 	"bytes"
-	"context"
-	"io/fs"
 	"testing"
 	"time"
 
 	"github.com/wpbake/wpbake/artifact/artifacttest"
 )
 
-// What a Describer noted it is told at the next build, with the files that are
-// as they were; under another name, or when stamps tell nothing, it is told of
-// no file.
-func TestDescriberIsToldOfTheBuildBefore(t *testing.T) {
+// What a build noted is told at the next under the same key, with the files that
+// are as they were; under another key, or when stamps tell nothing, no file is.
+func TestNextBuildIsToldOfTheOneBefore(t *testing.T) {
 	s := artifacttest.NewSite(t)
-	o := Options{Out: t.TempDir(), Cache: t.TempDir()}
-	var told Remembered
+	o := Options{Tree: s.Dir, Out: t.TempDir(), Cache: t.TempDir(), Version: "v1"}
+	var told Known
 	var seen map[string]bool
-	build := func(name string, notes []byte, later time.Duration) {
-		told, seen = Remembered{}, map[string]bool{}
-		o.Describe = &Describer{Name: name, Describe: func(_ context.Context, _ fs.FS, then Remembered) (Description, error) {
-			told = then
-			for _, p := range []string{"index.php", "wp-content/large.bin", "wp-content/plugins/p1/p.php", "wp-content", "new.php", "none.php"} {
-				seen[p] = then.Unchanged != nil && then.Unchanged(p)
-			}
-			return Description{Notes: notes}, nil
-		}}
-		buildSite(s, o, later)
+	build := func(key string, notes []byte, later time.Duration) {
+		t.Helper()
+		b, err := Open(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer b.Close()
+		b.now = func() time.Time { return time.Now().Add(later) }
+		scanned, err := b.Scan(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		told, seen = b.Known(scanned, key), map[string]bool{}
+		for _, p := range []string{"index.php", "wp-content/large.bin", "wp-content/plugins/p1/p.php", "wp-content", "new.php", "none.php"} {
+			seen[p] = told.Unchanged != nil && told.Unchanged(p)
+		}
+		if _, changed, err := b.Pack(t.Context(), Work{Scanned: scanned, Laid: scanned, Key: key, Notes: notes}, Folder(o.Out)); changed != nil || err != nil {
+			t.Fatal(changed, err)
+		}
 	}
 	expect := func(when string, notes string, want map[string]bool) {
 		t.Helper()
