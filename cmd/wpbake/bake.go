@@ -205,15 +205,10 @@ func (b baking) volume(ctx context.Context) (baked, error) {
 func (b baking) parent(ctx context.Context) (artifact.Version, error) {
 	v := artifact.Version(b.cfg.Bake.Parent)
 	if v == cli.Current {
-		r, err := b.open.group(ctx, b.cfg, rollout.Options{})
-		if err != nil {
+		var err error
+		if v, err = b.open.current(ctx, b.cfg); err != nil {
 			return "", err
 		}
-		st, err := r.Status(ctx)
-		if err != nil {
-			return "", err
-		}
-		v = st.Version
 	}
 	if v == b.version {
 		return "", nil

@@ -8,7 +8,6 @@ import (
 	"github.com/wpbake/wpbake/artifact"
 	"github.com/wpbake/wpbake/bake"
 	"github.com/wpbake/wpbake/internal/cli"
-	"github.com/wpbake/wpbake/rollout"
 	"github.com/wpbake/wpbake/wordpress"
 )
 
@@ -57,12 +56,7 @@ func (b builder) currentFor(ctx context.Context, store artifact.ReleaseStore, v 
 	if !errors.Is(err, artifact.ErrNotFound) {
 		return "", err
 	}
-	r, err := b.open.group(ctx, b.cfg, rollout.Options{})
-	if err != nil {
-		return "", err
-	}
-	st, err := r.Status(ctx)
-	return st.Version, err
+	return b.open.current(ctx, b.cfg)
 }
 
 // carriedView is what was carried over, for people and programs.

@@ -44,6 +44,7 @@ func runDryRelease(ctx context.Context, b builder, o releaseOptions) error {
 	if err != nil {
 		return err
 	}
+	b.open.observed = &plan.Observation
 	step, built, err := b.wouldPublish(ctx, r.store, o.Version)
 	if built.remove != nil {
 		defer built.remove()

@@ -26,6 +26,8 @@ type opener struct {
 	// afterStep is told of each recorded step. Only tests set it: they kill
 	// the process there.
 	afterStep func(rollout.Step)
+	// observed is the configured group, where the command has observed it.
+	observed *rollout.Observation
 }
 
 // holder is this process, as locks and tags name it.
@@ -58,6 +60,20 @@ func (o opener) group(ctx context.Context, cfg cli.Config, ro rollout.Options) (
 		return openGroup{}, err
 	}
 	return openGroup{b, cfg.Group, clients, store}, nil
+}
+
+// current is the version that the configured group runs, empty when that is no
+// release of wpbake. Nobody observes twice for it.
+func (o opener) current(ctx context.Context, cfg cli.Config) (artifact.Version, error) {
+	if o.observed != nil {
+		return o.observed.Status().Version, nil
+	}
+	r, err := o.group(ctx, cfg, rollout.Options{})
+	if err != nil {
+		return "", err
+	}
+	st, err := r.Status(ctx)
+	return st.Version, err
 }
 
 // storeURL is a parsed store: a bucket and prefix, a directory, or a registry's

@@ -99,6 +99,7 @@ func runRelease(ctx context.Context, b builder, in rollout.Intent) error {
 		return err
 	}
 	view.Lap("preflight")
+	b.open.observed = &plan.Observation
 	if !published {
 		if in, err = b.made(ctx, view, r, in); err != nil {
 			return err
