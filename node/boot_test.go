@@ -205,6 +205,7 @@ func TestRebootRefusesAChangedTree(t *testing.T) {
 }
 
 func TestOldReleasesGo(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	var want []string
 	for i := range 5 {

@@ -45,6 +45,7 @@ func TestRunCommands(t *testing.T) {
 
 // A service command may leave a daemon behind that keeps its output open.
 func TestRunCommandLeavesDaemons(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	c := commands{timeout: time.Minute}
 	err := c.one(t.Context(), []string{"/bin/sh", "-c", "sleep 60 & echo $! >" + dir + "/pid"})

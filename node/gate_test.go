@@ -93,6 +93,7 @@ func TestGateSendsWhatTheSiteExpects(t *testing.T) {
 
 // A request that the gate's clock cuts does not hide what the one before said.
 func TestGateRemembersTheLastAnswer(t *testing.T) {
+	t.Parallel()
 	s, _ := answers(t, answer(500, "", "x"), func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	err := newBrowser(Gate{URL: s.URL, Status: 200, Timeout: 4 * gatePause}).pass(t.Context(), artifact.DigestOf(nil))
 	if err == nil || !strings.Contains(err.Error(), "status 500") {
@@ -101,6 +102,7 @@ func TestGateRemembersTheLastAnswer(t *testing.T) {
 }
 
 func TestGateEndsWithTheBoot(t *testing.T) {
+	t.Parallel()
 	s, _ := answers(t, answer(500, "", "x"))
 	ctx, cancel := context.WithTimeout(t.Context(), 4*gatePause)
 	defer cancel()

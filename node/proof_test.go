@@ -43,6 +43,7 @@ func (f *fixture) wordPress(v artifact.Version, schema int) {
 // A page that would bring the schema up for anybody stops a node of newer code,
 // and is told of on any other.
 func TestUpgradePage(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name   string
 		have   int // schema of the database

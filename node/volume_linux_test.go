@@ -2,6 +2,7 @@ package node
 
 import (
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -107,15 +108,15 @@ func TestBootMountsVolume(t *testing.T) {
 func TestChangedVolume(t *testing.T) {
 	f := newImageFixture(t)
 	device := f.attach()
-	image, err := os.ReadFile(device)
+	file, err := os.OpenFile(device, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	image, err := io.ReadAll(io.LimitReader(file, 1<<20)) // what follows is an empty disk of 1 GiB
 	if err != nil {
 		t.Fatal(err)
 	}
 	at := strings.Index(string(image), "<?php")
-	file, err := os.OpenFile(device, os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
 	_, err = file.WriteAt([]byte("<?PHP"), int64(at))
 	if err = errors.Join(err, file.Close()); err != nil || at < 0 {
 		t.Fatal(at, err)
