@@ -47,7 +47,7 @@ func (s Screen) SVG(title, command string) []byte {
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %.0f %d" width="%.0f" height="%d" role="img">`+"\n", width, height, width, height)
 	fmt.Fprintf(&b, "<title>%s</title>\n", escaped(title))
 	fmt.Fprintf(&b, `<rect width="100%%" height="100%%" rx="8" fill="#0d1117"/>`+"\n")
-	fmt.Fprintf(&b, `<g font-family="ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace" font-size="%d" xml:space="preserve">`+"\n", fontSize)
+	fmt.Fprintf(&b, `<g font-family="ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace" font-size="%d">`+"\n", fontSize)
 	for i, l := range lines {
 		drawLine(&b, l, margin+i*lineSkip+fontSize)
 	}
@@ -65,42 +65,43 @@ func prompt(command string) []cell {
 
 // trim leaves out what is empty at a row's end.
 func trim(row []cell) []cell {
-	for len(row) > 0 && (row[len(row)-1].char == 0 || row[len(row)-1].char == ' ') {
+	for len(row) > 0 && empty(row[len(row)-1]) {
 		row = row[:len(row)-1]
 	}
 	return row
 }
 
 // drawLine draws each run of characters that look alike, at its place and in
-// its width whatever the font.
+// its width whatever the font. Renderers make one space of several, so a run
+// ends where two follow each other.
 func drawLine(b *bytes.Buffer, l []cell, y int) {
 	for begin := 0; begin < len(l); {
-		end := begin
-		var text strings.Builder
-		for end < len(l) && l[end].style == l[begin].style {
-			r := l[end].char
-			if r == 0 {
-				r = ' '
-			}
-			text.WriteRune(r)
+		if empty(l[begin]) {
+			begin++
+			continue
+		}
+		end := begin + 1
+		for end < len(l) && l[end].style == l[begin].style && !(empty(l[end]) && (end+1 == len(l) || empty(l[end+1]))) {
 			end++
 		}
-		if run := strings.TrimRight(text.String(), " "); run != "" {
-			drawRun(b, run, begin, y, l[begin].style)
-		}
+		drawRun(b, trim(l[begin:end]), begin, y)
 		begin = end
 	}
 }
 
-func drawRun(b *bytes.Buffer, text string, column, y int, st style) {
-	run := strings.TrimLeft(text, " ")
-	column += len(text) - len(run)
+func empty(c cell) bool { return c.char == 0 || c.char == ' ' }
+
+func drawRun(b *bytes.Buffer, run []cell, column, y int) {
+	var text strings.Builder
+	for _, c := range run {
+		text.WriteRune(max(c.char, ' '))
+	}
 	weight := ""
-	if st.bold {
+	if run[0].style.bold {
 		weight = ` font-weight="bold"`
 	}
 	fmt.Fprintf(b, `<text x="%.1f" y="%d" textLength="%.1f" fill="%s"%s>%s</text>`+"\n",
-		margin+float64(column)*charWidth, y, float64(len([]rune(run)))*charWidth, palette(st), weight, escaped(run))
+		margin+float64(column)*charWidth, y, float64(len(run))*charWidth, palette(run[0].style), weight, escaped(text.String()))
 }
 
 func escaped(s string) string {

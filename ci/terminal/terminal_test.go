@@ -73,7 +73,7 @@ func TestEmulator(t *testing.T) {
 
 func TestSVG(t *testing.T) {
 	e := newEmulator(20, 4)
-	if err := e.write([]byte("a <b> \x1b[31mbad\x1b[0m\r\n   c")); err != nil {
+	if err := e.write([]byte("a <b> \x1b[31mbad\x1b[0m\r\n   c  d e")); err != nil {
 		t.Fatal(err)
 	}
 	svg := string(e.screen().SVG("R&D", "wpbake release v2"))
@@ -91,7 +91,7 @@ func TestSVG(t *testing.T) {
 			texts = append(texts, string(c))
 		}
 	}
-	if got, want := strings.Join(texts, "|"), "R&D|$|wpbake release v2|a <b>|bad|c"; got != want {
+	if got, want := strings.Join(texts, "|"), "R&D|$|wpbake release v2|a <b>|bad|c|d e"; got != want {
 		t.Errorf("texts %q, want %q", got, want)
 	}
 	if !strings.Contains(svg, `fill="#ff7b72">bad<`) || !strings.Contains(svg, `x="41.2"`) {
