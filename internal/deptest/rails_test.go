@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// Rails of size, outside the local cloud. Code that nobody wrote, such as a
+// Rails of size, outside the local cloud: decision 0094. Code that nobody wrote, such as a
 // generated table, counts towards none but that of files.
 const (
 	maxFiles     = 30  // of a package, without tests
