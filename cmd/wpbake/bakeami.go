@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
 	"github.com/wpbake/wpbake/artifact"
 	"github.com/wpbake/wpbake/bake/ami"
 	"github.com/wpbake/wpbake/internal/cli"

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/spf13/cobra"
+
 	"github.com/wpbake/wpbake/artifact"
 	"github.com/wpbake/wpbake/artifact/build"
 	"github.com/wpbake/wpbake/bake"

@@ -5,8 +5,9 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/wpbake/wpbake/wordpress/rules"
 	"github.com/xeipuuv/gojsonschema"
+
+	"github.com/wpbake/wpbake/wordpress/rules"
 )
 
 // Code scanning takes only what fits the schema.

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
 	"github.com/wpbake/wpbake/artifact"
 	"github.com/wpbake/wpbake/artifact/fetch"
 	"github.com/wpbake/wpbake/internal/cli"

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"github.com/spf13/cobra"
+
 	"github.com/wpbake/wpbake/artifact"
 	"github.com/wpbake/wpbake/artifact/fetch"
 	"github.com/wpbake/wpbake/internal/cli"

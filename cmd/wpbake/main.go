@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
 	"github.com/wpbake/wpbake/internal/cli"
 	"github.com/wpbake/wpbake/rollout"
 )
