@@ -231,7 +231,7 @@ func TestBootsAtOnce(t *testing.T) {
 // A full disk is a bad boot that leaves no staging directory, and the old tree
 // where it was.
 func TestDiskFull(t *testing.T) {
-	needRoot(t)
+	tier.Root(t)
 	f := newFixture(t)
 	root := f.options.Config.Root
 	if err := os.MkdirAll(root, 0o755); err != nil {
@@ -263,16 +263,4 @@ func TestDiskFull(t *testing.T) {
 		t.Error(diff)
 	}
 	f.wholeTrees(old)
-}
-
-// needRoot skips what only root can do, unless the test run must not skip it.
-func needRoot(t *testing.T) {
-	t.Helper()
-	if os.Getuid() == 0 {
-		return
-	}
-	if slices.Contains(strings.Split(os.Getenv("WPBAKE_TEST_REQUIRE"), ","), "root") {
-		t.Fatal("this test needs root")
-	}
-	t.Skip("this test needs root")
 }

@@ -18,7 +18,7 @@ import (
 // newImageFixture is a node that mounts.
 func newImageFixture(t *testing.T) *fixture {
 	t.Helper()
-	needRoot(t)
+	tier.Root(t)
 	f := newFixture(t)
 	f.options.Config.As = AsImage
 	t.Cleanup(func() {

@@ -15,19 +15,15 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/wpbake/wpbake/internal/tier"
 )
 
 // fpm starts PHP-FPM with settings, and returns where it listens. Without one
-// the test is skipped, unless WPBAKE_TEST_REQUIRE names php.
+// the test is skipped.
 func fpm(t *testing.T, settings ...string) string {
 	t.Helper()
 	found, _ := filepath.Glob("/usr/sbin/php-fpm*")
-	if len(found) == 0 {
-		if slices.Contains(strings.Split(os.Getenv("WPBAKE_TEST_REQUIRE"), ","), "php") {
-			t.Fatal("there is no PHP-FPM, which WPBAKE_TEST_REQUIRE asks for")
-		}
-		t.Skip("there is no PHP-FPM here")
-	}
+	tier.Need(t, "php", len(found) > 0)
 	dir, err := os.MkdirTemp("", "fpm") // a socket's path is short
 	if err != nil {
 		t.Fatal(err)

@@ -5,9 +5,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
+
+	"github.com/wpbake/wpbake/internal/tier"
 )
 
 // Tree is a tree in a test: paths to contents. A path that ends with a slash
@@ -125,44 +126,10 @@ func Diff(tb testing.TB, got, want Tree) {
 	}
 }
 
-// Program returns the path of a program, or skips; a test run that demands
-// the program (WPBAKE_TEST_REQUIRE lists it) fails instead.
-func Program(tb testing.TB, name string) string {
-	tb.Helper()
-	p, err := exec.LookPath(name)
-	need(tb, name, err)
-	return p
-}
-
-// need skips, or fails where the test run demands it, unless err is nil.
-func need(tb testing.TB, name string, err error) {
-	tb.Helper()
-	switch {
-	case err == nil:
-	case slices.Contains(strings.Split(os.Getenv("WPBAKE_TEST_REQUIRE"), ","), name):
-		tb.Fatalf("%s is not installed", name)
-	default:
-		tb.Skipf("%s is not installed", name)
-	}
-}
-
 // Python returns the Python that Debian's python3-zstandard is for.
 func Python(tb testing.TB) string {
 	tb.Helper()
 	const path = "/usr/bin/python3"
-	need(tb, "python3-zstandard", exec.CommandContext(tb.Context(), path, "-c", "import zstandard").Run())
+	tier.Need(tb, "python3-zstandard", exec.CommandContext(tb.Context(), path, "-c", "import zstandard").Run() == nil)
 	return path
-}
-
-// NeedRoot skips a test that only root can run; a test run that demands root
-// fails instead.
-func NeedRoot(tb testing.TB) {
-	tb.Helper()
-	if os.Geteuid() == 0 {
-		return
-	}
-	if slices.Contains(strings.Split(os.Getenv("WPBAKE_TEST_REQUIRE"), ","), "root") {
-		tb.Fatal("not root")
-	}
-	tb.Skip("not root")
 }

@@ -16,13 +16,14 @@ import (
 	"github.com/wpbake/wpbake/artifact/build/buildtest"
 	"github.com/wpbake/wpbake/artifact/fetch"
 	"github.com/wpbake/wpbake/artifact/tree"
+	"github.com/wpbake/wpbake/internal/tier"
 	"golang.org/x/sys/unix"
 )
 
 // disk mounts a small file system, as only root can.
 func disk(t *testing.T, options string) string {
 	t.Helper()
-	artifacttest.NeedRoot(t)
+	tier.Root(t)
 	dir := t.TempDir()
 	artifacttest.Must(t, unix.Mount("wpbake-test", dir, "tmpfs", 0, options))
 	t.Cleanup(func() { artifacttest.Must(t, unix.Unmount(dir, unix.MNT_DETACH)) })
@@ -115,7 +116,7 @@ func TestFullDisk(t *testing.T) {
 // A file of the tree that may be a mount or a device is refused unread, with
 // its path; only root can make such.
 func TestRefusedTreesOfRoot(t *testing.T) {
-	artifacttest.NeedRoot(t)
+	tier.Root(t)
 	for _, tt := range []struct {
 		name, path, rule string
 		make             func(t *testing.T, dir string)

@@ -63,7 +63,7 @@ func TestOtherToolsUnpack(t *testing.T) {
 	b := buildtest.Build(t, build.Options{Tree: want.Write(t, t.TempDir())})
 	blob := filepath.Join(b.Dir, "wordpress.tar.zst")
 	tool := func(name string) func(testing.TB) string {
-		return func(tb testing.TB) string { return artifacttest.Program(tb, name) }
+		return func(tb testing.TB) string { return tier.Program(tb, name) }
 	}
 	for _, tt := range []struct {
 		name  string
@@ -93,14 +93,14 @@ func TestOtherToolsUnpack(t *testing.T) {
 			}
 			artifacttest.Diff(t, artifacttest.Read(t, filepath.Join(dir, "wordpress")), want)
 			artifacttest.Must(t, fetch.Check(dir, b.Manifest))
-			sums := exec.CommandContext(t.Context(), artifacttest.Program(t, "sha256sum"), "-c", "--strict", "--quiet", ".wpbake/SHA256SUMS")
+			sums := exec.CommandContext(t.Context(), tier.Program(t, "sha256sum"), "-c", "--strict", "--quiet", ".wpbake/SHA256SUMS")
 			sums.Dir = dir
 			if out, err := sums.CombinedOutput(); err != nil {
 				t.Fatalf("%v\n%s", err, out)
 			}
 		})
 	}
-	out, err := exec.CommandContext(t.Context(), artifacttest.Program(t, "zstd"), "-tq", blob).CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), tier.Program(t, "zstd"), "-tq", blob).CombinedOutput()
 	if err != nil {
 		t.Errorf("zstd -t: %v\n%s", err, out)
 	}

@@ -4,7 +4,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -15,7 +14,7 @@ import (
 // The kernel reads the same tree, from an image on any file system.
 func TestMount(t *testing.T) {
 	tier.Test(t)
-	need(t, os.Getuid() == 0, "root")
+	tier.Need(t, "root", os.Getuid() == 0)
 	tree := sample()
 	b := image(t, tree)
 	for name, format := range map[string][]string{"tmpfs": nil, "ext4": {"mkfs.ext4", "-q"}, "xfs": {"mkfs.xfs", "-q"}} {
@@ -80,18 +79,6 @@ func unmountLater(t *testing.T, at string) {
 func program(tb testing.TB, name string) string {
 	tb.Helper()
 	p, err := exec.LookPath(name)
-	need(tb, err == nil, name)
+	tier.Need(tb, name, err == nil)
 	return p
-}
-
-// need skips a test that lacks something, unless the test run must not.
-func need(tb testing.TB, have bool, name string) {
-	tb.Helper()
-	if have {
-		return
-	}
-	if slices.Contains(strings.Split(os.Getenv("WPBAKE_TEST_REQUIRE"), ","), name) {
-		tb.Fatalf("%s is missing", name)
-	}
-	tb.Skipf("%s is missing", name)
 }

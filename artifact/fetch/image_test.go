@@ -16,6 +16,7 @@ import (
 	"github.com/wpbake/wpbake/artifact/artifacttest"
 	"github.com/wpbake/wpbake/artifact/build/buildtest"
 	"github.com/wpbake/wpbake/artifact/fetch"
+	"github.com/wpbake/wpbake/internal/tier"
 
 	reader "github.com/erofs/go-erofs"
 	"github.com/wpbake/wpbake/artifact"
@@ -45,7 +46,7 @@ func TestImageIsTheDirectory(t *testing.T) {
 	fsys, err := reader.Open(f)
 	artifacttest.Must(t, err)
 	sameFiles(t, fsys, os.DirFS(dir), func(p string) bool { return p == ".wpbake" }) // its time: a file was removed from it
-	out, err := exec.Command(artifacttest.Program(t, "fsck.erofs"), "--extract", image).CombinedOutput()
+	out, err := exec.Command(tier.Program(t, "fsck.erofs"), "--extract", image).CombinedOutput()
 	if err != nil || bytes.Contains(out, []byte("<W>")) || bytes.Contains(out, []byte("<E>")) {
 		t.Errorf("%v\n%s", err, out)
 	}
@@ -53,7 +54,7 @@ func TestImageIsTheDirectory(t *testing.T) {
 
 // The kernel agrees.
 func TestMountedImageIsTheDirectory(t *testing.T) {
-	artifacttest.NeedRoot(t)
+	tier.Root(t)
 	s, _ := buildtest.Published(t, artifacttest.Sample())
 	dir := filepath.Join(t.TempDir(), "d")
 	artifacttest.Must(t, buildtest.Fetch(t.Context(), s, dir))

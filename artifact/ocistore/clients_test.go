@@ -28,21 +28,6 @@ import (
 
 const cranePackage = "github.com/google/go-containerregistry/cmd/crane"
 
-// program returns the path of a program, or skips; a test run that demands
-// the program (WPBAKE_TEST_REQUIRE lists it) fails instead.
-func program(t *testing.T, name string) string {
-	t.Helper()
-	p, err := exec.LookPath(name)
-	if err == nil {
-		return p
-	}
-	if slices.Contains(strings.Split(os.Getenv("WPBAKE_TEST_REQUIRE"), ","), name) {
-		t.Fatalf("%s is not installed", name)
-	}
-	t.Skipf("%s is not installed", name)
-	return ""
-}
-
 func run(t *testing.T, name string, args ...string) []byte {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), name, args...)
@@ -151,7 +136,7 @@ func (p pushed) same(t *testing.T, tag, dir string) {
 func unpack(t *testing.T, tar string) string {
 	t.Helper()
 	dir := t.TempDir()
-	run(t, program(t, "tar"), "--no-same-owner", "-C", dir, "-xf", tar, "wordpress", ".wpbake")
+	run(t, tier.Program(t, "tar"), "--no-same-owner", "-C", dir, "-xf", tar, "wordpress", ".wpbake")
 	return dir
 }
 
@@ -178,7 +163,7 @@ func TestCrane(t *testing.T) {
 	// The image says which digest its layer has uncompressed: that of the tar.
 	var config v1.ConfigFile
 	check(t, json.Unmarshal(run(t, crane, "config", p.ref("v1")), &config))
-	plain := run(t, program(t, "zstd"), "-dc", filepath.Join(p.built["v1"].Dir, "wordpress.tar.zst"))
+	plain := run(t, tier.Program(t, "zstd"), "-dc", filepath.Join(p.built["v1"].Dir, "wordpress.tar.zst"))
 	if ids := config.RootFS.DiffIDs; len(ids) != 1 || ids[0].String() != string(artifact.DigestOf(plain)) {
 		t.Errorf("diff ids %v", ids)
 	}
@@ -192,7 +177,7 @@ func TestCrane(t *testing.T) {
 
 func TestSkopeo(t *testing.T) {
 	tier.Test(t)
-	skopeo := program(t, "skopeo")
+	skopeo := tier.Program(t, "skopeo")
 	p := push(t)
 	for _, tag := range []string{"v1", "v2", "v3"} {
 		layout := filepath.Join(t.TempDir(), "layout")
@@ -214,13 +199,8 @@ func TestSkopeo(t *testing.T) {
 // not have given out.
 func TestPodman(t *testing.T) {
 	tier.Test(t)
-	podman := program(t, "podman")
-	if os.Getuid() != 0 {
-		if slices.Contains(strings.Split(os.Getenv("WPBAKE_TEST_REQUIRE"), ","), "root") {
-			t.Fatal("not root")
-		}
-		t.Skip("not root")
-	}
+	podman := tier.Program(t, "podman")
+	tier.Root(t)
 	p := push(t)
 	dir := t.TempDir()
 	policy := filepath.Join(dir, "policy.json")

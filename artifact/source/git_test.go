@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 	"github.com/go-git/go-git/v5/plumbing/object"
+	"github.com/wpbake/wpbake/internal/tier"
 )
 
 // revisionOf commits a tree of raw entries, which no git program would take.
@@ -135,13 +135,7 @@ func objectFile(dir string, h plumbing.Hash) string {
 // The git program's own repositories are read: packed, with a worktree, by
 // tags and by names such as HEAD~1.
 func TestProgramsRepositories(t *testing.T) {
-	program, err := exec.LookPath("git")
-	if err != nil && slices.Contains(strings.Split(os.Getenv("WPBAKE_TEST_REQUIRE"), ","), "git") {
-		t.Fatal(err)
-	}
-	if err != nil {
-		t.Skip("git is not installed")
-	}
+	program := tier.Program(t, "git")
 	dir := filepath.Join(t.TempDir(), "a@b")
 	must(os.Mkdir(dir, 0o755))
 	run := func(args ...string) {

@@ -216,19 +216,6 @@ func TestForceEndsTheWholeGroup(t *testing.T) {
 	}
 }
 
-// need skips the test where something is missing, unless WPBAKE_TEST_REQUIRE
-// says that it may not be.
-func need(t *testing.T, what string, have bool) {
-	t.Helper()
-	switch {
-	case have:
-	case slices.Contains(strings.Split(os.Getenv("WPBAKE_TEST_REQUIRE"), ","), what):
-		t.Fatalf("no %s, which WPBAKE_TEST_REQUIRE asks for", what)
-	default:
-		t.Skipf("no %s here", what)
-	}
-}
-
 // real is the real Packer with a home of its own.
 func real(t *testing.T) *Packer {
 	t.Helper()
@@ -236,7 +223,7 @@ func real(t *testing.T) *Packer {
 	if err == nil {
 		_, err = os.Stat(program)
 	}
-	need(t, "packer", err == nil)
+	tier.Need(t, "packer", err == nil)
 	dir := t.TempDir()
 	p, err := Find(t.Context(), Options{Program: program, Environ: []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "PACKER_PLUGIN_PATH=" + dir + "/plugins", "PACKER_CONFIG_DIR=" + dir,

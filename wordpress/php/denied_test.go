@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/wpbake/wpbake/internal/tier"
 	"github.com/wpbake/wpbake/wordpress/php"
 )
 
@@ -84,7 +85,7 @@ func TestReadDenied(t *testing.T) {
 
 // What PHP says itself is understood, whichever function it was.
 func TestDeniedByRealPHP(t *testing.T) {
-	program := program(t)
+	program := tier.Program(t, "php")
 	dir := t.TempDir()
 	tree, log := filepath.Join(dir, "tree"), filepath.Join(dir, "php.log")
 	source := `<?php

@@ -2,28 +2,14 @@ package php_test
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/wpbake/wpbake/internal/tier"
 	"github.com/wpbake/wpbake/wordpress/php"
 )
-
-// program returns the PHP of this machine. Without one the test is skipped, unless
-// WPBAKE_TEST_REQUIRE names php.
-func program(t *testing.T) string {
-	t.Helper()
-	program, err := exec.LookPath("php")
-	if err != nil && slices.Contains(strings.Split(os.Getenv("WPBAKE_TEST_REQUIRE"), ","), "php") {
-		t.Fatal("there is no php, which WPBAKE_TEST_REQUIRE asks for")
-	}
-	if err != nil {
-		t.Skip("there is no php here")
-	}
-	return program
-}
 
 // PHP parses what names anything it could be made to run, and runs none of it.
 func TestPHPParses(t *testing.T) {
@@ -51,7 +37,7 @@ func TestPHPParses(t *testing.T) {
 		}
 	}
 	slices.Sort(names)
-	p, err := php.Open(t.Context(), program(t), dir)
+	p, err := php.Open(t.Context(), tier.Program(t, "php"), dir)
 	if err != nil {
 		t.Fatal(err)
 	}

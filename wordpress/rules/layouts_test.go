@@ -3,13 +3,13 @@ package rules_test
 import (
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
 
+	"github.com/wpbake/wpbake/internal/tier"
 	"github.com/wpbake/wpbake/wordpress"
 	"github.com/wpbake/wpbake/wordpress/php"
 	"github.com/wpbake/wpbake/wordpress/rules"
@@ -240,27 +240,9 @@ func TestLayouts(t *testing.T) {
 func realTree(t *testing.T, which, required string) string {
 	t.Helper()
 	dir := "../../.cache/wordpress/" + which
-	if _, err := os.Stat(dir); err != nil {
-		if slices.Contains(strings.Split(os.Getenv("WPBAKE_TEST_REQUIRE"), ","), required) {
-			t.Fatal(err)
-		}
-		t.Skip("ci/tree makes it")
-	}
+	_, err := os.Stat(dir) // ci/tree makes it
+	tier.Need(t, required, err == nil)
 	return dir
-}
-
-// phpProgram returns the PHP of this machine. Without one the test is skipped,
-// unless WPBAKE_TEST_REQUIRE names php.
-func phpProgram(t *testing.T) string {
-	t.Helper()
-	program, err := exec.LookPath("php")
-	if err != nil && slices.Contains(strings.Split(os.Getenv("WPBAKE_TEST_REQUIRE"), ","), "php") {
-		t.Fatal("there is no php, which WPBAKE_TEST_REQUIRE asks for")
-	}
-	if err != nil {
-		t.Skip("there is no php here")
-	}
-	return program
 }
 
 // notBlocked wants a tree that is neither blocked nor repaired.
@@ -282,7 +264,7 @@ func TestRealTree(t *testing.T) {
 		t.Run(which, func(t *testing.T) {
 			dir := realTree(t, which, required)
 			o := options(t, nil)
-			p, err := php.Open(t.Context(), phpProgram(t), dir)
+			p, err := php.Open(t.Context(), tier.Program(t, "php"), dir)
 			if err != nil {
 				t.Fatal(err)
 			}

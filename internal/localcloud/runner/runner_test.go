@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -90,25 +89,13 @@ echo "greeting started in $PWD"
 `, greeting, filepath.Base(path))
 }
 
-// need skips a test that this machine can not run, unless it has to.
-func need(t *testing.T, what string, have bool) {
-	t.Helper()
-	if have {
-		return
-	}
-	if slices.Contains(strings.Split(os.Getenv("WPBAKE_TEST_REQUIRE"), ","), what) {
-		t.Fatalf("this test needs %s, and WPBAKE_TEST_REQUIRE demands it", what)
-	}
-	t.Skipf("needs %s", what)
-}
-
 // eachKind runs a test with both kinds of machine.
 func eachKind(t *testing.T, test func(t *testing.T, r *runner.Runner)) {
 	t.Helper()
 	tier.Test(t)
 	for _, kind := range []string{runner.Overlay, runner.Plain} {
 		t.Run(kind, func(t *testing.T) {
-			need(t, "root", kind == runner.Plain || os.Geteuid() == 0)
+			tier.Need(t, "root", kind == runner.Plain || os.Geteuid() == 0)
 			r, err := runner.New(runner.Options{Kind: kind, Path: []string{binDir()}, Grace: 5 * time.Second})
 			if err != nil {
 				t.Fatal(err)
@@ -332,7 +319,7 @@ echo "boots: $(wc -l <"$INSTANCE_ROOT/etc/boots")"
 }
 
 func TestNoZombies(t *testing.T) {
-	need(t, "root", os.Geteuid() == 0)
+	tier.Need(t, "root", os.Geteuid() == 0)
 	r, err := runner.New(runner.Options{Kind: runner.Overlay})
 	if err != nil {
 		t.Fatal(err)

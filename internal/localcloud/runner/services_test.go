@@ -9,6 +9,7 @@ import (
 
 	"github.com/wpbake/wpbake/internal/localcloud/ec2"
 	"github.com/wpbake/wpbake/internal/localcloud/runner"
+	"github.com/wpbake/wpbake/internal/tier"
 )
 
 // phpScript starts PHP-FPM and nginx as daemons, as packages would.
@@ -63,7 +64,7 @@ func haveServices() bool {
 
 // TestRealServices ends daemons that overwrite their own environment.
 func TestRealServices(t *testing.T) {
-	need(t, "php", haveServices())
+	tier.Need(t, "php", haveServices())
 	eachKind(t, func(t *testing.T, r *runner.Runner) {
 		const address = "127.77.0.11"
 		for _, end := range []func(ec2.Process) error{
