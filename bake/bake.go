@@ -112,7 +112,8 @@ func (l *line) once(ctx context.Context) (build.Built, *tree.Change, error) {
 	if err := scanned.Settle(ctx); err != nil {
 		return build.Built{}, nil, err
 	}
-	report, err := l.check(ctx, &scanned, key)
+	view := scanned.View(l.builder.Disk())
+	report, err := l.check(ctx, &scanned, view, key)
 	if err != nil {
 		return build.Built{}, nil, err
 	}
@@ -128,7 +129,10 @@ func (l *line) once(ctx context.Context) (build.Built, *tree.Change, error) {
 	if err := laid.Refusal(); err != nil {
 		return build.Built{}, nil, err
 	}
-	description, err := l.describe(&laid, report, carried)
+	if !overlay.Empty() {
+		view = laid.View(l.builder.Disk())
+	}
+	description, err := l.describe(view, report, carried)
 	if err != nil {
 		return build.Built{}, nil, err
 	}
@@ -140,9 +144,8 @@ func (l *line) once(ctx context.Context) (build.Built, *tree.Change, error) {
 
 // check looks at the scanned tree, and refuses one that the check blocks. Files
 // that an earlier build under the same key has read are not read again.
-func (l *line) check(ctx context.Context, scanned *tree.Listing, key string) (Report, error) {
+func (l *line) check(ctx context.Context, scanned *tree.Listing, view fs.FS, key string) (Report, error) {
 	known := l.builder.Known(*scanned, key)
-	view := scanned.View(l.builder.Disk())
 	report, err := examine(ctx, l.src, view, examination{
 		exclude: l.Exclude, settings: l.Check, waivers: l.Waivers,
 		previous: &rules.Previous{Notes: known.Notes, Unchanged: known.Unchanged},
@@ -164,9 +167,8 @@ func (l *line) check(ctx context.Context, scanned *tree.Listing, key string) (Re
 
 func (l *line) unreadable(err error) error { return fmt.Errorf("reading tree %q: %w", l.Tree, err) }
 
-// describe looks at what the release holds as WordPress.
-func (l *line) describe(laid *tree.Listing, report Report, carried wordpress.Carried) (build.Description, error) {
-	view := laid.View(l.builder.Disk())
+// describe looks at what the release holds as WordPress; view shows it.
+func (l *line) describe(view fs.FS, report Report, carried wordpress.Carried) (build.Description, error) {
 	site, err := l.site(view, report, carried)
 	if err != nil {
 		return build.Description{}, l.unreadable(err)

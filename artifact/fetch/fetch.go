@@ -143,7 +143,7 @@ func (f *fetcher) run(ctx context.Context) error {
 		defer f.keep.close()
 	}
 	var taken *DestTaken
-	if err = f.into(ctx, to); err != nil && !errors.As(err, &taken) {
+	if err = f.apply(ctx, to); err != nil && !errors.As(err, &taken) {
 		err = fmt.Errorf("fetching %q into %q: %w", f.Version, f.Dest, err)
 	}
 	return err
@@ -169,8 +169,8 @@ func (f *fetcher) stands(ctx context.Context, dest string) error {
 	return &DestTaken{Dest: dest, Err: err}
 }
 
-// into fills a receiver and commits it.
-func (f *fetcher) into(ctx context.Context, to receiver) error {
+// apply fills a receiver and commits it.
+func (f *fetcher) apply(ctx context.Context, to receiver) error {
 	if err := f.unpack(ctx, to); err != nil {
 		return err
 	}

@@ -16,8 +16,8 @@ type Previous struct {
 	at map[[sha256.Size]byte]artifact.Located // by sum of content
 }
 
-// ErrPrevious says that an earlier artifact is not what was remembered of it.
-var ErrPrevious = errors.New("an earlier artifact is damaged")
+// errPrevious says that an earlier artifact is not what was remembered of it.
+var errPrevious = errors.New("an earlier artifact is damaged")
 
 // NewPrevious knows an artifact by its frames, in order.
 func NewPrevious(r io.ReaderAt, frames []artifact.Frame) *Previous {
@@ -46,10 +46,10 @@ func (e *Previous) Find(sums [][sha256.Size]byte) ([]artifact.Located, bool) {
 func (e *Previous) Read(f artifact.Located, b []byte) ([]byte, error) {
 	b = append(b, make([]byte, f.Stored)...)
 	if _, err := e.ReadAt(b, f.Offset); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrPrevious, err)
+		return nil, fmt.Errorf("%w: %w", errPrevious, err)
 	}
 	if sha256.Sum256(b) != f.StoredSum {
-		return nil, ErrPrevious
+		return nil, errPrevious
 	}
 	return b, nil
 }
