@@ -73,7 +73,7 @@ func exclusionRules() []Rule {
 type exclusion struct {
 	rule     string
 	what     string   // it is, and that it is left out
-	patterns []string // as artifact.BuildOptions.Exclude has them
+	patterns []string // as build.Options.Exclude has them
 	content  []string // names below wp-content, and below web/app of Bedrock
 }
 
@@ -104,7 +104,7 @@ func (e exclusion) all() []string {
 }
 
 // NeverShipped lists what no artifact holds, as patterns for
-// artifact.BuildOptions.Exclude. Check reports what it meets of it.
+// build.Options.Exclude. Check reports what it meets of it.
 func NeverShipped() []string {
 	var list []string
 	for _, e := range exclusions() {
