@@ -59,7 +59,7 @@ func scriptTerminal(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("%v\n%s", err, screens[len(screens)-1].Text())
 	}
 	if drawn == nil {
-		ts.Fatalf("none of %d screens matches %q; the last one:\n%s", len(screens), args[0], screens[len(screens)-1].Text())
+		ts.Fatalf("none of %d screens matches %q:\n%s", len(screens), args[0], all.String())
 	}
 	if *liveView != "" {
 		svg := drawn.SVG("wpbake releases v2 to a group of three nodes", strings.Join(args[1:], " "))
