@@ -31,6 +31,7 @@ func atLock(happens func()) func(rollout.Step) {
 // What stands in the way only once the lock is held refuses the release all the
 // same, and leaves the lock as it was.
 func TestRefusedOnceTheLockIsHeld(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 2)
 		w.alarm("OK")
@@ -69,6 +70,7 @@ func TestRefusedOnceTheLockIsHeld(t *testing.T) {
 // The base of a release, which is its way back, is what the group has once the
 // lock is held.
 func TestBaseIsOfTheLastObservation(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 2)
 		before := w.saved()
@@ -92,6 +94,7 @@ func TestBaseIsOfTheLastObservation(t *testing.T) {
 
 // So is what a rollback without a version goes to.
 func TestWayBackIsOfTheLastObservation(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 2)
 		w.released("v1")
@@ -138,6 +141,7 @@ func (w *world) withdraw(v artifact.Version) {
 // A list of proven releases that cannot be read is no reason to leave a bad
 // release under way.
 func TestRollbackWithoutTheProvenList(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 3)
 		w.released("v1")

@@ -83,6 +83,7 @@ func (w *world) collect(keep int) []string {
 // A group goes back to each release that was kept, whatever else was removed;
 // one whose image is gone cannot be gone back to.
 func TestRollbackAfterCollecting(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 2)
 		release := func(v artifact.Version) {
@@ -121,6 +122,7 @@ func TestRollbackAfterCollecting(t *testing.T) {
 
 // What an unfinished run comes from and goes to stays, dead or alive.
 func TestCollectingBesideARun(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 2)
 		for _, v := range []artifact.Version{"v1", "v2"} {

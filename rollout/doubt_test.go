@@ -86,6 +86,7 @@ func (w *world) outcomes() []rollout.Outcome {
 
 // A start whose answer is lost is found again by what it refreshes to.
 func TestStartAnswerLost(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 3)
 		cloud := w.clients.Cloud()
@@ -106,6 +107,7 @@ func TestStartAnswerLost(t *testing.T) {
 // An interrupt in the middle of a start does not leave it unknown whether the
 // group was touched.
 func TestInterruptWhileStarting(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 3)
 		ctx, interrupt := context.WithCancel(w.ctx)
@@ -128,6 +130,7 @@ func TestInterruptWhileStarting(t *testing.T) {
 
 // An AWS that does not answer for minutes ends no release under way.
 func TestAWSSilentForMinutes(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 3)
 		w.released("v1")
@@ -155,6 +158,7 @@ func TestAWSSilentForMinutes(t *testing.T) {
 // A change of the group while a run prepares ends that run, so that the same
 // command starts from what the group has now.
 func TestGroupChangedMeanwhile(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 3)
 		w.released("v1")
@@ -178,6 +182,7 @@ func TestGroupChangedMeanwhile(t *testing.T) {
 // A rollback that comes too late to turn the refresh back goes back all the
 // same.
 func TestRollbackOfAReleaseThatJustEnded(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 3)
 		w.released("v1")
@@ -199,6 +204,7 @@ func TestRollbackOfAReleaseThatJustEnded(t *testing.T) {
 // A rollback that names a version ends on it, also when another one ran before
 // the release under way.
 func TestRollbackDuringReleaseToAnotherVersion(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 3)
 		w.released("v1")
@@ -215,6 +221,7 @@ func TestRollbackDuringReleaseToAnotherVersion(t *testing.T) {
 // Whoever waited for the same release shares its end: a bad release is not
 // tried again.
 func TestJoinedReleaseRolledBack(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 3)
 		w.released("v1")
@@ -247,6 +254,7 @@ func TestJoinedReleaseRolledBack(t *testing.T) {
 // A detached release is proven by the run that follows it, so that it can be
 // gone back to.
 func TestDetachedReleaseIsConcluded(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 3)
 		w.released("v1")
@@ -266,6 +274,7 @@ func TestDetachedReleaseIsConcluded(t *testing.T) {
 
 // A run that died before its refresh is not watched for ever.
 func TestWatchOfADeadRun(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 3)
 		if !w.killedAfter(rollout.StepRecord, "v1", w.publish("v1")) {
@@ -291,6 +300,7 @@ func (c cut) Group(ctx context.Context, name string) (rollout.Group, error) {
 
 // An interrupt says the same whether it meets a pause or a call.
 func TestWatchInterruptedInACall(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 3)
 		w.released("v1")

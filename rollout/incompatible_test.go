@@ -128,6 +128,7 @@ func twoCores(t *testing.T) (*world, *siteDatabase) {
 }
 
 func TestSchemaFollowsTheRoll(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		_, s := twoCores(t)
 		s.change(func(s *siteDatabase) {
@@ -141,6 +142,7 @@ func TestSchemaFollowsTheRoll(t *testing.T) {
 // A rollback over the change of password hashes in 6.8 is refused with the number of users, and
 // changes nothing; with the word of a person it goes through.
 func TestRollbackOverIncompatibility(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w, s := twoCores(t)
 		s.change(func(s *siteDatabase) { s.state.NewHashes = 3 })
@@ -173,6 +175,7 @@ func TestRollbackOverIncompatibility(t *testing.T) {
 
 // Out of reach, the database counts as having gone where the trees say it may.
 func TestRollbackWithoutDatabase(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w, s := twoCores(t)
 		res, err := s.release("v43", s.publish("v43", "6.8.13", 60421), rollout.Options{})
@@ -193,6 +196,7 @@ func TestRollbackWithoutDatabase(t *testing.T) {
 
 // The way back from a bad release is never refused: no schema step has run.
 func TestBadReleaseGoesBackByItself(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 3)
 		s := newSiteDatabase(w, 53496)
@@ -219,6 +223,7 @@ func TestBadReleaseGoesBackByItself(t *testing.T) {
 
 // A release of older code is a rollback by another name.
 func TestReleaseOfOlderCore(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w, s := twoCores(t)
 		old := s.publish("v43", "6.1.9", 53496)
@@ -241,6 +246,7 @@ func TestReleaseOfOlderCore(t *testing.T) {
 // A failed snapshot stops the step, a failed step needs a person, and resume
 // goes on where it stopped.
 func TestSchemaStepFails(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 3)
 		s := newSiteDatabase(w, 53496)
@@ -277,6 +283,7 @@ func TestSchemaStepFails(t *testing.T) {
 
 // The step's answer is lost: asked again it finds what it did.
 func TestSchemaAnswerLost(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 2)
 		s := newSiteDatabase(w, 53496)
@@ -331,6 +338,7 @@ func TestKilledAroundTheSchemaStep(t *testing.T) {
 
 // A theme that the database names and the release lacks stops it.
 func TestReleaseWithoutTheTheme(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w, s := twoCores(t)
 		s.change(func(s *siteDatabase) { s.state.Stylesheet = "child" })

@@ -12,6 +12,7 @@ import (
 // What nodes said of their opcache is told before the next release, and blocks
 // none.
 func TestDoctorTellsOfOpcache(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 2)
 		const problem = "opcache.validate_timestamps=1: set it to 0"

@@ -274,6 +274,7 @@ func (s *slowReports) count(n int) {
 
 // Reports of a large group are read side by side, and not all at once.
 func TestReportsAreReadSideBySide(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 40)
 		w.released("v1")

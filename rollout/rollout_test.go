@@ -65,6 +65,7 @@ func (w *world) refreshes() int {
 }
 
 func TestReleaseThousandNodes(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 1000)
 		began := time.Now()
@@ -81,6 +82,7 @@ func TestReleaseThousandNodes(t *testing.T) {
 
 // A group of one is refreshed by launching first: it always has a node.
 func TestReleaseGroupOfOne(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 1)
 		go func() {
@@ -116,6 +118,7 @@ func mixed(in *autoscaling.CreateAutoScalingGroupInput) {
 }
 
 func TestReleaseMixedInstances(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 4, mixed)
 		if res := w.released("v1"); len(res.Templates) != 2 {
@@ -141,6 +144,7 @@ func TestReleaseMixedInstances(t *testing.T) {
 
 // The first release of a group goes back to what ran before wpbake.
 func TestFirstReleaseRolledBack(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 3)
 		w.fleet.behave(func(f *fleet) { f.sick = map[artifact.Version]bool{"v1": true} })
@@ -158,6 +162,7 @@ func TestFirstReleaseRolledBack(t *testing.T) {
 // An alarm that rings during the refresh rolls it back, and a rollback does
 // not ask for it.
 func TestAlarmRings(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 3)
 		w.alarm("OK")
@@ -206,6 +211,7 @@ func (w *world) alarm(state cwtypes.StateValue) {
 }
 
 func TestReleaseTwiceDoesNothing(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 3)
 		first := w.released("v1")
@@ -224,6 +230,7 @@ func TestReleaseTwiceDoesNothing(t *testing.T) {
 // it refreshed, so that a rollback went back to the broken version. See
 // hashicorp/terraform-provider-aws issue 34189.
 func TestTerraformIssue34189(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 3)
 		w.released("v1")
@@ -301,6 +308,7 @@ func TestReleaseWithBadNodes(t *testing.T) {
 }
 
 func TestRollbackGoesToProven(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 3)
 		w.released("v1")
@@ -375,6 +383,7 @@ func (w *world) killedAfter(step rollout.Step, v artifact.Version, d artifact.Di
 }
 
 func TestRefreshCancelledBySomebody(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 3)
 		w.released("v1")
@@ -404,6 +413,7 @@ func TestRefreshCancelledBySomebody(t *testing.T) {
 }
 
 func TestRollbackDuringRelease(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 3)
 		w.released("v1")
@@ -420,6 +430,7 @@ func TestRollbackDuringRelease(t *testing.T) {
 }
 
 func TestTwoReleasesAtOnce(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 3)
 		w.released("v1")
@@ -455,6 +466,7 @@ func TestTwoReleasesAtOnce(t *testing.T) {
 }
 
 func TestSupersede(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 3)
 		w.released("v1")
