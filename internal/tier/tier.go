@@ -70,9 +70,15 @@ func Root(t testing.TB) {
 // BuildFlags are for go build of a program that a test drives: it has the race
 // detector where the test has it.
 func BuildFlags() []string {
-	info, _ := debug.ReadBuildInfo()
-	if info != nil && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
+	if Racing() {
 		return []string{"-race"}
 	}
 	return nil
+}
+
+// Racing reports whether this test has the race detector, which makes what only
+// computes ten times slower.
+func Racing() bool {
+	info, _ := debug.ReadBuildInfo()
+	return info != nil && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }
