@@ -135,10 +135,11 @@ func cut(b []byte, n int) []byte { return b[:min(len(b), n)] }
 func (s *Service) getCommandInvocation(_ context.Context, in *ssm.GetCommandInvocationInput) (*ssm.GetCommandInvocationOutput, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, v := range s.commands {
-		if v.command != aws.ToString(in.CommandId) || v.instance != aws.ToString(in.InstanceId) {
+	for _, one := range s.commands {
+		if one.command != aws.ToString(in.CommandId) || one.instance != aws.ToString(in.InstanceId) {
 			continue
 		}
+		v := *one // the command may end while the answer is being written
 		out := &ssm.GetCommandInvocationOutput{
 			CommandId: &v.command, InstanceId: &v.instance, Comment: &v.comment, DocumentName: aws.String(shellDocument),
 			PluginName: aws.String(shellPlugin), ResponseCode: v.code, Status: v.status, StatusDetails: &v.details,

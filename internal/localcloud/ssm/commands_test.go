@@ -57,7 +57,11 @@ func TestRunCommand(t *testing.T) {
 			if err != nil || out.Status != types.CommandInvocationStatusInProgress || out.ResponseCode != -1 {
 				t.Fatalf("at once: %+v, %v", out, err)
 			}
+			first := out
 			synctest.Wait()
+			if tt.script != "hang" && *first.StatusDetails != "InProgress" {
+				t.Errorf("an answer that was given became %q when the command ended", *first.StatusDetails)
+			}
 			if tt.script == "hang" {
 				<-time.After(61 * time.Second)
 			}
