@@ -79,10 +79,10 @@ func (q confirmation) confirm() error {
 	if q.yes {
 		return nil
 	}
-	fmt.Fprintf(q.out.Stderr, "%s [y/N] ", cli.Printable(q.question))
+	q.out.Ask(q.question + " [y/N]")
 	answer, _ := bufio.NewReader(q.answers).ReadString('\n')
 	if !cli.IsTerminal(q.answers) { // nobody's Enter has ended the line
-		fmt.Fprintln(q.out.Stderr)
+		q.out.EndLine()
 	}
 	switch strings.ToLower(strings.TrimSpace(answer)) {
 	case "y", "yes":

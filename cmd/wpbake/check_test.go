@@ -64,12 +64,3 @@ func sarifSchema(t *testing.T) func(sarifLog) []gojsonschema.ResultError {
 		return result.Errors()
 	}
 }
-
-func TestWorkflowCommandsAreEscaped(t *testing.T) {
-	if got, want := property("a:b,c%\nd"), "a%3Ab%2Cc%25%0Ad"; got != want {
-		t.Errorf("property %q, want %q", got, want)
-	}
-	if got, want := message("a:b,c%\rd"), "a:b,c%25%0Dd"; got != want {
-		t.Errorf("message %q, want %q", got, want)
-	}
-}

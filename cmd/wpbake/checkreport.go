@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"path"
 	"slices"
@@ -160,9 +159,7 @@ func emitJSON(out *cli.Output, tree string, e examined) error {
 	if e.Site != nil {
 		answer.Site = &wordpressSite{e.Site.WordPress.Core, e.Site.WordPress.Layout}
 	}
-	enc := json.NewEncoder(out.Stdout)
-	enc.SetEscapeHTML(false)
-	return enc.Encode(answer)
+	return cli.WriteJSON(out.Stdout, answer, "")
 }
 
 // orNone is an empty list in JSON, never null.
@@ -176,21 +173,11 @@ func emitGitHub(out *cli.Output, tree string, e examined) {
 		rules.Block: "error", rules.Fix: "notice", rules.Warn: "warning", rules.Info: "notice",
 	}
 	for _, f := range e.Findings {
-		where := "file=" + property(sourcePath(tree, f.Path))
-		if f.Line > 0 {
-			where += fmt.Sprintf(",line=%d", f.Line)
-		}
-		out.Say("::%s %s,title=%s::%s", words[f.Severity], where, property("wpbake "+f.ID), message(f.Message+". "+f.Why+" "+f.Fix))
+		out.Annotate(cli.Annotation{
+			Level: words[f.Severity], File: sourcePath(tree, f.Path), Line: f.Line,
+			Title: "wpbake " + f.ID, Text: f.Message + ". " + f.Why + " " + f.Fix,
+		})
 	}
-}
-
-// property and message escape as workflow commands want it.
-func property(s string) string {
-	return strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C").Replace(s)
-}
-
-func message(s string) string {
-	return strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A").Replace(s)
 }
 
 // sourcePath is where a finding's file lies for whoever ran the command: in

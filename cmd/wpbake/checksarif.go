@@ -1,12 +1,12 @@
 package main
 
 import (
-	"encoding/json"
 	"io"
 	"net/url"
 	"os"
 	"strings"
 
+	"github.com/wpbake/wpbake/internal/cli"
 	"github.com/wpbake/wpbake/wordpress/rules"
 )
 
@@ -73,9 +73,7 @@ type (
 
 // emitSARIF writes the report for code scanning.
 func emitSARIF(w io.Writer, tree string, e examined) error {
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	return enc.Encode(sarifOf(tree, e.Report.Report))
+	return cli.WriteJSON(w, sarifOf(tree, e.Report.Report), "  ")
 }
 
 // sarifOf is the report in SARIF 2.1.0. Waived findings are suppressed ones.

@@ -39,7 +39,7 @@ func runLocalServe(ctx context.Context, out *cli.Output, place localPlace, o loc
 	}
 	defer listener.Close()
 	url := "http://" + listener.Addr().String()
-	cloud, err := newCloud(place, localcloud.Options{Speed: o.speed, Endpoint: url, Log: slog.New(slog.NewTextHandler(out.Stderr, nil))}, o.runner)
+	cloud, err := newCloud(place, localcloud.Options{Speed: o.speed, Endpoint: url, Log: slog.New(slog.NewTextHandler(cli.Lines(out.Stderr), nil))}, o.runner)
 	if err != nil {
 		return fmt.Errorf("starting the local cloud: %w", err)
 	}

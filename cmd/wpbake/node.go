@@ -113,7 +113,7 @@ func runNodeBoot(ctx context.Context, out *cli.Output, cfg cli.Config, o nodeBoo
 		opts.Volume.Disks = filepath.Join(o.place.prefix, "dev", "disk", "by-uuid")
 	}
 	if out.Progress() {
-		opts.Log = out.Stderr
+		opts.Log = cli.Lines(out.Stderr)
 	}
 	var report node.Report
 	if opts.Config, err = readNodeConfig(o.place); err != nil {
@@ -264,7 +264,7 @@ func runNodeResume(ctx context.Context, out *cli.Output, settings *cli.Sources, 
 	}
 	o := node.ResumeOptions{Config: nc}
 	if out.Progress() {
-		o.Log = out.Stderr
+		o.Log = cli.Lines(out.Stderr)
 	}
 	if nc.Environment.Path != "" {
 		cfg, err := settings.LoadWithoutFile()

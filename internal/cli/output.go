@@ -1,14 +1,11 @@
 package cli
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"slices"
-	"strings"
 	"time"
-	"unicode"
 
 	"golang.org/x/term"
 )
@@ -51,6 +48,13 @@ func (o *Output) Note(format string, args ...any) {
 	}
 }
 
+// Ask writes a question to stderr, whatever else is told, and leaves its line
+// to the answer.
+func (o *Output) Ask(question string) { fmt.Fprint(o.Stderr, Printable(question), " ") }
+
+// EndLine ends a question's line where no terminal has.
+func (o *Output) EndLine() { fmt.Fprintln(o.Stderr) }
+
 // NoteText is Note of a text that is no format.
 func (o *Output) NoteText(text string) { o.Note("%s", text) }
 
@@ -62,9 +66,7 @@ func (o *Output) Object(v any) error {
 	if !o.JSON {
 		return nil
 	}
-	e := json.NewEncoder(o.Stdout)
-	e.SetEscapeHTML(false)
-	return e.Encode(v)
+	return WriteJSON(o.Stdout, v, "")
 }
 
 // End prints how the program ended and returns its exit code. args are the
@@ -93,36 +95,6 @@ func (o *Output) End(err error, args []string) int {
 // live reports whether stderr is a terminal that can be painted on.
 func (o *Output) live() bool {
 	return o.Progress() && !o.Dumb && IsTerminal(o.Stderr)
-}
-
-// Printable escapes what could steer a terminal: errors, log lines and reports
-// carry text that others wrote.
-func Printable(s string) string {
-	if strings.IndexFunc(s, steers) < 0 {
-		return s
-	}
-	var b strings.Builder
-	for _, r := range s {
-		switch {
-		case r == '\n':
-			b.WriteString(`\n`)
-		case r == '\t':
-			b.WriteByte(' ')
-		case !steers(r):
-			b.WriteRune(r)
-		case r < 0x80:
-			fmt.Fprintf(&b, `\x%02x`, r)
-		default:
-			fmt.Fprintf(&b, `\u%04x`, r)
-		}
-	}
-	return b.String()
-}
-
-// steers reports controls, invalid UTF-8, and the format characters that
-// reorder or hide text.
-func steers(r rune) bool {
-	return unicode.IsControl(r) || r == unicode.ReplacementChar || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp)
 }
 
 // IsTerminal reports whether a stream is a terminal's.

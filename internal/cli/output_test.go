@@ -7,21 +7,6 @@ import (
 	"github.com/wpbake/wpbake/rollout"
 )
 
-func TestPrintable(t *testing.T) {
-	for in, want := range map[string]string{
-		"plain – ünï 日本": "plain – ünï 日本",
-		"a\x1b[2Jb":      `a\x1b[2Jb`,
-		"two\nlines":     `two\nlines`,
-		"tab\tbed":       "tab bed",
-		"\u202eevil":     `\u202eevil`,
-		"c1 \u009b31m":   `c1 \u009b31m`,
-	} {
-		if got := Printable(in); got != want {
-			t.Errorf("Printable(%q) = %q, want %q", in, got, want)
-		}
-	}
-}
-
 // Programs read how a command ended from the last line of stdout.
 func TestReportIsJSONOnTheLastLine(t *testing.T) {
 	var out, errs strings.Builder
