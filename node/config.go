@@ -26,6 +26,7 @@ type Config struct {
 	Services       [][]string    `yaml:"services"`        // argv lists that start or reload services, in order
 	Warm           []string      `yaml:"warm"`            // paths asked for before the gate
 	Gate           Gate          `yaml:"gate"`            // the verdict
+	Database       Database      `yaml:"database"`        // how connections to the database are kept from others
 	PHP            PHP           `yaml:"php"`             // that serves, and by which a schema step runs
 	Logs           []string      `yaml:"logs"`            // files whose ends go into the report
 	Timeout        time.Duration `yaml:"timeout"`         // for the whole boot
@@ -94,7 +95,7 @@ func ParseConfig(b []byte) (Config, error) {
 func configKeys() []string {
 	return []string{
 		"root", "environment", "path", "file", "hooks", "services", "warm", "gate", "url", "host", "headers",
-		"status", "body", "timeout", "logs", "command_timeout", "keep", "as", "php", "command", "user", "fpm", "cache_salt",
+		"status", "body", "timeout", "logs", "command_timeout", "keep", "as", "php", "command", "user", "fpm", "cache_salt", "database", "ca", "plain",
 	}
 }
 
@@ -121,6 +122,12 @@ func (c Config) Validate() error {
 		if !filepath.IsAbs(p) {
 			return fmt.Errorf("node config: %s %q: want an absolute path", name, p)
 		}
+	}
+	if ca := c.Database.CA; ca != "" && !filepath.IsAbs(ca) {
+		return fmt.Errorf("node config: database.ca %q: want an absolute path", ca)
+	}
+	if c.Database.CA != "" && c.Database.Plain {
+		return errors.New("node config: database.ca has no use with database.plain")
 	}
 	if s := c.Environment.CacheSalt; s != "" && s != CacheSaltRelease {
 		return fmt.Errorf("node config: environment.cache_salt %q: want %q or nothing", s, CacheSaltRelease)
@@ -192,6 +199,9 @@ func (c Config) Rebase(prefix string) Config {
 	if socket, ok := strings.CutPrefix(c.PHP.FPM, "unix:"); ok {
 		c.PHP.FPM = "unix:" + filepath.Join(prefix, socket)
 	}
+	if moved := filepath.Join(prefix, c.Database.CA); c.Database.CA != "" && exists(moved) {
+		c.Database.CA = moved
+	}
 	c.Hooks = rebaseCommands(prefix, c.Hooks)
 	c.Services = rebaseCommands(prefix, c.Services)
 	logs := make([]string, len(c.Logs))
@@ -210,9 +220,14 @@ func rebaseCommands(prefix string, commands [][]string) [][]string {
 			continue
 		}
 		moved := filepath.Join(prefix, argv[0])
-		if _, err := os.Stat(moved); err == nil {
+		if exists(moved) {
 			out[i] = append([]string{moved}, argv[1:]...)
 		}
 	}
 	return out
+}
+
+func exists(name string) bool {
+	_, err := os.Stat(name)
+	return err == nil
 }

@@ -85,6 +85,8 @@ func TestParseConfigRefuses(t *testing.T) {
 		"warm":             {gate + "warm: [feed]\n", `warm "feed"`},
 		"other scheme":     {"gate: {url: 'ftp://127.0.0.1/'}\n", "gate.url"},
 		"status":           {gate + "  status: 20\n", "gate.status 20"},
+		"relative ca":      {gate + "database: {ca: rds.pem}\n", `database.ca "rds.pem"`},
+		"ca and plain":     {gate + "database: {ca: /rds.pem, plain: true}\n", "database.plain"},
 		"keep":             {gate + "keep: 0\n", "keep 0"},
 		"as":               {gate + "as: squashfs\n", `as "squashfs": want auto, dir or erofs`},
 		"negative timeout": {gate + "timeout: -1s\n", "timeouts must be positive"},

@@ -49,6 +49,7 @@ type site struct {
 	manifest artifact.Manifest
 	tree     string // the WordPress tree, in a directory or a mounted image
 	config   database.Config
+	security Database
 	env      environment
 }
 
@@ -69,7 +70,7 @@ func openSite(o SiteOptions, dir string) (*site, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &site{manifest: m, tree: filepath.Join(base, m.Tree.Prefix), env: env}
+	s := &site{manifest: m, tree: filepath.Join(base, m.Tree.Prefix), security: o.Config.Database, env: env}
 	s.config, err = database.ReadConfig(os.DirFS(s.tree), func(name string) (string, bool) {
 		if v, ok := env[name]; ok || o.Env == nil {
 			return v, ok
@@ -86,8 +87,9 @@ func (s *site) open() (*sql.DB, error) {
 	c.Net, c.Addr = databaseAddress(s.config.Host)
 	c.Timeout, c.ReadTimeout, c.WriteTimeout = dialTimeout, askTimeout, dialTimeout
 	c.Logger = &mysql.NopLogger{}
-	if c.Net == "tcp" {
-		c.TLSConfig = "preferred" // as RDS can demand; a server without it is spoken to in plain, as PHP does
+	var err error
+	if c.TLS, err = s.security.tls(c.Net, c.Addr); err != nil {
+		return nil, err
 	}
 	connector, err := mysql.NewConnector(c)
 	if err != nil {
@@ -133,7 +135,7 @@ func (s *site) ask(ctx context.Context) (database.State, error) {
 	defer cancel()
 	tx, err := db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
-		return database.State{}, fmt.Errorf("reaching the database: %w", err)
+		return database.State{}, reaching(err)
 	}
 	defer tx.Rollback()
 	q := questions{tx, s.config}

@@ -92,6 +92,11 @@ func (p proof) observeDatabase(ctx context.Context) {
 		return
 	}
 	d, err := s.ask(ctx)
+	var unverified *UnverifiedDatabase
+	if errors.As(err, &unverified) { // not away: the node's own settings keep it so
+		p.journal.note("%v; %s", err, unverified.Hint())
+		return
+	}
 	if err != nil {
 		p.journal.say("%v", err)
 		return

@@ -146,7 +146,7 @@ func (s *site) survey(ctx context.Context) (database.State, []networkSite, error
 	defer db.Close()
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
-		return d, nil, err
+		return d, nil, reaching(err)
 	}
 	defer tx.Rollback()
 	sites, err := questions{tx, s.config}.sites(ctx)
