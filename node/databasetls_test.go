@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/wpbake/wpbake/internal/tier"
 	"github.com/wpbake/wpbake/wordpress/database"
 )
 
@@ -166,11 +167,8 @@ func writePEM(t *testing.T, kind string, der []byte) string {
 
 // startMariaDB returns host:port of a new server with the user shop.
 func startMariaDB(t *testing.T, ip net.IP, options ...string) string {
-	for _, program := range []string{"mariadbd", "mariadb-install-db"} {
-		if _, err := exec.LookPath(program); err != nil {
-			t.Skipf("%s is not installed", program)
-		}
-	}
+	tier.Program(t, "mariadbd")
+	tier.Program(t, "mariadb-install-db")
 	me, err := user.Current()
 	if err != nil {
 		t.Fatal(err)

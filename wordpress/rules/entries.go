@@ -39,7 +39,7 @@ func entryRules() []Rule {
 		},
 		{
 			ID: "T05", Title: "Names", Severities: blocksOrWarns(), Phase: InTree,
-			Why:  "File systems, S3 and archives disagree about such names; two that differ in case only are one file elsewhere.",
+			Why:  "File systems, S3 and archives disagree about such names; two that differ in case only are one file elsewhere, and one with a character that nobody sees is another than it looks.",
 			Fix:  "Rename it.",
 			find: onTree(names),
 		},
@@ -233,6 +233,8 @@ func names(tree *scan.Tree) (h hits) {
 		case strings.ContainsFunc(name, unicode.IsControl):
 			h.block(at(printable.Clean(f.Path)), "has a control character in its name")
 			continue
+		case strings.ContainsFunc(name, unseen):
+			h.block(at(f.Path), "has %U in its name, which shows nothing or turns the text around", []rune(name[strings.IndexFunc(name, unseen):])[0])
 		case strings.HasSuffix(name, " ") || strings.HasSuffix(name, "."):
 			h.warn(at(f.Path), "has a name that ends in a space or a dot")
 		case strings.Contains(name, `\`):
@@ -250,6 +252,12 @@ func names(tree *scan.Tree) (h hits) {
 		seen[key] = f.Path
 	}
 	return h
+}
+
+// unseen reports what makes a name look like another: it turns the text around,
+// has no width, or breaks the line.
+func unseen(r rune) bool {
+	return unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Other_Default_Ignorable_Code_Point)
 }
 
 func isASCII(s string) bool {

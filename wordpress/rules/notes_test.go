@@ -41,6 +41,7 @@ func (p readParser) Parse(_ context.Context, files []string) ([]php.SyntaxError,
 var contents = []string{
 	"", "<?php\n", "<?php\nBROKEN\n", "<?php\nphpinfo();\nsession_start();\n", "<?php\n\x00", "<?php\n<<<<<<< a\n=======\n>>>>>>> b\n",
 	"AKIA" + "ABCDEFGHIJKLMNOP\nASIA" + "ABCDEFGHIJKLMNOP\n", "-----BEGIN RSA " + "PRIVATE KEY-----\n",
+	"<?php 'sk_" + "live_4eC39HqLyjWDarjtT1zdp7dc';\n", "dop_" + "v1_" + strings.Repeat("0123456789abcdef", 4), "ghp_" + "0123456789abcdefghijABCDEFGHIJ012345\n",
 	"<?php\nfile_put_contents( __DIR__ . '/x', '' );\nfilemtime( 'x' );\n", "<?php // ionCube\nrequire 'vendor/autoload.php';\n",
 	"<?php\n$m = 'manifest.json';\n", "<?php\n/* Plugin Name: Cart\nVersion: 3\nRequires PHP: 9.9 */\n", "version https://git-lfs.github.com/spec/v1\n", `{"require":{"acme/cart":"1"}}`,
 }

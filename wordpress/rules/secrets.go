@@ -77,23 +77,38 @@ func secrets(tree *scan.Tree) (h hits) {
 			h.block(at(f.Path), "is a directory of credentials")
 			continue
 		}
-		if !f.Regular() || isPublicCertificate(f.Path) {
+		if !f.Regular() || isFixture(f.Path) {
 			continue
 		}
-		if isSecretName(f.Base()) {
+		public := isPublicCertificate(f.Path)
+		if !public && isSecretName(f.Base()) {
 			h.block(at(f.Path), "holds secrets, by its name")
 			continue
 		}
 		for _, m := range f.Matches {
-			switch m.Signature {
-			case scan.AccessKey:
-				h.block(atMatch(f, m), "holds an AWS access key id")
-			case scan.PrivateKey:
-				h.block(atMatch(f, m), "holds a private key")
+			if what := secret(m.Signature); what != "" && !(public && m.Signature == scan.PrivateKey) {
+				h.block(atMatch(f, m), "holds %s", what)
 			}
 		}
 	}
 	return h
+}
+
+// secret names what a signature shows, or nothing.
+func secret(s scan.Signature) string {
+	switch s {
+	case scan.AccessKey:
+		return "an AWS access key id"
+	case scan.PrivateKey:
+		return "a private key"
+	case scan.CloudKey:
+		return "a key of a cloud"
+	case scan.PaymentKey:
+		return "a key of a payment service or a shop"
+	case scan.ServiceToken:
+		return "a token of a mail, code or chat service"
+	}
+	return ""
 }
 
 func isSecretDir(f *scan.File) bool {
@@ -115,9 +130,15 @@ func isSecretName(name string) bool {
 	return strings.HasPrefix(lower, "id_rsa") || strings.HasPrefix(lower, "id_ed25519")
 }
 
-// isPublicCertificate reports what TLS clients trust, and fixtures of tests.
+// isFixture reports files of the tests of a package that Composer installed.
+func isFixture(p string) bool {
+	return inVendor(p) && (strings.Contains(p, "/tests/") || strings.Contains(p, "/test/"))
+}
+
+// isPublicCertificate reports what TLS clients trust, and code of packages that
+// knows how a private key begins.
 func isPublicCertificate(p string) bool {
 	name := strings.ToLower(path.Base(p))
 	return strings.Contains(p, "wp-includes/certificates/") || strings.HasPrefix(name, "ca-bundle") ||
-		strings.HasPrefix(name, "cacert") || inVendor(p) && (strings.Contains(p, "/tests/") || strings.Contains(p, "/test/") || strings.HasSuffix(name, ".php") || strings.Contains(name, "cacert"))
+		strings.HasPrefix(name, "cacert") || inVendor(p) && (strings.HasSuffix(name, ".php") || strings.Contains(name, "cacert"))
 }

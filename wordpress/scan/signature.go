@@ -27,6 +27,9 @@ const (
 	LFSPointer                        // of Git LFS, instead of the file
 	RequiresAutoload                  // vendor/autoload.php is required
 	ReadsManifest                     // a manifest of assets is read
+	CloudKey                          // a key of another cloud's
+	PaymentKey                        // a key of a payment service or a shop
+	ServiceToken                      // a token of a mail, code or chat service
 	Signatures                        // how many there are
 )
 
@@ -61,10 +64,6 @@ func worthReading(f *File) int64 {
 	return 0
 }
 
-// accessKeyID is what AWS's access key ids look like; AWS's own documents use
-// AKIAIOSFODNN7EXAMPLE.
-var accessKeyID = regexp.MustCompile(`\b(?:AKIA|ASIA)[0-9A-Z]{16}\b`)
-
 var privateKeyBlock = regexp.MustCompile(`-----BEGIN [A-Z ]*PRIVATE KEY-----`)
 
 // find finds signatures in the part of a file that was read.
@@ -90,16 +89,7 @@ func (m *matcher) add(s Signature, offset int) {
 }
 
 func (m *matcher) secrets() {
-	for _, prefix := range []string{"AKIA", "ASIA"} {
-		if i := bytes.Index(m.src, []byte(prefix)); i >= 0 {
-			for _, at := range accessKeyID.FindAllIndex(m.src, 10) {
-				if string(m.src[at[0]:at[1]]) != "AKIAIOSFODNN7EXAMPLE" {
-					m.add(AccessKey, at[0])
-				}
-			}
-			break
-		}
-	}
+	m.keys()
 	if i := bytes.Index(m.src, []byte(`"private_key"`)); i >= 0 && json.Valid(m.src) {
 		m.add(PrivateKey, i)
 	} else if bytes.Contains(m.src, []byte("PRIVATE KEY-----")) {

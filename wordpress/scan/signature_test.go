@@ -13,6 +13,7 @@ var names = map[scan.Signature]string{
 	scan.AccessKey: "access key", scan.PrivateKey: "private key", scan.PHPInfo: "phpinfo", scan.SessionStart: "session",
 	scan.FileTime: "file time", scan.WritesBeside: "writes", scan.MergeConflict: "merge", scan.ZeroByte: "zero byte",
 	scan.EncodedForLoader: "encoded", scan.LFSPointer: "pointer", scan.RequiresAutoload: "autoload", scan.ReadsManifest: "manifest",
+	scan.CloudKey: "cloud key", scan.PaymentKey: "payment key", scan.ServiceToken: "token",
 }
 
 func TestSignatures(t *testing.T) {
