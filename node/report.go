@@ -1,6 +1,7 @@
 package node
 
 import (
+	"regexp"
 	"time"
 
 	"github.com/wpbake/wpbake/artifact"
@@ -64,3 +65,10 @@ type Log struct {
 func ReportName(group, run, instance string) string {
 	return artifact.RolloutPrefix(group) + run + "/nodes/" + instance + ".json"
 }
+
+var instanceID = regexp.MustCompile(`^i-[0-9a-f]{8,17}$`)
+
+// IsInstance reports whether a text is an instance id as EC2 gives them. Ids
+// come in reports and their names, which a node writes, and go on into command
+// lines, requests and lines for people.
+func IsInstance(id string) bool { return instanceID.MatchString(id) }

@@ -66,6 +66,7 @@ func (p *reports) ofRun(ctx context.Context, run string) ([]node.Report, error) 
 	if err != nil {
 		return nil, err
 	}
+	stats = slices.DeleteFunc(stats, func(st artifact.Stat) bool { return !node.IsInstance(instanceOf(st.Name)) })
 	found := make([]node.Report, len(stats))
 	side, ctx := errgroup.WithContext(ctx)
 	side.SetLimit(reportsAtOnce)
@@ -76,6 +77,12 @@ func (p *reports) ofRun(ctx context.Context, run string) ([]node.Report, error) 
 		})
 	}
 	return found, side.Wait()
+}
+
+// instanceOf is whose report has a name. What is no instance's is nobody's: it
+// says nothing of a node.
+func instanceOf(name string) string {
+	return strings.TrimSuffix(name[strings.LastIndexByte(name, '/')+1:], ".json")
 }
 
 func (p *reports) read(ctx context.Context, st artifact.Stat) (node.Report, error) {
@@ -98,8 +105,7 @@ func (p *reports) read(ctx context.Context, st artifact.Stat) (node.Report, erro
 	if err := json.Unmarshal(b, &r); err != nil || !strings.HasSuffix(st.Name, "/"+r.Instance+".json") {
 		// A node that writes nonsense has proven nothing; it must not stop
 		// the run that is about to roll it back.
-		name := st.Name[strings.LastIndexByte(st.Name, '/')+1:]
-		r = node.Report{Instance: strings.TrimSuffix(name, ".json"), Verdict: node.Bad, Stage: "report", Cause: "its boot report cannot be read"}
+		r = node.Report{Instance: instanceOf(st.Name), Verdict: node.Bad, Stage: "report", Cause: "its boot report cannot be read"}
 	}
 	p.mu.Lock()
 	p.seen[st.Name] = seenReport{etag: st.ETag, report: r}

@@ -70,6 +70,9 @@ func (r onNode) UpgradeSchema(ctx context.Context, instance string, manifest art
 }
 
 func (r onNode) ask(ctx context.Context, instance string, answer any, words ...string) error {
+	if !node.IsInstance(instance) {
+		return fmt.Errorf("asking node %q: that is no instance id", instance)
+	}
 	out, err := r.run(ctx, instance, append([]string{"wpbake", "node"}, append(words, "--json")...))
 	found := lastObject(out)
 	var failed struct {

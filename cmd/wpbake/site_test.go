@@ -32,11 +32,11 @@ func TestAskNode(t *testing.T) {
 			argv = append([]string{instance}, words...)
 			return []byte(tt.out), tt.err
 		}}
-		d, err := site.Database(t.Context(), "i-1")
+		d, err := site.Database(t.Context(), "i-0123456789abcdef0")
 		if d.Schema != tt.schema || (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: schema %d, %v", name, d.Schema, err)
 		}
-		if got := strings.Join(argv, " "); got != "i-1 wpbake node database --json" {
+		if got := strings.Join(argv, " "); got != "i-0123456789abcdef0 wpbake node database --json" {
 			t.Errorf("%s: ran %q", name, got)
 		}
 	}
@@ -48,7 +48,7 @@ func TestUpgradeSchemaOnNode(t *testing.T) {
 		argv = strings.Join(words, " ")
 		return []byte(`{"before":1,"after":2}`), nil
 	}}
-	if s, err := site.UpgradeSchema(t.Context(), "i-1", "sha256:m"); err != nil || s.After != 2 || argv != "wpbake node schema --manifest sha256:m --json" {
+	if s, err := site.UpgradeSchema(t.Context(), "i-0123456789abcdef0", "sha256:m"); err != nil || s.After != 2 || argv != "wpbake node schema --manifest sha256:m --json" {
 		t.Errorf("%+v, %v, ran %q", s, err, argv)
 	}
 }
@@ -58,8 +58,8 @@ func TestOpenSite(t *testing.T) {
 		t.Errorf("off is %v", site)
 	}
 	site := openSite(cli.Config{DatabaseCommand: []string{"/bin/sh", "-c", `echo "{\"schema\":7,\"stylesheet\":\"$0 $*\"}"`, "to {node}"}}, nil)
-	d, err := site.Database(t.Context(), "i-1")
-	if err != nil || d.Schema != 7 || d.Stylesheet != "to i-1 wpbake node database --json" {
+	d, err := site.Database(t.Context(), "i-0123456789abcdef0")
+	if err != nil || d.Schema != 7 || d.Stylesheet != "to i-0123456789abcdef0 wpbake node database --json" {
 		t.Errorf("%+v, %v", d, err)
 	}
 }
@@ -89,5 +89,18 @@ func TestSayDatabase(t *testing.T) {
 	sayDatabase(out, rollout.Result{Snapshot: "snap-1"})
 	if got.String() != "snapshot: snap-1\n" {
 		t.Errorf("said %q", got.String())
+	}
+}
+
+// A name that a document gave reaches no command line.
+func TestOnlyInstancesAreAsked(t *testing.T) {
+	for _, id := range []string{"", "i-1", "i-0123456789abcdef0 ", "-oProxyCommand=x", "i-0123456789ABCDEF0", "i-01234567\n", "i-0123456789abcdef01"} {
+		site := onNode{func(context.Context, string, []string) ([]byte, error) {
+			t.Errorf("%q is asked", id)
+			return nil, nil
+		}}
+		if _, err := site.Database(t.Context(), id); err == nil {
+			t.Errorf("%q: no error", id)
+		}
 	}
 }
