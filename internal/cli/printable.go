@@ -185,7 +185,11 @@ func (o *Output) Annotate(a Annotation) {
 	if a.Line > 0 {
 		where += fmt.Sprintf(",line=%d", a.Line)
 	}
-	fmt.Fprintf(o.Stdout, "::%s %s,title=%s::%s\n", a.Level, where, property(a.Title), strings.ReplaceAll(Printable(a.Text), "%", "%25"))
+	lines := strings.Split(a.Text, "\n")
+	for i := range lines {
+		lines[i] = strings.ReplaceAll(Printable(lines[i]), "%", "%25")
+	}
+	fmt.Fprintf(o.Stdout, "::%s %s,title=%s::%s\n", a.Level, where, property(a.Title), strings.Join(lines, "%0A"))
 }
 
 // property escapes what would end a property of a workflow command.

@@ -131,7 +131,7 @@ func TestAnnotate(t *testing.T) {
 	var out strings.Builder
 	o := &Output{Stdout: &out}
 	o.Annotate(Annotation{Level: "error", File: "a:b,c%\nd::error::", Line: 7, Title: "wpbake T05", Text: "50 %\n::warning::x ##[error]"})
-	want := `::error file=a%3Ab%2Cc%25\nd%3A%3Aerror%3A%3A,line=7,title=wpbake T05::50 %25\n::warning::x ##\[error]` + "\n"
+	want := `::error file=a%3Ab%2Cc%25\nd%3A%3Aerror%3A%3A,line=7,title=wpbake T05::50 %25%0A\::warning::x ##\[error]` + "\n"
 	if out.String() != want {
 		t.Errorf("%q, want %q", out.String(), want)
 	}
