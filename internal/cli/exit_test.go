@@ -72,7 +72,7 @@ func TestEnded(t *testing.T) {
 			t.Errorf("%s: %q, want %q", outcome, got, want)
 		}
 	}
-	r.Cause, r.Evidence = "alarm errors rings", "rollouts/shop/r1/evidence"
+	r.Outcome, r.Cause, r.Evidence = rollout.Unproven, "alarm errors rings", "rollouts/shop/r1/evidence"
 	e := &Ended{r}
 	if got, want := e.Error(), "release of v2 is not proven: alarm errors rings"; got != want {
 		t.Errorf("%q, want %q", got, want)
