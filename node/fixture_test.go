@@ -135,7 +135,7 @@ func newFixture(t *testing.T) *fixture {
 			Gate:           Gate{URL: web.URL + "/", Host: "www.example.com", Status: 200, Body: "wp-content", Timeout: time.Minute},
 			Logs:           []string{filepath.Join(dir, "php.log")},
 			Timeout:        time.Minute,
-			CommandTimeout: 10 * time.Second,
+			CommandTimeout: time.Minute,
 			Keep:           3,
 		},
 	}

@@ -3,29 +3,50 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
 	"github.com/wpbake/wpbake/artifact"
 )
 
-// answers serves its pages in turn, the last one for ever.
-func answers(t *testing.T, pages ...http.HandlerFunc) (*httptest.Server, *atomic.Int64) {
-	t.Helper()
-	var asked atomic.Int64
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		pages[min(int(asked.Add(1)), len(pages))-1](w, r)
-	}))
-	t.Cleanup(s.Close)
-	return s, &asked
+// answers is a server that answers with its pages in turn, with the last one for
+// ever. Nothing lies between it and the browser, so that a page takes none of a
+// bubble's time.
+type answers struct {
+	pages []http.HandlerFunc
+	asked int
 }
+
+func (a *answers) RoundTrip(r *http.Request) (*http.Response, error) {
+	a.asked++
+	w := httptest.NewRecorder()
+	a.pages[min(a.asked, len(a.pages))-1](w, r)
+	if err := r.Context().Err(); err != nil {
+		return nil, err
+	}
+	return w.Result(), nil
+}
+
+// asking is the browser of a gate before such a server.
+func asking(g Gate, pages ...http.HandlerFunc) (browser, *answers) {
+	a := &answers{pages: pages}
+	g.URL = "http://127.0.0.1/"
+	b := newBrowser(g)
+	b.client.Transport = a
+	return b, a
+}
+
+// silence answers no request.
+func silence(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 
 func answer(status int, release, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
@@ -59,29 +80,34 @@ func TestGate(t *testing.T) {
 		"redirect":      {[]http.HandlerFunc{redirect}, `status 301 to "https://www.example.com/", want 200`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s, asked := answers(t, c.pages...)
-			g := Gate{URL: s.URL + "/", Status: 200, Body: "wp-content", Timeout: 4 * gatePause}
-			if c.want == "" {
-				g.Timeout = time.Minute
-			}
-			err := newBrowser(g).pass(t.Context(), want)
-			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
-				t.Fatalf("got %v, want %q", err, c.want)
-			}
-			if c.want != "" && asked.Load() < 2 {
-				t.Errorf("asked %d times", asked.Load())
-			}
+			synctest.Test(t, func(t *testing.T) {
+				const timeout = 7 * gatePause / 2 // between two looks
+				b, server := asking(Gate{Status: 200, Body: "wp-content", Timeout: timeout}, c.pages...)
+				begun := time.Now()
+				err := b.pass(t.Context(), want)
+				if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+					t.Fatalf("got %v, want %q", err, c.want)
+				}
+				asked, took := len(c.pages), time.Duration(len(c.pages)-1)*gatePause
+				if c.want != "" {
+					asked, took = 4, timeout
+				}
+				if server.asked != asked || time.Since(begun) != took {
+					t.Errorf("asked %d times in %v, want %d in %v", server.asked, time.Since(begun), asked, took)
+				}
+			})
 		})
 	}
 }
 
+// The browser is a real one, before a real server.
 func TestGateSendsWhatTheSiteExpects(t *testing.T) {
 	d := artifact.DigestOf(nil)
-	s, _ := answers(t, func(w http.ResponseWriter, r *http.Request) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set(ReleaseHeader, d.Short())
 		_, _ = w.Write([]byte(r.Host + " " + r.Header.Get("X-Forwarded-Proto") + " " + r.URL.Path))
-	})
+	}))
+	defer s.Close()
 	g := Gate{
 		URL: s.URL + "/health", Host: "www.example.com", Headers: map[string]string{"X-Forwarded-Proto": "https"},
 		Status: 200, Body: "www.example.com https /health", Timeout: time.Minute,
@@ -93,23 +119,25 @@ func TestGateSendsWhatTheSiteExpects(t *testing.T) {
 
 // A request that the gate's clock cuts does not hide what the one before said.
 func TestGateRemembersTheLastAnswer(t *testing.T) {
-	t.Parallel()
-	s, _ := answers(t, answer(500, "", "x"), func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
-	err := newBrowser(Gate{URL: s.URL, Status: 200, Timeout: 4 * gatePause}).pass(t.Context(), artifact.DigestOf(nil))
-	if err == nil || !strings.Contains(err.Error(), "status 500") {
-		t.Errorf("got %v", err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		b, server := asking(Gate{Status: 200, Timeout: 4 * gatePause}, answer(500, "", "x"), silence)
+		err := b.pass(t.Context(), artifact.DigestOf(nil))
+		if err == nil || !strings.Contains(err.Error(), "status 500") || server.asked != 2 {
+			t.Errorf("asked %d times: %v", server.asked, err)
+		}
+	})
 }
 
 func TestGateEndsWithTheBoot(t *testing.T) {
-	t.Parallel()
-	s, _ := answers(t, answer(500, "", "x"))
-	ctx, cancel := context.WithTimeout(t.Context(), 4*gatePause)
-	defer cancel()
-	err := newBrowser(Gate{URL: s.URL, Status: 200, Timeout: time.Minute}).pass(ctx, artifact.DigestOf(nil))
-	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "status 500") {
-		t.Errorf("got %v", err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 7*gatePause/2)
+		defer cancel()
+		b, _ := asking(Gate{Status: 200, Timeout: time.Minute}, answer(500, "", "x"))
+		err := b.pass(ctx, artifact.DigestOf(nil))
+		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "status 500") {
+			t.Errorf("got %v", err)
+		}
+	})
 }
 
 func TestWarm(t *testing.T) {
@@ -139,8 +167,7 @@ func TestWarm(t *testing.T) {
 // A node that never answers is judged by its gate, not held up by its warm-up.
 func TestWarmIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBrowser(Gate{URL: "http://127.0.0.1/"})
-		b.client.Transport = silence{}
+		b, _ := asking(Gate{}, silence)
 		begun := time.Now()
 		got := b.warm(t.Context(), []string{"/", "/a", "/b", "/c", "/d"})
 		if took := time.Since(begun); took != warmTimeout {
@@ -152,38 +179,37 @@ func TestWarmIsBounded(t *testing.T) {
 	})
 }
 
-// silence answers no request.
-type silence struct{}
-
-func (silence) RoundTrip(r *http.Request) (*http.Response, error) {
-	<-r.Context().Done()
-	return nil, r.Context().Err()
-}
-
 // A server whose start command has ended may not listen yet.
 func TestWarmWaitsForTheServer(t *testing.T) {
-	reserved, err := net.Listen("tcp", "127.0.0.1:0")
+	s := httptest.NewServer(answer(200, "", ""))
+	defer s.Close()
+	b := newBrowser(Gate{URL: s.URL})
+	var dialed int
+	b.client.Transport.(*http.Transport).DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if dialed++; dialed < 3 {
+			address = deaf(t)
+		}
+		return new(net.Dialer).DialContext(ctx, network, address)
+	}
+	if got := b.warm(t.Context(), []string{"/"}); len(got) != 1 || got[0].failure() != "" || dialed != 3 {
+		t.Errorf("dialed %d times: %+v", dialed, got)
+	}
+}
+
+// deaf is an address that is taken, and at which nobody listens.
+func deaf(t *testing.T) string {
+	t.Helper()
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := reserved.Addr().String()
-	if err := reserved.Close(); err != nil {
+	t.Cleanup(func() { syscall.Close(fd) })
+	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
 		t.Fatal(err)
 	}
-	served := make(chan *http.Server, 1)
-	timer := time.AfterFunc(gatePause/2, func() {
-		l, err := net.Listen("tcp", address)
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		s := &http.Server{Handler: answer(200, "", "")}
-		served <- s
-		_ = s.Serve(l)
-	})
-	defer timer.Stop()
-	if got := newBrowser(Gate{URL: "http://" + address}).warm(t.Context(), []string{"/"}); len(got) != 1 || got[0].failure() != "" {
-		t.Error(got)
+	name, err := syscall.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
 	}
-	(<-served).Close()
+	return fmt.Sprintf("127.0.0.1:%d", name.(*syscall.SockaddrInet4).Port)
 }

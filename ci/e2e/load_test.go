@@ -23,11 +23,24 @@ func site(t *testing.T, answer http.HandlerFunc) *httptest.Server {
 	return server
 }
 
+// load runs until it has made a hundred requests.
 func load(t *testing.T, server *httptest.Server) Tally {
 	l := NewLoad(server.URL, []Page{{"/", "a shop"}})
-	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		l.Run(ctx, Clients{Browsers: 2, Sessions: 1}, time.Millisecond)
+	}()
 	defer cancel()
-	l.Run(ctx, Clients{Browsers: 2, Sessions: 1}, time.Millisecond)
+	await(t, func() error {
+		if n := l.Peek().Requests; n < 100 {
+			return fmt.Errorf("%d requests", n)
+		}
+		return nil
+	})
+	cancel()
+	<-done
 	return l.Cut()
 }
 
