@@ -19,6 +19,7 @@ import (
 	"github.com/wpbake/wpbake/internal/tier"
 
 	reader "github.com/erofs/go-erofs"
+
 	"github.com/wpbake/wpbake/artifact"
 )
 
@@ -156,7 +157,7 @@ func TestEveryByteOfAnImage(t *testing.T) {
 	f, err := os.OpenFile(dest, os.O_RDWR, 0)
 	artifacttest.Must(t, err)
 	defer f.Close()
-	for off := range b.Manifest.Image.Size {
+	for off := int64(0); off < b.Manifest.Image.Size; off += int64(tier.Some(1, 7)) {
 		was := make([]byte, 1)
 		_, err := f.ReadAt(was, off)
 		artifacttest.Must(t, err)

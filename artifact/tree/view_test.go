@@ -91,7 +91,15 @@ func TestViewIsTheTree(t *testing.T) {
 			t.Errorf("the disk was asked about %q", p)
 		}
 	}
-	if err := fstest.TestFS(v, "index.php", "wp-content/uploads/2026/a.jpg", "wp-content/a/b.php", "latest.php"); err != nil {
+	if tier.Racing() && !tier.Soaking() {
+		content, err := fs.Sub(v, "wp-content")
+		if err == nil {
+			err = fstest.TestFS(content, "uploads/2026/a.jpg", "a/b.php", "current")
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	} else if err := fstest.TestFS(v, "index.php", "wp-content/uploads/2026/a.jpg", "wp-content/a/b.php", "latest.php"); err != nil {
 		t.Error(err)
 	}
 	var paths []string

@@ -76,6 +76,16 @@ func BuildFlags() []string {
 	return nil
 }
 
+// Some is how many cases of one kind a test takes: all of them, or the fewer
+// where the race detector makes each ten times as long and has seen the code run
+// by then. make soak takes all in either way.
+func Some(all, fewer int) int {
+	if Racing() && !Soaking() {
+		return fewer
+	}
+	return all
+}
+
 // Racing reports whether this test has the race detector, which makes what only
 // computes ten times slower.
 func Racing() bool {

@@ -8,6 +8,8 @@ import (
 	"testing/fstest"
 	"time"
 
+	"github.com/wpbake/wpbake/internal/tier"
+
 	"github.com/wpbake/wpbake/wordpress/php"
 )
 
@@ -146,7 +148,7 @@ func TestConfigReadsProto(t *testing.T) {
 
 // What a hostile configuration costs does not grow faster than its size.
 func TestHostileConfig(t *testing.T) {
-	const large = 10 << 20
+	large := tier.Some(10<<20, 1<<20)
 	doubling := "<?php define( 'X0', '" + strings.Repeat("x", 1000) + "' );\n"
 	for i := range 20000 {
 		doubling += fmt.Sprintf("define( 'X%d', X%d . X%d );\n", i+1, i, i)
@@ -159,7 +161,7 @@ func TestHostileConfig(t *testing.T) {
 		"define('A',B);\n", "(", "define(", "if($x){", "if($x):", "else:", "<<<X\n", "<<<X\nX", "'a' . ", "x", "/*", "//\n", "dirname(",
 		"?><?php ", "<?", "require 'a'.B;", "\x00", "\"$", "$memcached_servers=[A];", "$_SERVER['HTTPS']=", `\`, `\a`, "!", "`",
 	} {
-		const small = large / 20
+		small := large / 20
 		hostile(t, piece, "<?php\n"+strings.Repeat(piece, small/len(piece)))
 		hostile(t, "a value of "+piece, "<?php define('A',"+strings.Repeat(piece, small/len(piece))+"1);")
 	}
