@@ -60,7 +60,7 @@ func newWorld(t *testing.T, size int, change ...func(*autoscaling.CreateAutoScal
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	w := &world{t: t, ctx: ctx, group: "shop", fleet: &fleet{machines: map[string]*machine{}}}
-	cloud, err := localcloud.New(localcloud.Options{NoServe: true, Runner: w.fleet, Prober: w.fleet})
+	cloud, err := localcloud.New(localcloud.Options{NoServe: true, AccessKey: awstest.AccessKey, SecretKey: awstest.SecretKey, Runner: w.fleet, Prober: w.fleet})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,13 +9,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	astypes "github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	"github.com/wpbake/wpbake/internal/localcloud/control"
 	"github.com/wpbake/wpbake/internal/tier"
 )
 
@@ -248,8 +248,11 @@ func whole(before, now []string, others int) error {
 func kill(t *testing.T, stack *Stack) {
 	t.Helper()
 	for _, id := range nodes(t, stack)[1:] {
-		body := strings.NewReader(fmt.Sprintf(`{"kind":"kill","target":%q}`, id))
-		resp, err := http.Post(stack.Environ["AWS_ENDPOINT_URL"]+"/_local/fault", "application/json", body)
+		r, err := control.Request(t.Context(), stack.Environ, "/_local/fault", fmt.Appendf(nil, `{"kind":"kill","target":%q}`, id))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.DefaultClient.Do(r)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -45,7 +45,23 @@ type aim struct {
 	then    func() bool // reports whether the answer may go on; nil once it happened
 }
 
-// Start serves on a free port until Close. Target must be on loopback.
+// addresses is how many proxies one cloud may have.
+const addresses = 16
+
+// listen takes the cloud's own port on another loopback address: the local
+// cloud refuses requests for another port than its own, and Host is signed.
+func listen(port string) (net.Listener, error) {
+	var err error
+	for n := range addresses {
+		var listener net.Listener
+		if listener, err = net.Listen("tcp", fmt.Sprintf("127.0.0.%d:%s", n+2, port)); err == nil {
+			return listener, nil
+		}
+	}
+	return nil, err
+}
+
+// Start serves until Close. Target must be on loopback.
 func Start(target string) (*Proxy, error) {
 	to, err := url.Parse(target)
 	if err != nil {
@@ -54,7 +70,7 @@ func Start(target string) (*Proxy, error) {
 	if addr, err := netip.ParseAddr(to.Hostname()); err != nil || !addr.IsLoopback() {
 		return nil, fmt.Errorf("intercepting calls to %q: not loopback", target)
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := listen(to.Port())
 	if err != nil {
 		return nil, err
 	}

@@ -154,7 +154,11 @@ func scriptFault(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) > 1 {
 		f.Target = args[1]
 	}
-	_, err := localState{URL: ts.Getenv("AWS_ENDPOINT_URL")}.call(context.Background(), "/_local/fault", f)
+	environ := map[string]string{}
+	for _, name := range []string{"AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"} {
+		environ[name] = ts.Getenv(name)
+	}
+	_, err := localState{Environ: environ}.call(context.Background(), "/_local/fault", f)
 	ts.Check(err)
 }
 

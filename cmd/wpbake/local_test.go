@@ -74,7 +74,7 @@ func TestLocalCloudRunsOnlyIfItAnswersItself(t *testing.T) {
 	if s, err := p.running(t.Context()); s != nil || err != nil {
 		t.Errorf("without a state: %+v, %v", s, err)
 	}
-	if err := p.write(localState{PID: 7, URL: answers.URL}); err != nil {
+	if err := p.write(localState{PID: 7, URL: answers.URL, Environ: map[string]string{"AWS_ENDPOINT_URL": answers.URL}}); err != nil {
 		t.Fatal(err)
 	}
 	if s, err := p.running(t.Context()); err != nil || s == nil || s.PID != 7 {

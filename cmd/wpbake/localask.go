@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -15,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/wpbake/wpbake/internal/cli"
+	"github.com/wpbake/wpbake/internal/localcloud/control"
 )
 
 // localStatus is the part of GET /_local/status that is shown.
@@ -55,15 +55,14 @@ func (s localState) status(ctx context.Context) (st localStatus, body []byte, er
 func (s localState) call(ctx context.Context, path string, body any) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	data, err := json.Marshal(body)
-	if err != nil {
-		return nil, err
-	}
-	method := http.MethodGet
+	var data []byte
 	if body != nil {
-		method = http.MethodPost
+		var err error
+		if data, err = json.Marshal(body); err != nil {
+			return nil, err
+		}
 	}
-	req, err := http.NewRequestWithContext(ctx, method, s.URL+path, bytes.NewReader(data))
+	req, err := control.Request(ctx, s.Environ, path, data)
 	if err != nil {
 		return nil, err
 	}

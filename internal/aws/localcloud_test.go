@@ -26,6 +26,7 @@ import (
 	"github.com/wpbake/wpbake/internal/aws"
 	"github.com/wpbake/wpbake/internal/aws/awstest"
 	"github.com/wpbake/wpbake/internal/localcloud"
+	"github.com/wpbake/wpbake/internal/localcloud/control"
 	localec2 "github.com/wpbake/wpbake/internal/localcloud/ec2"
 	"github.com/wpbake/wpbake/node"
 	"github.com/wpbake/wpbake/rollout"
@@ -65,7 +66,7 @@ type local struct {
 func onLocalCloud(t *testing.T, lag time.Duration, f func(l local)) {
 	t.Helper()
 	virtual(t, func(t *testing.T) {
-		cloud, err := localcloud.New(localcloud.Options{NoServe: true, Runner: machines{}, Prober: machines{}, Lag: lag})
+		cloud, err := localcloud.New(localcloud.Options{NoServe: true, AccessKey: awstest.AccessKey, SecretKey: awstest.SecretKey, Endpoint: awstest.Endpoint, Runner: machines{}, Prober: machines{}, Lag: lag})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -177,7 +178,7 @@ func (l local) until(what string, ok func() bool) {
 
 func (l local) fault(json string) {
 	l.t.Helper()
-	r, err := http.NewRequestWithContext(l.t.Context(), http.MethodPost, awstest.Endpoint+"/_local/fault", strings.NewReader(json))
+	r, err := control.Request(l.t.Context(), l.cloud.Environ(), "/_local/fault", []byte(json))
 	l.must(err)
 	answer, err := awstest.Transport{Handler: l.cloud}.Do(r)
 	l.must(err)

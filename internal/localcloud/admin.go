@@ -3,18 +3,23 @@ package localcloud
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"time"
+
+	"github.com/wpbake/wpbake/internal/localcloud/control"
 )
 
 const maxFault = 64 << 10
 
-// serveAdmin answers what is no AWS request: the cloud's status, and faults.
+// serveAdmin answers what is no AWS request: the cloud's status, and faults. It
+// is for the account's own key: no node asks for that.
 func (c *Cloud) serveAdmin(w http.ResponseWriter, r *http.Request) {
+	signature, err := c.verifier.Verify(r)
 	switch {
-	case !isLocal(r):
-		http.Error(w, "only from this machine", http.StatusForbidden)
+	case err != nil:
+		http.Error(w, err.Error(), http.StatusForbidden)
+	case signature.Service != control.Service || isRole(signature.AccessKey):
+		http.Error(w, "not with this key", http.StatusForbidden)
 	case r.URL.Path == "/_local/status" && r.Method == http.MethodGet:
 		status, err := c.Status(r.Context())
 		if err != nil {
@@ -38,20 +43,6 @@ func (c *Cloud) serveAdmin(w http.ResponseWriter, r *http.Request) {
 	default:
 		http.NotFound(w, r)
 	}
-}
-
-// isLocal keeps web pages out as well as other machines: a browser sends an
-// origin, and a name that an attacker points at loopback is no address.
-func isLocal(r *http.Request) bool {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err == nil && !net.ParseIP(host).IsLoopback() {
-		return false
-	}
-	name, _, err := net.SplitHostPort(r.Host)
-	if err != nil {
-		name = r.Host
-	}
-	return r.Header.Get("Origin") == "" && (name == "localhost" || net.ParseIP(name).IsLoopback())
 }
 
 func answerJSON(w http.ResponseWriter, document any) {

@@ -2,11 +2,13 @@ package localcloud
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -28,6 +30,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go"
 
+	"github.com/wpbake/wpbake/internal/localcloud/control"
 	"github.com/wpbake/wpbake/internal/localcloud/ec2"
 )
 
@@ -66,6 +69,9 @@ func (p *process) Kill() error {
 
 func (p *process) Done() <-chan struct{} { return p.done }
 
+// Calls takes all of this test's connections for the machine's.
+func (p *process) Calls(_, _ netip.AddrPort) bool { return true }
+
 // running is a cloud behind a real server, and what clients need of it.
 type running struct {
 	*Cloud
@@ -79,7 +85,7 @@ func run(t *testing.T, o Options) *running {
 	r := &running{runner: &idle{}}
 	server := httptest.NewUnstartedServer(nil)
 	r.url = "http://" + server.Listener.Addr().String()
-	o.Runner, o.Endpoint = r.runner, r.url
+	o.Runner, o.Endpoint = cmp.Or[ec2.Runner](o.Runner, r.runner), r.url
 	var err error
 	if r.Cloud, err = New(o); err != nil {
 		t.Fatal(err)
@@ -115,14 +121,33 @@ func (r *running) s3(config aws.Config) *sdks3.Client {
 
 func (r *running) fault(t *testing.T, document string) {
 	t.Helper()
-	response, err := http.Post(r.url+"/_local/fault", "application/json", strings.NewReader(document))
+	if status, text := r.ask(t, "/_local/fault", []byte(document)); status != http.StatusOK {
+		t.Fatalf("fault %s: %d %s", document, status, text)
+	}
+}
+
+// ask asks the cloud about itself.
+func (r *running) ask(t *testing.T, path string, body []byte) (int, string) {
+	t.Helper()
+	request, err := control.Request(t.Context(), r.Environ(), path, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return send(t, request)
+}
+
+func send(t *testing.T, request *http.Request) (int, string) {
+	t.Helper()
+	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer response.Body.Close()
-	if text, _ := io.ReadAll(response.Body); response.StatusCode != http.StatusOK {
-		t.Fatalf("fault %s: %s %s", document, response.Status, text)
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
 	}
+	return response.StatusCode, string(text)
 }
 
 // eventually waits for what happens in the background.
@@ -197,7 +222,7 @@ func TestEveryServiceIsAtOneAddress(t *testing.T) {
 func TestWhoMayNotCall(t *testing.T) {
 	r := run(t, Options{})
 	wrong, unknown, anonymous := r.config(), r.config(), r.config()
-	wrong.Credentials = credentials.NewStaticCredentialsProvider("wpbake", "wrong", "")
+	wrong.Credentials = credentials.NewStaticCredentialsProvider(r.Environ()["AWS_ACCESS_KEY_ID"], "wrong", "")
 	unknown.Credentials = credentials.NewStaticCredentialsProvider("AKIAUNKNOWN", "wrong", "")
 	anonymous.Credentials = aws.AnonymousCredentials{}
 	other := func(code string) map[string]string {

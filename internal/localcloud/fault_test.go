@@ -3,9 +3,7 @@ package localcloud
 import (
 	"context"
 	"encoding/json"
-	"io"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -20,6 +18,7 @@ import (
 	sdks3 "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
+	"github.com/wpbake/wpbake/internal/aws/awstest"
 	"github.com/wpbake/wpbake/internal/localcloud/ec2"
 	"github.com/wpbake/wpbake/internal/wire"
 )
@@ -114,19 +113,11 @@ func TestALostAnswerWithoutAConnection(t *testing.T) {
 	r := run(t, Options{})
 	r.fault(t, `{"kind":"lost-answer","count":1}`)
 	config := r.config()
-	config.HTTPClient = inProcess{r.Cloud}
+	config.HTTPClient = awstest.Transport{Handler: r.Cloud}
 	err := r.calls(config)["ec2"](t.Context())
 	if err == nil || !strings.Contains(err.Error(), "StatusCode: 500") {
 		t.Errorf("got %v", err)
 	}
-}
-
-type inProcess struct{ handler http.Handler }
-
-func (p inProcess) Do(r *http.Request) (*http.Response, error) {
-	recorder := httptest.NewRecorder()
-	p.handler.ServeHTTP(recorder, r)
-	return recorder.Result(), nil
 }
 
 type healthy struct{}
@@ -162,33 +153,26 @@ func TestSickInstances(t *testing.T) {
 	}
 }
 
-func TestTheAdminIsForThisMachine(t *testing.T) {
+func TestControl(t *testing.T) {
 	r := run(t, Options{})
 	for _, test := range []struct {
-		name, method, path, body, remote, host, origin string
-		want                                           int
+		name, path, body string // no body is a question
+		want             int
 	}{
-		{"status", "GET", "/_local/status", "", "127.0.0.1:1", "127.0.0.1:4599", "", 200},
-		{"by name", "GET", "/_local/status", "", "[::1]:1", "localhost:4599", "", 200},
-		{"another machine", "GET", "/_local/status", "", "10.0.0.1:1", "127.0.0.1:4599", "", 403},
-		{"a web page", "POST", "/_local/fault", "{}", "127.0.0.1:1", "127.0.0.1:4599", "https://example.com", 403},
-		{"a name that points here", "GET", "/_local/status", "", "127.0.0.1:1", "example.com", "", 403},
-		{"unknown fault", "POST", "/_local/fault", `{"kind":"fire"}`, "127.0.0.1:1", "127.0.0.1", "", 400},
-		{"unknown member", "POST", "/_local/fault", `{"kind":"clear","when":"now"}`, "127.0.0.1:1", "127.0.0.1", "", 400},
-		{"too much", "POST", "/_local/fault", `{"kind":"throttle","percent":101}`, "127.0.0.1:1", "127.0.0.1", "", 400},
-		{"unknown alarm", "POST", "/_local/fault", `{"kind":"alarm","target":"x"}`, "127.0.0.1:1", "127.0.0.1", "", 400},
-		{"nothing there", "GET", "/_local/other", "", "127.0.0.1:1", "127.0.0.1", "", 404},
+		{"status", "/_local/status", "", 200},
+		{"unknown fault", "/_local/fault", `{"kind":"fire"}`, 400},
+		{"unknown member", "/_local/fault", `{"kind":"clear","when":"now"}`, 400},
+		{"too much", "/_local/fault", `{"kind":"throttle","percent":101}`, 400},
+		{"unknown alarm", "/_local/fault", `{"kind":"alarm","target":"x"}`, 400},
+		{"nothing there", "/_local/other", "", 404},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			request := httptest.NewRequest(test.method, test.path, strings.NewReader(test.body))
-			request.RemoteAddr, request.Host = test.remote, test.host
-			if test.origin != "" {
-				request.Header.Set("Origin", test.origin)
+			var body []byte
+			if test.body != "" {
+				body = []byte(test.body)
 			}
-			recorder := httptest.NewRecorder()
-			r.ServeHTTP(recorder, request)
-			if recorder.Code != test.want {
-				t.Errorf("got %d %s, want %d", recorder.Code, recorder.Body, test.want)
+			if status, text := r.ask(t, test.path, body); status != test.want {
+				t.Errorf("got %d %s, want %d", status, text, test.want)
 			}
 		})
 	}
@@ -200,20 +184,12 @@ func TestStatus(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	response, err := http.Get(r.url + "/_local/status")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, text := r.ask(t, "/_local/status", nil)
 	var status Status
-	if err := json.Unmarshal(text, &status); err != nil || len(status.Instances) != 1 || status.Instances[0].ID != *instance.InstanceId || status.Endpoint != r.url {
+	if err := json.Unmarshal([]byte(text), &status); err != nil || len(status.Instances) != 1 || status.Instances[0].ID != *instance.InstanceId || status.Endpoint != r.url {
 		t.Errorf("status %s, %v", text, err)
 	}
-	if !strings.Contains(string(text), `"groups": []`) {
+	if !strings.Contains(text, `"groups": []`) {
 		t.Errorf("an empty list must be a list: %s", text)
 	}
 }
@@ -243,9 +219,13 @@ func TestInstancesHaveARole(t *testing.T) {
 	if err != nil || !strings.Contains(*identity.Arn, ":assumed-role/wpbake-node/") {
 		t.Errorf("identity %+v, %v", identity, err)
 	}
-	for name, call := range r.calls(config) {
-		if err := call(t.Context()); err != nil {
-			t.Errorf("%s: %v", name, err)
+	calls := r.calls(config)
+	for name, want := range map[string]string{
+		"s3": "AccessDenied", "ec2": "UnauthorizedOperation", "autoscaling": "AccessDenied", "elb": "AccessDenied",
+		"cloudwatch": "AccessDenied", "ssm": "", "sts": "",
+	} {
+		if got := codeOf(calls[name](t.Context())); got != want {
+			t.Errorf("%s: got %q, want %q", name, got, want)
 		}
 	}
 }

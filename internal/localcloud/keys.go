@@ -2,6 +2,7 @@ package localcloud
 
 import (
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base32"
 	"encoding/base64"
@@ -14,6 +15,7 @@ import (
 )
 
 const (
+	rootPrefix = "AKIA" // of the account's access key
 	rolePrefix = "ASIA" // of temporary access keys
 	// roleLife is how long instances' credentials are good at least; new ones
 	// come every hour.
@@ -23,6 +25,11 @@ const (
 // keys are the account's key pair and the temporary ones made of it. Those
 // carry their end and their instance in the access key, so that none is kept.
 type keys struct{ access, secret string }
+
+func newAccessKey() string { return rootPrefix + rand.Text()[:16] }
+
+// isRole tells instances' access keys from the account's own.
+func isRole(accessKey string) bool { return strings.HasPrefix(accessKey, rolePrefix) }
 
 func (k keys) find(accessKey string) (wire.Key, bool) {
 	if accessKey == k.access {

@@ -3,8 +3,8 @@
 // parameter store and Run Command, STS, and IAM's roles and instance profiles,
 // as far as a release needs them and with the behaviour that a release meets.
 // It knows how the services hang together, whose signature counts, how their
-// state survives, and how they fail on purpose. It judges no permission, and
-// refuses to know anything of wpbake: any AWS client is as welcome.
+// state survives, and how they fail on purpose. Of permissions it knows two
+// kinds, the account's own, which has all, and instances' roles; it refuses to know anything of wpbake: any AWS client is as welcome.
 package localcloud
 
 import (
@@ -14,6 +14,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"path/filepath"
 	"strconv"
 	"sync"
@@ -41,8 +42,8 @@ type Options struct {
 	Dir       string        // state directory; "" keeps everything in memory
 	Region    string        // "" means eu-central-1
 	Account   string        // "" means 123456789012
-	AccessKey string        // "" means wpbake
-	SecretKey string        // "" means wpbake-local-secret
+	AccessKey string        // "" means a random one, kept in Dir
+	SecretKey string        // "" means a random one, kept in Dir
 	Runner    ec2.Runner    // nil refuses to launch instances
 	Prober    elb.Prober    // nil asks targets by HTTP
 	Speed     float64       // of AWS's clocks; 0 means 1
@@ -98,6 +99,9 @@ func New(o Options) (*Cloud, error) {
 	}
 	o = saved.complete(o)
 	c := &Cloud{options: o, keys: keys{o.AccessKey, o.SecretKey}, faults: newFaults(), changed: make(chan struct{}, 1)}
+	if err := checkDir(o.Dir); err != nil {
+		return nil, err
+	}
 	c.verifier = &wire.Verifier{Key: c.keys.find, Now: time.Now}
 	if c.network, err = reserveNetwork(saved.Network, o); err != nil {
 		return nil, err
@@ -109,6 +113,9 @@ func New(o Options) (*Cloud, error) {
 	if err := c.restore(saved); err != nil {
 		c.network.Close()
 		return nil, err
+	}
+	if saved.SecretKey != o.SecretKey {
+		c.touch() // whoever starts this cloud again has to find the key
 	}
 	return c, nil
 }
@@ -242,6 +249,10 @@ func (m metadata) Instance(id string) (imds.Instance, bool) {
 
 func (m metadata) LifecycleTarget(id string) (string, bool) {
 	return m.cloud.autoscaling.LifecycleTarget(id)
+}
+
+func (m metadata) Calls(ctx context.Context, id string, client, server netip.AddrPort) bool {
+	return m.cloud.ec2.Calls(ctx, id, client, server)
 }
 
 func (m metadata) Credentials(id string) imds.Credentials { return m.cloud.keys.issue(id, time.Now()) }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/wpbake/wpbake/internal/localcloud/ebs"
+	"github.com/wpbake/wpbake/internal/localcloud/guard"
 	"github.com/wpbake/wpbake/internal/wire"
 )
 
@@ -32,7 +33,7 @@ func (c *Cloud) route() map[string]endpoint {
 		"ebs":                  {func(*http.Request) wire.Protocol { return ebs.Protocol{} }, c.ebs.Actions()},
 	}
 	for name, e := range endpoints {
-		e.actions = c.faults.around(name, e.actions)
+		e.actions = restrict(name, c.faults.around(name, e.actions))
 		endpoints[name] = e
 	}
 	return endpoints
@@ -50,13 +51,21 @@ func monitoringProtocol(r *http.Request) wire.Protocol {
 	return wire.Query{Namespace: "http://monitoring.amazonaws.com/doc/2010-08-01/"}
 }
 
-// ServeHTTP answers AWS requests, and the cloud's own below /_local/.
+// ServeHTTP answers AWS requests, and the cloud's own below /_local/: those
+// that no web page can have made, and that are signed with a key of this cloud.
 func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	service, names := wire.ScopeService(r), guard.Plain
+	if service == "s3" {
+		names = guard.Buckets
+	}
+	if err := guard.Check(r, names); err != nil {
+		guard.Refuse(w, err)
+		return
+	}
 	if strings.HasPrefix(r.URL.Path, "/_local/") {
 		c.serveAdmin(w, r)
 		return
 	}
-	service := wire.ScopeService(r)
 	refuse := c.refusal(service, w, r)
 	signature, err := c.verifier.Verify(r)
 	if err != nil {
@@ -71,6 +80,10 @@ func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer finish()
 	r = r.WithContext(wire.WithSignature(withAnswer(r.Context(), w), signature))
 	if service == "s3" {
+		if !mayUse(signature, r) {
+			refuse(&wire.Error{Code: "AccessDenied", Message: "Access Denied", Status: http.StatusForbidden})
+			return
+		}
 		if c.faults.take(faultLost, s3Operation(r)) {
 			lose(r.Context())
 		}

@@ -3,6 +3,7 @@ package localcloud
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -43,6 +44,24 @@ func (c *Cloud) keepers() map[string]keeper {
 
 func stateFile(dir string) string { return filepath.Join(dir, "state.json") }
 
+// checkDir refuses a directory in which anybody could put another state.
+func checkDir(dir string) error {
+	if dir == "" {
+		return nil
+	}
+	info, err := os.Stat(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // it is made for this user alone
+	}
+	if err != nil {
+		return fmt.Errorf("looking at the local cloud's directory: %w", err)
+	}
+	if info.Mode().Perm()&0o002 != 0 {
+		return fmt.Errorf("keeping the local cloud's state in %q: every user of this machine may write there", dir)
+	}
+	return nil
+}
+
 func readState(dir string) (savedState, error) {
 	var saved savedState
 	if dir == "" {
@@ -68,8 +87,8 @@ func readState(dir string) (savedState, error) {
 func (s savedState) complete(o Options) Options {
 	o.Region = cmp.Or(o.Region, s.Region, "eu-central-1")
 	o.Account = cmp.Or(o.Account, s.Account, "123456789012")
-	o.AccessKey = cmp.Or(o.AccessKey, s.AccessKey, "wpbake")
-	o.SecretKey = cmp.Or(o.SecretKey, s.SecretKey, "wpbake-local-secret")
+	o.AccessKey = cmp.Or(o.AccessKey, s.AccessKey, newAccessKey())
+	o.SecretKey = cmp.Or(o.SecretKey, s.SecretKey, rand.Text())
 	o.Speed = cmp.Or(o.Speed, 1)
 	return o
 }

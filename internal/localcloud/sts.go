@@ -18,13 +18,13 @@ func (c *Cloud) identityActions() wire.Actions {
 // getCallerIdentity tells who signed the request.
 func (c *Cloud) getCallerIdentity(ctx context.Context, _ *sts.GetCallerIdentityInput) (*sts.GetCallerIdentityOutput, error) {
 	account, key := c.options.Account, wire.SignatureOf(ctx).AccessKey
-	if session, ok := strings.CutPrefix(key, rolePrefix); ok && key != c.keys.access {
+	if session, ok := strings.CutPrefix(key, rolePrefix); ok {
 		return &sts.GetCallerIdentityOutput{
 			Account: &account, UserId: aws.String("AROAWPBAKENODE:" + session),
 			Arn: aws.String(fmt.Sprintf("arn:aws:sts::%s:assumed-role/wpbake-node/%s", account, session)),
 		}, nil
 	}
 	return &sts.GetCallerIdentityOutput{
-		Account: &account, UserId: aws.String("AIDAWPBAKE"), Arn: aws.String("arn:aws:iam::" + account + ":user/" + key),
+		Account: &account, UserId: aws.String("AIDAWPBAKE"), Arn: aws.String("arn:aws:iam::" + account + ":user/wpbake"),
 	}, nil
 }

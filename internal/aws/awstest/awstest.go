@@ -16,11 +16,11 @@ import (
 	"github.com/wpbake/wpbake/internal/aws"
 )
 
-// What Clients sign with: the local cloud's own account.
+// What Clients sign with. No cloud that listens has this secret.
 const (
 	Region    = "eu-central-1"
-	AccessKey = "wpbake"
-	SecretKey = "wpbake-local-secret"
+	AccessKey = "AKIAWITHOUTSOCKETS22"
+	SecretKey = "known-to-everybody"
 	Endpoint  = "http://127.0.0.1:4599"
 )
 

@@ -5,7 +5,9 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/url"
 	"strconv"
 	"sync"
 )
@@ -55,9 +57,22 @@ func refuse(err error, body io.Closer) error {
 	return err
 }
 
+// listener is the address of whoever answers a URL.
+func listener(u *url.URL) net.Addr {
+	ip := net.ParseIP(u.Hostname())
+	if ip == nil { // localhost
+		ip = net.IPv6loopback
+	}
+	port, err := strconv.Atoi(u.Port())
+	if err != nil {
+		port = 80
+	}
+	return &net.TCPAddr{IP: ip, Port: port}
+}
+
 // serverRequest is r as a server would have read it.
 func serverRequest(ctx context.Context, r *http.Request, body io.ReadCloser) *http.Request {
-	in := r.Clone(ctx)
+	in := r.Clone(context.WithValue(ctx, http.LocalAddrContextKey, listener(r.URL)))
 	in.Body, in.GetBody = body, nil
 	in.RequestURI, in.RemoteAddr = r.URL.RequestURI(), "127.0.0.1:1024"
 	if in.Host == "" {

@@ -3,8 +3,6 @@ package autoscaling_test
 import (
 	"context"
 	"errors"
-	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strconv"
 	"sync"
@@ -21,23 +19,12 @@ import (
 	elbv2 "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 
+	"github.com/wpbake/wpbake/internal/aws/awstest"
 	"github.com/wpbake/wpbake/internal/localcloud"
 	"github.com/wpbake/wpbake/internal/localcloud/ec2"
 )
 
 // The whole local cloud, asked by AWS's own clients, in virtual time.
-
-// inProcess sends a client's requests to the cloud without a connection.
-type inProcess struct{ cloud *localcloud.Cloud }
-
-func (p inProcess) Do(r *http.Request) (*http.Response, error) {
-	if r.Body == nil {
-		r.Body = http.NoBody
-	}
-	recorder := httptest.NewRecorder()
-	p.cloud.ServeHTTP(recorder, r)
-	return recorder.Result(), nil
-}
 
 // idle runs machines that do nothing until they are stopped.
 type idle struct{}
@@ -89,7 +76,7 @@ func inCloud(t *testing.T, f func(*clients)) {
 func newClients(t *testing.T, cloud *localcloud.Cloud) *clients {
 	env := cloud.Environ()
 	config := aws.Config{
-		Region: env["AWS_REGION"], BaseEndpoint: aws.String("http://127.0.0.1:1"), HTTPClient: inProcess{cloud},
+		Region: env["AWS_REGION"], BaseEndpoint: aws.String("http://127.0.0.1:1"), HTTPClient: awstest.Transport{Handler: cloud},
 		Credentials: credentials.NewStaticCredentialsProvider(env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"], ""),
 	}
 	return &clients{T: t, scaling: autoscaling.NewFromConfig(config), compute: ec2api.NewFromConfig(config), elb: elbv2.NewFromConfig(config)}

@@ -1,23 +1,29 @@
 // Package imds is the instance metadata service, version 2: one listener on
-// each instance's own address, a session token for every question. It knows
-// what is asked where; what the answers are it asks of others.
+// each instance's own address, a session token for every question, and answers
+// for the instance's own processes alone. It knows what is asked where; what the
+// answers are, and whose a connection is, it asks of others.
 package imds
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"maps"
 	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/wpbake/wpbake/internal/localcloud/guard"
 )
 
 // Port is where an instance finds its metadata, on its own address.
@@ -51,6 +57,8 @@ type Source interface {
 	// LifecycleTarget is the steady state that Auto Scaling moves it to.
 	LifecycleTarget(id string) (state string, ok bool)
 	Credentials(id string) Credentials
+	// Calls reports whether a connection comes from inside the instance.
+	Calls(ctx context.Context, id string, client, server netip.AddrPort) bool
 }
 
 // Options configure a Service. Source must be set.
@@ -103,6 +111,14 @@ type handler struct {
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Server", "EC2ws")
 	w.Header().Set("Content-Type", "text/plain")
+	if err := guard.Check(r, guard.Plain); err != nil {
+		guard.Refuse(w, err)
+		return
+	}
+	if !h.calls(r) {
+		guard.Refuse(w, errors.New("metadata is for the instance's own processes"))
+		return
+	}
 	instance, ok := h.service.options.Source.Instance(h.id)
 	switch {
 	case !ok || instance.Disabled:
@@ -116,6 +132,17 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		h.answer(w, r.URL.Path, instance)
 	}
+}
+
+// calls reports whether a request comes from inside the instance.
+func (h *handler) calls(r *http.Request) bool {
+	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr) // guard has seen it
+	server, err := netip.ParseAddrPort(local.String())
+	if err != nil {
+		return false
+	}
+	client, err := netip.ParseAddrPort(r.RemoteAddr)
+	return err == nil && h.service.options.Source.Calls(r.Context(), h.id, client, server)
 }
 
 func refuse(w http.ResponseWriter, status int) { http.Error(w, http.StatusText(status), status) }

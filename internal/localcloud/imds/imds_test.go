@@ -3,8 +3,10 @@ package imds
 import (
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -24,6 +26,13 @@ func (s source) LifecycleTarget(id string) (string, bool) { return "InService", 
 func (s source) Credentials(string) Credentials {
 	return Credentials{AccessKey: "ASIA", SecretKey: "secret", Token: "token", Issued: time.Now(), Expires: time.Now().Add(time.Hour)}
 }
+
+// Calls takes the connections of all tests but one for the instance's.
+func (s source) Calls(_ context.Context, id string, client, _ netip.AddrPort) bool {
+	return id == s.instance.ID && client.Port() != strangersPort
+}
+
+const strangersPort = 1025
 
 func node() source {
 	return source{Instance{
@@ -105,13 +114,23 @@ func TestRefusals(t *testing.T) {
 		{"token without ttl", "PUT", "/latest/api/token", node(), nil, 400},
 		{"ttl too long", "PUT", "/latest/api/token", node(), []string{ttlHeader + ": 21601"}, 400},
 		{"through a proxy", "PUT", "/latest/api/token", node(), []string{ttlHeader + ": 60", "X-Forwarded-For: 10.0.0.1"}, 403},
+		{"rebound", "PUT", "/latest/api/token", node(), []string{ttlHeader + ": 60", "Host: evil.test:8169"}, 403},
+		{"a page", "PUT", "/latest/api/token", node(), []string{ttlHeader + ": 60", "Origin: http://evil.test"}, 403},
+		{"not the instance's", "PUT", "/latest/api/token", node(), []string{ttlHeader + ": 60", "Remote: 127.0.0.1:1025"}, 403},
+		{"not the instance's, with a token", "GET", "/latest/meta-data/instance-id", node(), []string{tokenHeader + ": TOKEN", "Remote: 127.0.0.1:1025"}, 403},
 		{"switched off", "PUT", "/latest/api/token", off, []string{ttlHeader + ": 60"}, 403},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			handler := serviceOf(test.source).Handler("i-1")
-			r := httptest.NewRequest(test.method, test.path, nil)
+			r := request(test.method, test.path)
 			for _, header := range test.headers {
 				name, value, _ := strings.Cut(header, ": ")
+				switch name {
+				case "Host":
+					r.Host = value
+				case "Remote":
+					r.RemoteAddr = value
+				}
 				if value == "TOKEN" {
 					value = tokenFrom(t, handler, "60")
 				}
@@ -126,9 +145,17 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// request is one that the instance's own process made.
+func request(method, path string) *http.Request {
+	r := httptest.NewRequest(method, path, nil)
+	r.Host, r.RemoteAddr = "127.77.1.1:8169", "127.0.0.1:1024"
+	at := &net.TCPAddr{IP: net.IPv4(127, 77, 1, 1), Port: Port}
+	return r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, at))
+}
+
 func tokenFrom(t *testing.T, handler http.Handler, ttl string) string {
 	t.Helper()
-	r := httptest.NewRequest(http.MethodPut, "/latest/api/token", nil)
+	r := request(http.MethodPut, "/latest/api/token")
 	r.Header.Set(ttlHeader, ttl)
 	recorder := httptest.NewRecorder()
 	handler.ServeHTTP(recorder, r)
@@ -144,7 +171,7 @@ func TestTokensExpireAndBelongToOneInstance(t *testing.T) {
 		handler, other := service.Handler("i-1"), service.Handler("i-1")
 		token := tokenFrom(t, handler, "60")
 		ask := func(h http.Handler) int {
-			r := httptest.NewRequest(http.MethodGet, "/latest/meta-data/instance-id", nil)
+			r := request(http.MethodGet, "/latest/meta-data/instance-id")
 			r.Header.Set(tokenHeader, token)
 			recorder := httptest.NewRecorder()
 			h.ServeHTTP(recorder, r)

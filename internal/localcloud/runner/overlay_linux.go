@@ -44,7 +44,8 @@ func (r *Runner) startOverlay(ctx context.Context, m ec2.Machine) (*process, err
 	if err := p.start(ctx, user.notes); err != nil {
 		return nil, err
 	}
-	p.belongs, p.namespaces = inNamespace(cmd.Process.Pid), true
+	p.own, p.namespaces = inNamespace(cmd.Process.Pid), true
+	p.belongs = p.own
 	return p, nil
 }
 

@@ -85,8 +85,9 @@ func (r *Runner) preparePlain(m ec2.Machine, dir string, user userData) (*proces
 	cmd.Env = append(r.environ(m, root, filepath.Join(root, "root")), "TMPDIR="+filepath.Join(root, "tmp"))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
 	p := &process{cmd: cmd, grace: r.opts.Grace, dir: dir, shell: func(int) []string { return []string{"/bin/sh"} }}
+	p.own = func(pid int) bool { return inSession(pid, cmd.Process) }
 	p.belongs = func(pid int) bool {
-		return inSession(pid, cmd.Process) || hasVariable(pid, "INSTANCE_ROOT="+root) || hasOpen(pid, filepath.Join(dir, markFile))
+		return p.own(pid) || hasVariable(pid, "INSTANCE_ROOT="+root) || hasOpen(pid, filepath.Join(dir, markFile))
 	}
 	return p, nil
 }

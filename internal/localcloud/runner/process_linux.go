@@ -27,6 +27,7 @@ const (
 type process struct {
 	cmd     *exec.Cmd // the first process
 	grace   time.Duration
+	own     func(pid int) bool       // so says the kernel; some processes of a plain machine are not found by it
 	belongs func(pid int) bool       // pid is one of the machine's processes; not asked once done is closed
 	inherit *os.File                 // handed to the first process as descriptor 4, or nil
 	after   func()                   // what to do when the first process has ended

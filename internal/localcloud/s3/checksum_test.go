@@ -147,7 +147,7 @@ func TestOverTLS(t *testing.T) {
 	}
 }
 
-const secret = "wpbake-local-secret"
+const secret = "of-this-test"
 
 // verified is the service as the local cloud serves it, behind signatures.
 func verified(t *testing.T) *httptest.Server {

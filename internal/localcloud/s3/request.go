@@ -153,11 +153,7 @@ func (s *Service) table() map[string]handler {
 }
 
 func (s *Service) route(r *request) (handler, error) {
-	name := r.Method + " " + r.level()
-	if r.resource != "" {
-		name += "?" + r.resource
-	}
-	if handle := s.routes[name]; handle != nil {
+	if handle := s.routes[r.name()]; handle != nil {
 		return handle, nil
 	}
 	if r.resource != "" {
