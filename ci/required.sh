@@ -8,8 +8,8 @@ WPBAKE_TEST_REQUIRE+=,packer
 if [ "$(id -u)" = 0 ]; then
 	WPBAKE_TEST_REQUIRE+=,root
 fi
-# Debian's mirror has the later WordPress.
+# Debian has the later WordPress, and Chromium as a package.
 if [ "$(. /etc/os-release && echo "$ID")" = debian ]; then
-	WPBAKE_TEST_REQUIRE+=,next
+	WPBAKE_TEST_REQUIRE+=,next,chromium
 fi
 export WPBAKE_TEST_REQUIRE

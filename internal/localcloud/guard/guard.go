@@ -24,8 +24,8 @@ const (
 )
 
 // Check refuses, with the reason, a request that a web page may have caused:
-// one from another machine, one with a Host that is not this listener's, an Origin that is not this
-// listener, a fetch from another site, or a signature in its query, which a
+// one from another machine, one with a Host or an Origin that is not this
+// listener's, a fetch from another site, or a signature in its query, which a
 // form or a link can carry. The listener is known from the request's context,
 // as net/http's server leaves it there; without one every request is refused.
 func Check(r *http.Request, names Names) error {
