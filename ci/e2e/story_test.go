@@ -20,11 +20,11 @@ type phase struct {
 // needs a real stack adds a phase.
 func phases() []phase {
 	return []phase{
-		{name: "the AWS CLI refreshes the group", test: (*fleet).testAWSCLI},
+		{name: "the AWS CLI refreshes the group", test: (*fleet).testAWSCLI, long: true},
 		{name: "the demo", test: (*fleet).testDemo},
 		{name: "a release and a rollback under load", test: (*fleet).testRoll},
 		{name: "what a check refuses", test: (*fleet).testRefused},
-		{name: "a theme that is gone", test: (*fleet).testTheme},
+		{name: "a theme that is gone", test: (*fleet).testTheme, long: true},
 		{name: "a plugin that does not parse", test: (*fleet).testBroken, long: true}, // the demo has one
 		{name: "the database is away during a roll", test: (*fleet).testDatabaseAway},
 		{name: "a release volume", test: (*fleet).testVolume, disks: true},
