@@ -13,18 +13,23 @@ import (
 // A rangeReader reads part of an object and, when the connection breaks on
 // the way, goes on where it broke.
 type rangeReader struct {
-	open     func(off, n int64) (io.ReadCloser, error)
-	wait     func(time.Duration) error
-	off, end int64
-	body     io.ReadCloser
-	breaks   int // in a row
+	open      func(off, n int64) (io.ReadCloser, error)
+	wait      func(time.Duration) error
+	off, end  int64
+	body      io.ReadCloser
+	breaks    int // in a row
+	allBreaks int
+	since     int64 // bytes since the last progress
 }
 
-// How often a connection may break without a byte in between, and the first
-// pause, which doubles.
+// How often a connection may break: without progress in between, and in all.
+// A byte now and then is no progress, or a store could keep a reader for ever.
+// The first pause doubles.
 const (
-	maxBreaks  = 5
-	firstPause = 50 * time.Millisecond
+	maxBreaks      = 5
+	maxBreaksInAll = 64
+	leastProgress  = 128 << 10 // bytes
+	firstPause     = 50 * time.Millisecond
 )
 
 func newRangeReader(ctx context.Context, store artifact.ReleaseStore, m artifact.Manifest, off, end int64) *rangeReader {
@@ -68,7 +73,9 @@ func (r *rangeReader) Read(p []byte) (int, error) {
 		n, err := r.body.Read(p[:min(int64(len(p)), r.end-r.off)])
 		r.off += int64(n)
 		if n > 0 {
-			r.breaks = 0
+			if r.since += int64(n); r.since >= leastProgress {
+				r.breaks, r.since = 0, 0
+			}
 			return n, nil
 		}
 		if err == nil {
@@ -87,7 +94,8 @@ func (r *rangeReader) broke(err error) error {
 	if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF
 	}
-	if r.breaks++; r.breaks > maxBreaks {
+	r.allBreaks++
+	if r.breaks++; r.breaks > maxBreaks || r.allBreaks > maxBreaksInAll {
 		return fmt.Errorf("reading artifact: %w", err)
 	}
 	return r.wait(firstPause << (r.breaks - 1))

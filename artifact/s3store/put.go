@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/wpbake/wpbake/artifact"
+	"github.com/wpbake/wpbake/artifact/timed"
 )
 
 // singlePut is the largest body sent in one request, in bytes; larger ones go
@@ -108,7 +109,7 @@ const (
 
 // readBack tells whose bytes are stored.
 func (s *Store) readBack(ctx context.Context, name string, body artifact.Body) (artifact.Stat, finding, error) {
-	o, err := s.Get(ctx, name, 0, -1)
+	o, err := timed.Get(ctx, s, name, 0, -1)
 	if errors.Is(err, artifact.ErrNotFound) {
 		return artifact.Stat{}, nothing, nil
 	}

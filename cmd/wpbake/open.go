@@ -14,6 +14,7 @@ import (
 	"github.com/wpbake/wpbake/artifact/dirstore"
 	"github.com/wpbake/wpbake/artifact/ocistore"
 	"github.com/wpbake/wpbake/artifact/s3store"
+	"github.com/wpbake/wpbake/artifact/timed"
 	"github.com/wpbake/wpbake/internal/aws"
 	"github.com/wpbake/wpbake/internal/cli"
 	"github.com/wpbake/wpbake/internal/owner"
@@ -154,7 +155,7 @@ func openRollouts(ctx context.Context, cfg cli.Config, clients *aws.Clients) (ar
 			return nil, err
 		}
 	}
-	return s3store.New(clients.S3(), u.bucket, u.prefix, cfg.BucketOwner), nil
+	return timed.Store(s3store.New(clients.S3(), u.bucket, u.prefix, cfg.BucketOwner)), nil
 }
 
 // openDirectory opens what was built on this machine as a store.
@@ -176,7 +177,11 @@ func openWithAWS(ctx context.Context, cfg cli.Config) (*aws.Clients, artifact.St
 // openReleases opens the configured store for releases alone.
 func openReleases(ctx context.Context, cfg cli.Config) (artifact.ReleaseStore, error) {
 	if u, err := parseStore(cfg.Store); err == nil && u.repository != "" {
-		return ocistore.New(ocistore.Options{Repository: u.repository, Base: cfg.BaseImage})
+		registry, err := ocistore.New(ocistore.Options{Repository: u.repository, Base: cfg.BaseImage})
+		if err != nil {
+			return nil, err
+		}
+		return timed.Releases(registry), nil
 	}
 	return openRollouts(ctx, cfg, nil)
 }
