@@ -51,7 +51,7 @@ func (d documents) read(ctx context.Context, name string, v any) (etag string, e
 		return "", &InterventionRequired{Text: fmt.Sprintf("reading %q: larger than %d bytes, which nothing here writes", name, documentLimit), Fix: "look at the object; move it away if it is not wpbake's"}
 	}
 	if err := json.Unmarshal(b, v); err != nil {
-		return "", &InterventionRequired{Text: fmt.Sprintf("reading %q: not a document of this program: %v", name, err), Fix: "look at the object; move it away if it is not wpbake's"}
+		return o.ETag, &InterventionRequired{Text: fmt.Sprintf("reading %q: not a document of this program: %v", name, err), Fix: "look at the object; move it away if it is not wpbake's"}
 	}
 	return o.ETag, nil
 }

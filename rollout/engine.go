@@ -12,6 +12,7 @@
 package rollout
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -100,6 +101,9 @@ func (e *Engine) Resume(ctx context.Context) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
+	if o.lockErr != nil {
+		return Result{}, o.lockErr
+	}
 	if !o.open() {
 		return Result{}, &NothingOpen{Group: e.o.Group}
 	}
@@ -117,7 +121,7 @@ func (e *Engine) Resume(ctx context.Context) (Result, error) {
 func (e *Engine) Status(ctx context.Context) (Status, error) {
 	o, err := newObserver(&e.o).observe(ctx, "")
 	if err == nil {
-		err = o.provenErr
+		err = cmp.Or(o.lockErr, o.provenErr)
 	}
 	if err != nil {
 		return Status{}, err

@@ -75,7 +75,7 @@ func (e *Engine) await(ctx context.Context, p Plan, joinedRun string) (Plan, *Re
 			if res, ok := o.upToDate(in); ok {
 				return p, &res, nil
 			}
-			if res, err := e.ended(ctx, p.obs, joinedRun); err != nil || res != nil {
+			if res, err := e.ended(ctx, p.obs, in, joinedRun); err != nil || res != nil {
 				return p, res, err
 			}
 		}
@@ -94,10 +94,10 @@ func (o Observation) waits(in Intent) bool {
 }
 
 // ended is the result that a finished run's record stands for, nil for one
-// without an outcome.
-func (e *Engine) ended(ctx context.Context, obs *observer, run string) (*Result, error) {
+// without an outcome or of another aim.
+func (e *Engine) ended(ctx context.Context, obs *observer, in Intent, run string) (*Result, error) {
 	rec, _, err := e.docs.record(ctx, run)
-	if err != nil || rec.Outcome == "" {
+	if err != nil || rec.Outcome == "" || !in.same(Lock{Kind: rec.Kind, Version: rec.Version, Manifest: rec.Manifest}) {
 		return nil, err
 	}
 	s, err := obs.observeRun(ctx, rec)

@@ -67,11 +67,6 @@ func Next(s State) Action {
 	if s.Refresh != nil {
 		return nextInRefresh(s)
 	}
-	for _, t := range s.Templates {
-		if t.Version == "" {
-			return Action{Verb: MakeTemplate, From: t}
-		}
-	}
 	if s.Record.Undo != "" {
 		return Action{Verb: Finish, Outcome: Abandoned, Cause: s.Record.Undo}
 	}
@@ -82,6 +77,11 @@ func Next(s State) Action {
 	if !sameTemplates(s.Group.Templates, s.Record.Base) && !sameTemplates(s.Group.Templates, s.Templates) {
 		return Action{Verb: Finish, Outcome: Abandoned, Cause: fmt.Sprintf("somebody changed the group's launch template to %s while this run was preparing", describeTemplates(s.Group.Templates)),
 			Fix: "wpbake status; then the same command again, which starts from what the group has now"}
+	}
+	for _, t := range s.Templates {
+		if t.Version == "" {
+			return Action{Verb: MakeTemplate, From: t}
+		}
 	}
 	return Action{Verb: StartRefresh}
 }

@@ -15,7 +15,9 @@ type Observation struct {
 
 	Lock       Lock // zero when there never was one
 	LockETag   string
+	lockErr    error // why it could not be read, which stops all but a rollback
 	RecordETag string
+	group      string
 	Held       bool      // another live process holds the lock
 	Refreshes  []Refresh // newest first
 	Proven     Proven

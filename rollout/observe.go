@@ -19,7 +19,8 @@ type observer struct {
 	reports   reports
 	made      []TemplateRef // by the run of this process, not yet in its record
 	unhealthy map[string]int
-	compared  comparison // the last one
+	compared  comparison      // the last one
+	told      map[string]bool // runs whose records were said not to be believed
 }
 
 func newObserver(o *Options) *observer {
@@ -27,7 +28,7 @@ func newObserver(o *Options) *observer {
 		o: o, docs: documents{store: o.Store, group: o.Group},
 		pins:      pins{templates: o.Cloud.Templates, group: o.Group, known: map[TemplateRef]*userdata.Boot{}},
 		reports:   reports{store: o.Store, group: o.Group, seen: map[string]seenReport{}},
-		unhealthy: map[string]int{},
+		unhealthy: map[string]int{}, told: map[string]bool{},
 	}
 }
 
@@ -66,7 +67,7 @@ func (b *observer) planFrom(ctx context.Context, o Observation, in Intent) (Plan
 // about the one in the lock. Nothing is asked twice for it.
 func (b *observer) observe(ctx context.Context, run string) (Observation, error) {
 	b.pins.begin()
-	o := Observation{Saves: b.o.Snapshot != nil}
+	o := Observation{Saves: b.o.Snapshot != nil, group: b.o.Group}
 	g, err := b.o.Cloud.Groups.Group(ctx, b.o.Group)
 	if err != nil {
 		return o, err
@@ -76,14 +77,14 @@ func (b *observer) observe(ctx context.Context, run string) (Observation, error)
 	if o.Refreshes, err = b.o.Cloud.Refreshes.Refreshes(ctx, g.Name); err != nil {
 		return o, err
 	}
-	if o.Lock, o.LockETag, err = b.docs.lock(ctx); err != nil {
+	if o.Lock, o.LockETag, err = b.docs.lock(ctx); isGarbled(err) && o.LockETag != "" {
+		o.Lock, o.lockErr = Lock{}, err
+	} else if err != nil {
 		return o, err
 	}
 	o.Held = b.held(o.Lock)
-	if run := cmp.Or(run, o.Lock.Run); run != "" {
-		if o.Record, o.RecordETag, err = b.docs.record(ctx, run); err != nil {
-			return o, err
-		}
+	if err := b.recordOf(ctx, &o, cmp.Or(run, o.Lock.Run)); err != nil {
+		return o, err
 	}
 	o.Proven, o.provenErr = b.docs.proven(ctx)
 	if o.Saved, err = b.pins.saved(ctx, g.Templates); err != nil {
@@ -91,6 +92,43 @@ func (b *observer) observe(ctx context.Context, run string) (Observation, error)
 	}
 	o.State, err = b.state(ctx, g, o.Refreshes, o.Record)
 	return o, err
+}
+
+// recordOf reads the record of a run. One that is not of the run that the lock
+// names is left aside with a word, and the lock's run with it: who asks for
+// something gets that, by a run of its own.
+func (b *observer) recordOf(ctx context.Context, o *Observation, run string) (err error) {
+	if run == "" {
+		return nil
+	}
+	o.Record, o.RecordETag, err = b.docs.record(ctx, run)
+	why := ""
+	switch {
+	case isGarbled(err):
+		why = err.Error()
+	case err != nil:
+		return err
+	case o.RecordETag != "" && run == o.Lock.Run:
+		why = o.Record.contradiction(o.Lock, o.group)
+	}
+	if why == "" {
+		return nil
+	}
+	o.Record, o.RecordETag = Record{}, ""
+	if run == o.Lock.Run {
+		o.Lock.Run = ""
+	}
+	if !b.told[run] {
+		b.told[run] = true
+		(&emitter{sink: b.o.Events}).note(run, "the record of run %s is not believed: %s; what goes on is decided without it", run, why)
+	}
+	return nil
+}
+
+// isGarbled reports whether a document is there and is none of this program's.
+func isGarbled(err error) bool {
+	var garbled *InterventionRequired
+	return errors.As(err, &garbled)
 }
 
 // preflight adds what a release asks before it begins: alarms, and by dry run

@@ -54,6 +54,9 @@ func (o Observation) Plan(in Intent) (Plan, error) {
 	if in.Kind == Rollback {
 		return p.rollback()
 	}
+	if o.lockErr != nil {
+		return p, o.lockErr
+	}
 	return p.release()
 }
 

@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -73,11 +74,26 @@ func (r Record) Has(s Step) bool {
 	return false
 }
 
-// owns reports whether the refresh is this run's: by its id, or when the
-// answer that carried the id was lost, by what it refreshes to.
+// contradiction says in what a record is not of the run that a lock names;
+// empty for nothing. Whoever can write the bucket can write both: what they do
+// not agree on, neither decides.
+func (r Record) contradiction(l Lock, group string) string {
+	for _, field := range []struct{ name, says, want string }{
+		{"run", r.Run, l.Run}, {"group", r.Group, group}, {"kind", string(r.Kind), string(l.Kind)},
+		{"version", string(r.Version), string(l.Version)}, {"manifest", string(r.Manifest), string(l.Manifest)},
+	} {
+		if field.says != field.want {
+			return fmt.Sprintf("its %s is %q, the lock's %q", field.name, field.says, field.want)
+		}
+	}
+	return ""
+}
+
+// owns reports whether the refresh is this run's: by its id and what it
+// refreshes to, or when the answer that carried the id was lost, by the latter.
 func (r Record) owns(f Refresh) bool {
 	if r.Refresh != "" {
-		return f.ID == r.Refresh
+		return f.ID == r.Refresh && (len(r.Templates) == 0 || len(f.Templates) == 0 || sameTemplates(f.Templates, r.Templates))
 	}
 	return f.ID != r.Last && len(r.Templates) > 0 && sameTemplates(f.Templates, r.Templates)
 }

@@ -46,7 +46,14 @@ func (r *run) start(ctx context.Context, p Plan) (*Plan, error) {
 	if err := l.fenceAgainst(o.Lock); err != nil {
 		return nil, err
 	}
+	if p.Run == "" && o.RecordETag != "" && o.Record.contradiction(l.old, r.o.Group) != "" {
+		o.Record, o.RecordETag = Record{}, ""
+	}
 	if p.Run != "" && o.Record.Run == p.Run {
+		if err := r.believes(ctx, o, p.asked); err != nil {
+			r.giveBack(ctx)
+			return nil, err
+		}
 		r.journal.rec, r.journal.etag = o.Record, o.RecordETag
 		r.continuing()
 		return nil, nil
@@ -70,6 +77,51 @@ func (r *run) start(ctx context.Context, p Plan) (*Plan, error) {
 	return nil, r.journal.mark(ctx, StepRecord)
 }
 
+// believes compares what a record that is gone on with would steer with what
+// was asked and what AWS has: what new nodes would launch from and attach, as
+// long as no template version says it; the run's template versions; and the
+// schema that the database would be brought to.
+func (r *run) believes(ctx context.Context, o Observation, asked Intent) error {
+	rec := o.Record
+	doubt := func(format string, args ...any) error {
+		return &InterventionRequired{Run: rec.Run, Text: fmt.Sprintf("the record of run %s is not believed: ", rec.Run) + fmt.Sprintf(format, args...),
+			Fix: fmt.Sprintf("wpbake %s %s as it was typed first; with --on-busy supersede a release begins anew", rec.Kind, rec.Version)}
+	}
+	if !complete(o.Templates) {
+		if image := asked.Baked.Image; rec.Image != image {
+			return doubt("its nodes would launch from image %q, not from %q, which was asked for", rec.Image, image)
+		}
+		if got, want := snapshotOf(rec.Volume), snapshotOf(asked.Baked.Volume); got != want {
+			return doubt("its nodes would attach snapshot %q, not %q, which was asked for", got, want)
+		}
+	}
+	for _, t := range o.Templates {
+		pin, ok := o.pin(t)
+		if t.Version == "" || ok && pin.Manifest == rec.Manifest && (rec.Kind == Rollback || pin.Run == rec.Run) {
+			continue
+		}
+		return doubt("version %s of launch template %s is none that this run made of %s", t.Version, t.ID, rec.Manifest.Short())
+	}
+	if rec.Code == 0 {
+		return nil
+	}
+	to, err := wordpressOf(ctx, r.intent.storeOr(r.o.Store), rec.Version, rec.Manifest)
+	if err != nil {
+		return err
+	}
+	if to == nil || to.DBVersion != rec.Code {
+		return doubt("it wants schema %d of the database, which the release does not", rec.Code)
+	}
+	return nil
+}
+
+func snapshotOf(v *Volume) string {
+	if v == nil {
+		return ""
+	}
+	return v.Snapshot
+}
+
 // takeUp goes on with the run in the lock, after a change that it is to know.
 func (r *run) takeUp(ctx context.Context, change func(*Record)) error {
 	j := r.journal
@@ -79,6 +131,10 @@ func (r *run) takeUp(ctx context.Context, change func(*Record)) error {
 	}
 	if rec.Run == "" {
 		return &InterventionRequired{Run: j.rec.Run, Text: fmt.Sprintf("the record of run %s is gone", j.rec.Run), Fix: "wpbake status; then the same command again"}
+	}
+	if why := rec.contradiction(j.lease.lock, r.o.Group); why != "" {
+		return &InterventionRequired{Run: j.rec.Run, Text: fmt.Sprintf("the record of run %s is not believed: %s", j.rec.Run, why),
+			Fix: "aws autoscaling rollback-instance-refresh if the release is bad; wpbake status shows what runs"}
 	}
 	j.rec, j.etag = rec, etag
 	r.continuing()
