@@ -54,6 +54,29 @@ func (e *NotPublished) Hint() string {
 	return fmt.Sprintf("wpbake show lists what is published; wpbake publish %s publishes it", e.Version)
 }
 
+// OtherManifest refuses a version whose manifest has another digest than was
+// asked for. Nothing of the manifest was parsed; it wraps a *Damaged.
+type OtherManifest struct {
+	Version Version
+	Want    Digest // asked for
+	Have    Digest // of the store's manifest
+}
+
+func (e *OtherManifest) Error() string {
+	return fmt.Sprintf("version %q has manifest %s in the store, not %s as asked for", e.Version, e.Have, e.Want)
+}
+
+// Unwrap returns the *Damaged that such a manifest is.
+func (e *OtherManifest) Unwrap() error {
+	return Unreadf(ReleasePrefix(e.Version)+ManifestName, "it has another digest than was asked for")
+}
+
+// Hint says what to do next. It offers no way to take the store's: who forged
+// that would be believed.
+func (e *OtherManifest) Hint() string {
+	return "compare with what wpbake publish printed: correct a digest that was mistyped; otherwise find out who wrote the store's, and publish the tree under a new version"
+}
+
 // Damaged refuses bytes that are not what the manifest, or the format, says.
 type Damaged struct {
 	Name   string // object or path

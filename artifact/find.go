@@ -11,11 +11,17 @@ import (
 // Find returns a published version's manifest and its digest. The error is a
 // *NotPublished, which wraps ErrNotFound, when there is none.
 func Find(ctx context.Context, store ReleaseStore, v Version) (Manifest, Digest, error) {
+	return FindPinned(ctx, store, v, "")
+}
+
+// FindPinned is Find of the manifest with the digest asked for; the error is an
+// *OtherManifest when the store holds another. Empty takes the store's.
+func FindPinned(ctx context.Context, store ReleaseStore, v Version, pin Digest) (Manifest, Digest, error) {
 	b, err := ManifestBytes(ctx, store, v)
 	if err != nil {
 		return Manifest{}, "", err
 	}
-	m, err := manifestOf(v, b)
+	m, err := PinnedManifest(v, pin, b)
 	return m, DigestOf(b), err
 }
 
@@ -57,10 +63,11 @@ func manifestOf(v Version, b []byte) (Manifest, error) {
 	return m, nil
 }
 
-// PinnedManifest parses a manifest that has the digest asked for.
+// PinnedManifest parses a manifest that has the digest asked for, and nothing
+// of another: that is an *OtherManifest. Without a digest any is parsed.
 func PinnedManifest(v Version, pin Digest, raw []byte) (Manifest, error) {
 	if got := DigestOf(raw); pin != "" && got != pin {
-		return Manifest{}, Unreadf(ReleasePrefix(v)+ManifestName, "its digest is %s, not %s as asked for", got.Short(), pin.Short())
+		return Manifest{}, &OtherManifest{Version: v, Want: pin, Have: got}
 	}
 	return manifestOf(v, raw)
 }

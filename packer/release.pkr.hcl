@@ -157,15 +157,15 @@ data "wpbake-release" "this" {
 }
 
 locals {
-  digest  = data.wpbake-release.this.digest
-  run     = var.run != "" ? var.run : formatdate("YYYYMMDD'T'hhmmss'Z'", timestamp())
-  expires = var.expires != "" ? var.expires : timeadd(timestamp(), "${var.lifetime}s")
+  manifest = data.wpbake-release.this.manifest
+  run      = var.run != "" ? var.run : formatdate("YYYYMMDD'T'hhmmss'Z'", timestamp())
+  expires  = var.expires != "" ? var.expires : timeadd(timestamp(), "${var.lifetime}s")
 
   # On everything that the build makes, the temporary key pair and security
   # group among it: wpbake sweep knows by these what is dead.
   tags = merge({
     "wpbake:version"  = var.version
-    "wpbake:manifest" = local.digest
+    "wpbake:manifest" = local.manifest
     "wpbake:store"    = var.store
     "wpbake:run"      = local.run
     "wpbake:expires"  = local.expires
@@ -175,7 +175,7 @@ locals {
 source "amazon-ebs" "release" {
   region               = var.region
   ami_name             = "${var.image_prefix}-${var.version}-${local.run}"
-  ami_description      = "WordPress release ${var.version}, ${local.digest}"
+  ami_description      = "WordPress release ${var.version}, ${local.manifest}"
   ami_regions          = var.regions
   ami_users            = var.accounts
   snapshot_users       = var.accounts
@@ -230,18 +230,18 @@ build {
   sources = ["source.amazon-ebs.release"]
 
   provisioner "wpbake-release" {
-    version = var.version
-    digest  = local.digest
-    store   = var.store
-    wpbake  = var.wpbake
-    no_sudo = var.ssh_username == "root"
+    version  = var.version
+    manifest = local.manifest
+    store    = var.store
+    wpbake   = var.wpbake
+    no_sudo  = var.ssh_username == "root"
   }
 
   post-processor "wpbake-image" {
-    version = var.version
-    digest  = local.digest
-    store   = var.store
-    wpbake  = var.local_wpbake
-    output  = var.record
+    version  = var.version
+    manifest = local.manifest
+    store    = var.store
+    wpbake   = var.local_wpbake
+    output   = var.record
   }
 }

@@ -14,11 +14,7 @@ import (
 // index, each frame, each file, the bill of materials. It writes nothing. Bytes that are not the
 // release's are *Damaged.
 func Verify(ctx context.Context, store artifact.ReleaseStore, v artifact.Version, digest artifact.Digest) (artifact.Manifest, error) {
-	raw, err := artifact.ManifestBytes(ctx, store, v)
-	if err != nil {
-		return artifact.Manifest{}, err
-	}
-	m, err := artifact.PinnedManifest(v, digest, raw)
+	m, _, err := artifact.FindPinned(ctx, store, v, digest)
 	if err != nil {
 		return artifact.Manifest{}, err
 	}

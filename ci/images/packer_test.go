@@ -105,7 +105,7 @@ func (s *site) bootWithoutStore(image, digest string) {
 	t := s.t
 	t.Helper()
 	s.must("aws", "--endpoint-url", s.variable("AWS_ENDPOINT_URL"), "s3", "rm", store+"/releases/v1/wordpress.tar.zst")
-	script := fmt.Sprintf("#!/bin/sh\nset -eu\ndest=/srv/wordpress/releases/%s\ncat $dest/wordpress/index.php\nwpbake fetch v1 $dest --digest %s --store %s && echo the release is whole\n",
+	script := fmt.Sprintf("#!/bin/sh\nset -eu\ndest=/srv/wordpress/releases/%s\ncat $dest/wordpress/index.php\nwpbake fetch v1 $dest --manifest %s --store %s && echo the release is whole\n",
 		strings.TrimPrefix(digest, "sha256:")[:12], digest, store)
 	id := s.launch(image, script, types.ShutdownBehaviorStop)
 	if console := s.console(id, "the release is whole"); !strings.Contains(console, "echo 'release'") {

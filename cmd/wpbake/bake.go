@@ -19,6 +19,7 @@ import (
 )
 
 func newBakeCommand(e *env) *cobra.Command {
+	var manifest artifact.Digest
 	cmd := &cobra.Command{
 		Use:   "bake VERSION",
 		Short: "Make a release volume or an AMI of a published version",
@@ -34,6 +35,7 @@ bakes and releases; wpbake gc removes what no release needs any more, wpbake
 sweep what a bake that was killed left behind.`,
 		Example: `  eval "$(wpbake local env)"
   wpbake bake v1 --as volume --store s3://releases/shop
+  wpbake bake v1 --as volume --store s3://releases/shop --manifest sha256:…
   wpbake bake v2 --as volume --parent v1 --store s3://releases/shop`,
 		GroupID:           groupArtifact,
 		Args:              exactArgs,
@@ -47,12 +49,13 @@ sweep what a bake that was killed left behind.`,
 				return err
 			}
 			b := baker{out: e.out, open: e.open, cfg: in.cfg, clients: clients, store: store}
-			return runBake(ctx, b, in.version())
+			return runBake(ctx, b, pinned{in.version(), manifest})
 		}, "store"),
 	}
 	e.settings.AddFlags(cmd, slices.Concat(bakeKeys(), groupKeys())...)
 	bakeFormFlag(e.settings, cmd, "as")
 	e.settings.AddFlagAs(cmd, "bake.parent", "parent")
+	manifestFlag(cmd, &manifest)
 	return cmd
 }
 
@@ -89,6 +92,8 @@ type baking struct {
 // baked is what came of it.
 type baked struct {
 	rollout.Baked
+	manifest artifact.Digest // of what is in it
+
 	reused bool
 	blocks int               // of a volume, written
 	copies map[string]string // by region
@@ -114,59 +119,63 @@ func (b baked) text(v artifact.Version) string {
 	return fmt.Sprintf("%s of %s: %s", what, v, b.id())
 }
 
-func runBake(ctx context.Context, b baker, v artifact.Version) error {
-	made, err := b.bake(ctx, v)
+func runBake(ctx context.Context, b baker, n pinned) error {
+	made, err := b.bake(ctx, n)
 	if err != nil {
 		return err
 	}
-	b.out.Say("%s", made.text(v))
+	b.out.Say("%s", made.text(n.version))
 	for _, region := range slices.Sorted(maps.Keys(made.copies)) {
 		b.out.Say("copy in %s: %s", region, made.copies[region])
 	}
 	return b.out.Object(struct {
-		Version artifact.Version  `json:"version"`
-		Volume  *rollout.Volume   `json:"volume,omitempty"`
-		Image   string            `json:"image,omitempty"`
-		Reused  bool              `json:"reused"`
-		Blocks  int               `json:"blocks,omitempty"` // written
-		Copies  map[string]string `json:"copies,omitempty"`
-	}{v, made.Volume, made.Image, made.reused, made.blocks, made.copies})
+		Version  artifact.Version  `json:"version"`
+		Manifest artifact.Digest   `json:"manifest"`
+		Volume   *rollout.Volume   `json:"volume,omitempty"`
+		Image    string            `json:"image,omitempty"`
+		Reused   bool              `json:"reused"`
+		Blocks   int               `json:"blocks,omitempty"` // written
+		Copies   map[string]string `json:"copies,omitempty"`
+	}{n.version, made.manifest, made.Volume, made.Image, made.reused, made.blocks, made.copies})
 }
 
 // bake makes what the configuration asks for, or finds it.
-func (b baker) bake(ctx context.Context, v artifact.Version) (baked, error) {
-	one, err := b.prepare(ctx, v)
+func (b baker) bake(ctx context.Context, n pinned) (made baked, err error) {
+	one, err := b.prepare(ctx, n)
 	if errors.Is(err, artifact.ErrNotFound) {
-		return baked{}, cli.Hinted(err, fmt.Sprintf("wpbake publish %s --tree DIR --store %s, then the same command again", v, b.cfg.Store))
+		return baked{}, cli.Hinted(err, fmt.Sprintf("wpbake publish %s --tree DIR --store %s, then the same command again", n.version, b.cfg.Store))
 	}
 	if err != nil {
 		return baked{}, err
 	}
 	if b.cfg.Bake.As == cli.AsAMI {
-		return one.ami(ctx)
+		made, err = one.ami(ctx)
+	} else {
+		made, err = one.volume(ctx)
 	}
-	return one.volume(ctx)
+	made.manifest = artifact.Digest(one.owner.Manifest)
+	return made, err
 }
 
 // prepare finds the version that is to be baked.
-func (b baker) prepare(ctx context.Context, v artifact.Version) (baking, error) {
-	m, digest, err := artifact.Find(ctx, b.store, v)
+func (b baker) prepare(ctx context.Context, n pinned) (baking, error) {
+	m, digest, err := n.find(ctx, b.store)
 	if err != nil {
 		return baking{}, err
 	}
 	now := b.out.Now()
-	return baking{baker: b, version: v, manifest: m, owner: owner.Tags{
-		Version: string(v), Manifest: string(digest), Store: b.cfg.Store, Run: rollout.NewRun(now), Holder: b.open.holder(),
+	return baking{baker: b, version: n.version, manifest: m, owner: owner.Tags{
+		Version: string(n.version), Manifest: string(digest), Store: b.cfg.Store, Run: rollout.NewRun(now), Holder: b.open.holder(),
 		Expires: now.Add(b.cfg.Bake.Budget() + 10*time.Minute),
 	}}, nil
 }
 
 // wouldBake says what a release would bake; empty is nothing.
-func (b baker) wouldBake(ctx context.Context, v artifact.Version) (string, error) {
+func (b baker) wouldBake(ctx context.Context, n pinned) (string, error) {
 	if b.cfg.Bake.As == "" {
 		return "", nil
 	}
-	one, err := b.prepare(ctx, v)
+	one, err := b.prepare(ctx, n)
 	if err != nil {
 		return "", err
 	}

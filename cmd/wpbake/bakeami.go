@@ -110,14 +110,14 @@ func secondInterrupt(ctx context.Context, out *cli.Output) (force <-chan struct{
 }
 
 func newRecordImageCommand(e *env) *cobra.Command {
-	var digest string
+	var manifest artifact.Digest
 	cmd := &cobra.Command{
 		Use:    "record-image VERSION REGION:IMAGE...",
 		Short:  "Write images of a release down beside it",
 		Long:   `What Packer's post-processor wpbake-image runs, whoever runs Packer.`,
 		Hidden: true,
 		Example: `  eval "$(wpbake local env)"
-  wpbake record-image v1 eu-central-1:ami-… --digest sha256:… --store s3://releases/shop`,
+  wpbake record-image v1 eu-central-1:ami-… --manifest sha256:… --store s3://releases/shop`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) < 2 {
 				return cli.Usage(cmd, errors.New("missing VERSION or REGION:IMAGE"))
@@ -125,9 +125,8 @@ func newRecordImageCommand(e *env) *cobra.Command {
 			return nil
 		},
 		RunE: e.prepared(func(ctx context.Context, in invocation) error {
-			d, err := artifact.ParseDigest(digest)
-			if err != nil {
-				return in.usage(err)
+			if manifest == "" {
+				return in.usage(errors.New("missing --manifest"))
 			}
 			ids, err := parseImages(in.args[1:])
 			if err != nil {
@@ -137,15 +136,19 @@ func newRecordImageCommand(e *env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			found, err := ami.Find(ctx, clients.Images(), owner.Tags{Version: string(in.version()), Manifest: string(d), Store: in.cfg.Store}, ids)
+			n := pinned{in.version(), manifest}
+			if _, _, err := n.find(ctx, store); err != nil {
+				return err
+			}
+			found, err := ami.Find(ctx, clients.Images(), owner.Tags{Version: string(n.version), Manifest: string(manifest), Store: in.cfg.Store}, ids)
 			if err != nil {
 				return err
 			}
-			return runRecordImage(ctx, e.out, store, imagesOf{in.version(), found})
+			return runRecordImage(ctx, e.out, store, imagesOf{n, found})
 		}, "store"),
 	}
 	e.settings.AddFlags(cmd, storeKeys()...)
-	cmd.Flags().StringVar(&digest, "digest", "", "the release's `DIGEST`, which the images must carry as a tag")
+	addManifestFlag(cmd, (*digestValue)(&manifest), "the `DIGEST` of the release's manifest, which the images must carry as a tag")
 	return cmd
 }
 
@@ -164,8 +167,8 @@ func parseImages(args []string) (map[string]string, error) {
 
 // imagesOf are images of a version.
 type imagesOf struct {
-	version artifact.Version
-	images  []ami.Image
+	pinned
+	images []ami.Image
 }
 
 func runRecordImage(ctx context.Context, out *cli.Output, store artifact.Store, o imagesOf) error {
@@ -182,7 +185,8 @@ func runRecordImage(ctx context.Context, out *cli.Output, store artifact.Store, 
 		all = append(all, recorded{one.Region, one.ID})
 	}
 	return out.Object(struct {
-		Version artifact.Version `json:"version"`
-		Images  []recorded       `json:"images"`
-	}{o.version, all})
+		Version  artifact.Version `json:"version"`
+		Manifest artifact.Digest  `json:"manifest"`
+		Images   []recorded       `json:"images"`
+	}{o.version, o.manifest, all})
 }

@@ -25,6 +25,7 @@ const listedChanges = 20
 func newDiffCommand(e *env) *cobra.Command {
 	var o diffOptions
 	var live bool
+	var manifests digestValues
 	cmd := &cobra.Command{
 		Use:   "diff VERSION VERSION",
 		Short: "What changed from one published version to another",
@@ -34,16 +35,23 @@ file, by directory. No file is downloaded, unless --checksums needs them. A
 directory with more than 20 changes is only counted.`,
 		Example: `  eval "$(wpbake local env)"
   wpbake diff v1 v2 --store s3://releases/shop
-  wpbake diff v1 v2 --live --group shop`,
+  wpbake diff v1 v2 --live --group shop
+  wpbake diff v1 v2 --store s3://releases/shop --manifest sha256:… --manifest sha256:…`,
 		GroupID:           groupLook,
 		Args:              exactArgs,
 		ValidArgsFunction: e.completeVersions,
 		RunE: e.prepared(func(ctx context.Context, in invocation) error {
+			if n := len(manifests); n != 0 && n != 2 {
+				return in.usage(errors.New("--manifest: want it twice, for the first and for the second VERSION"))
+			}
 			store, err := readReleases(ctx, in.cfg)
 			if err != nil {
 				return err
 			}
-			o.before, o.after = in.versions[0], in.versions[1]
+			o.before, o.after = pinned{version: in.versions[0]}, pinned{version: in.versions[1]}
+			if len(manifests) > 0 {
+				o.before.manifest, o.after.manifest = manifests[0], manifests[1]
+			}
 			if live {
 				group, err := e.open.group(ctx, in.cfg, rollout.Options{})
 				if err != nil {
@@ -55,6 +63,7 @@ directory with more than 20 changes is only counted.`,
 		}),
 	}
 	e.settings.AddFlags(cmd, append([]string{"database.command"}, groupKeys()...)...)
+	addManifestFlag(cmd, &manifests, "given twice: refuse the versions unless their manifests have these `DIGEST`s, in order")
 	cmd.Flags().BoolVar(&o.all, "all", false, "list every changed file")
 	cmd.Flags().BoolVar(&live, "live", false, "ask the group's database which plugins and themes are active")
 	cmd.Flags().StringVar(&o.checksums, "checksums", "", "compare WordPress itself in the second version with this `FILE`, JSON as api.wordpress.org/core/checksums/1.0/ gives it")
@@ -62,7 +71,7 @@ directory with more than 20 changes is only counted.`,
 }
 
 type diffOptions struct {
-	before, after artifact.Version
+	before, after pinned
 	all           bool
 	checksums     string                                         // file
 	database      func(context.Context) (*database.State, error) // asks the group's; nil asks nothing
@@ -91,27 +100,27 @@ func runDiff(ctx context.Context, out *cli.Output, store artifact.ReleaseStore, 
 		return err
 	}
 	d.Carried = lookCarried(ctx, out, store, d.newer)
-	sayWordPress(out, o.before, d.WordPress)
+	sayWordPress(out, o.before.version, d.WordPress)
 	sayCarried(out, d.Carried)
 	sayChanges(out, d.Changes, o.all)
 	sayUpstream(out, d.Upstream)
 	if len(d.WordPress)+len(d.Changes) == 0 {
-		out.Say("%s and %s hold the same tree", o.before, o.after)
+		out.Say("%s and %s hold the same tree", o.before.version, o.after.version)
 	}
 	return out.Object(d)
 }
 
 // compareVersions finds both and what changed.
 func compareVersions(ctx context.Context, store artifact.ReleaseStore, o diffOptions) (d difference, err error) {
-	older, digest, err := artifact.Find(ctx, store, o.before)
+	older, digest, err := o.before.find(ctx, store)
 	if err != nil {
 		return d, err
 	}
-	d.Before = side{o.before, digest}
-	if d.newer, digest, err = artifact.Find(ctx, store, o.after); err != nil {
+	d.Before = side{o.before.version, digest}
+	if d.newer, digest, err = o.after.find(ctx, store); err != nil {
 		return d, err
 	}
-	d.After = side{o.after, digest}
+	d.After = side{o.after.version, digest}
 	changes, err := fetch.Diff(ctx, store, older, d.newer)
 	if err != nil {
 		return d, err

@@ -37,6 +37,13 @@ func runDryRelease(ctx context.Context, b builder, o releaseOptions) error {
 	if err != nil {
 		return err
 	}
+	n := pinned{o.Version, o.Manifest}
+	if b.cfg.Tree == "" {
+		if n.manifest, err = b.published(ctx, r.store, n); err != nil {
+			return err
+		}
+	}
+	o.Manifest = "" // first only the group is looked at
 	p := planned{Group: r.name, Version: o.Version}
 	plan, err := r.Plan(ctx, o.Intent)
 	p.Findings = append([]rollout.Finding{}, plan.Observation.Findings...) // an empty list in JSON, never null
@@ -45,7 +52,7 @@ func runDryRelease(ctx context.Context, b builder, o releaseOptions) error {
 		return err
 	}
 	b.open.observed = &plan.Observation
-	step, built, err := b.wouldPublish(ctx, r.store, o.Version)
+	step, built, err := b.wouldPublish(ctx, r.store, n)
 	if built.remove != nil {
 		defer built.remove()
 	}
@@ -54,13 +61,13 @@ func runDryRelease(ctx context.Context, b builder, o releaseOptions) error {
 	}
 	p.Manifest = built.digest
 	p.Steps = append(p.Steps, step)
-	if step, err = b.baker(r.clients, built.store).wouldBake(ctx, o.Version); err != nil {
+	if step, err = b.baker(r.clients, built.store).wouldBake(ctx, pinned{o.Version, built.digest}); err != nil {
 		return err
 	}
 	if step != "" {
 		p.Steps = append(p.Steps, step)
 	}
-	to, _, err := artifact.Find(ctx, built.store, o.Version)
+	to, _, err := pinned{o.Version, built.digest}.find(ctx, built.store)
 	if err != nil {
 		return err
 	}
@@ -141,15 +148,16 @@ func (b overlayStore) Get(ctx context.Context, name string, off, n int64) (*arti
 }
 
 // wouldPublish builds into a scratch directory to learn what would be published.
-func (b builder) wouldPublish(ctx context.Context, store artifact.Store, v artifact.Version) (step string, s unpublished, err error) {
+func (b builder) wouldPublish(ctx context.Context, store artifact.Store, n pinned) (step string, s unpublished, err error) {
+	v := n.version
+	if b.cfg.Tree == "" {
+		digest, err := b.published(ctx, store, n)
+		return fmt.Sprintf("publish: %s stays as it is published", v), unpublished{digest: digest, store: store}, err
+	}
 	_, there, err := artifact.Find(ctx, store, v)
 	absent := errors.Is(err, artifact.ErrNotFound)
 	if err != nil && !absent {
 		return "", unpublished{}, err
-	}
-	if b.cfg.Tree == "" {
-		digest, err := b.published(ctx, store, v)
-		return fmt.Sprintf("publish: %s stays as it is published", v), unpublished{digest: digest, store: store}, err
 	}
 	own, err := scratch.New("", "wpbake-scratch-")
 	if err != nil {

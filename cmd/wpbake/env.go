@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/wpbake/wpbake/artifact"
 	"github.com/wpbake/wpbake/artifact/source"
@@ -152,13 +153,63 @@ func bakeKeys() []string {
 	}
 }
 
-// optionalDigest parses a digest flag; empty stays empty.
-func optionalDigest(s string) (artifact.Digest, error) {
-	if s == "" {
-		return "", nil
-	}
-	return artifact.ParseDigest(s)
+// manifestFlag adds the flag that names which manifest a published version must
+// have. Nothing completes it: the store would be asked what to expect of it.
+func manifestFlag(cmd *cobra.Command, d *artifact.Digest) {
+	addManifestFlag(cmd, (*digestValue)(d), "refuse the version unless its manifest has this `DIGEST`")
 }
+
+func addManifestFlag(cmd *cobra.Command, value pflag.Value, usage string) {
+	cmd.Flags().Var(value, "manifest", usage)
+	if err := cmd.RegisterFlagCompletionFunc("manifest", cobra.NoFileCompletions); err != nil {
+		panic(err) // the flag is there, and nobody else completes it
+	}
+}
+
+// pinned is a published version, and the manifest that it must have; empty takes
+// the store's.
+type pinned struct {
+	version  artifact.Version
+	manifest artifact.Digest
+}
+
+// find returns the version's manifest and its digest.
+func (n pinned) find(ctx context.Context, store artifact.ReleaseStore) (artifact.Manifest, artifact.Digest, error) {
+	return artifact.FindPinned(ctx, store, n.version, n.manifest)
+}
+
+// digestValue is a flag's digest. An empty one is refused where it is given: a
+// variable of a script that was not set must not take any manifest.
+type digestValue artifact.Digest
+
+// Set implements pflag.Value.
+func (v *digestValue) Set(s string) error {
+	d, err := artifact.ParseDigest(s)
+	*v = digestValue(d)
+	return err
+}
+
+// String implements pflag.Value.
+func (v *digestValue) String() string { return string(*v) }
+
+// Type implements pflag.Value.
+func (v *digestValue) Type() string { return "digest" }
+
+// digestValues is a flag that may be given more than once.
+type digestValues []artifact.Digest
+
+// Set implements pflag.Value.
+func (v *digestValues) Set(s string) error {
+	d, err := artifact.ParseDigest(s)
+	*v = append(*v, d)
+	return err
+}
+
+// String implements pflag.Value.
+func (v *digestValues) String() string { return "" }
+
+// Type implements pflag.Value.
+func (v *digestValues) Type() string { return "digest" }
 
 // completionTimeout is how long a shell waits for completions: a slow store
 // gives none.

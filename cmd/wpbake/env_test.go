@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/wpbake/wpbake/artifact"
 	"github.com/wpbake/wpbake/internal/cli"
 )
 
@@ -80,11 +81,30 @@ func TestVersionMayBeLeftOut(t *testing.T) {
 	if v := (invocation{}).version(); v != "" {
 		t.Errorf("version %q", v)
 	}
-	if d, err := optionalDigest(""); d != "" || err != nil {
-		t.Errorf("digest %q, %v", d, err)
+}
+
+// A digest that is named is whole: an empty one would take any manifest.
+func TestManifestFlag(t *testing.T) {
+	var one artifact.Digest
+	var all digestValues
+	for _, flag := range []func(*cobra.Command){
+		func(cmd *cobra.Command) { manifestFlag(cmd, &one) },
+		func(cmd *cobra.Command) { addManifestFlag(cmd, &all, "") },
+	} {
+		cmd := &cobra.Command{Use: "x"}
+		flag(cmd)
+		for _, bad := range []string{"", "sha256:1", "sha256:" + strings.Repeat("A", 64)} {
+			if err := cmd.ParseFlags([]string{"--manifest=" + bad}); err == nil {
+				t.Errorf("%q is taken", bad)
+			}
+		}
 	}
-	if _, err := optionalDigest("sha256:1"); err == nil {
-		t.Error("a cut digest is taken")
+	one, all = "", nil
+	good := artifact.Digest("sha256:" + strings.Repeat("a", 64))
+	cmd := &cobra.Command{Use: "x"}
+	manifestFlag(cmd, &one)
+	if err := cmd.ParseFlags([]string{"--manifest", string(good)}); err != nil || one != good {
+		t.Errorf("%q, %v", one, err)
 	}
 }
 

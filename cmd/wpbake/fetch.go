@@ -14,17 +14,17 @@ import (
 )
 
 type fetchOptions struct {
-	version artifact.Version
-	digest  artifact.Digest
-	dest    string
-	as      fetch.Form
-	base    string
-	keep    string
+	version  artifact.Version
+	manifest artifact.Digest // empty takes the store's
+	dest     string
+	as       fetch.Form
+	base     string
+	keep     string
 }
 
 func newFetchCommand(e *env) *cobra.Command {
 	var o fetchOptions
-	var digest, as string
+	var as string
 	cmd := &cobra.Command{
 		Use:   "fetch VERSION DEST",
 		Short: "Unpack a published version, verified",
@@ -36,7 +36,7 @@ read-only: mount -t erofs DEST DIR.
 With an older artifact at hand only what differs is downloaded.`,
 		Example: `  eval "$(wpbake local env)"
   wpbake fetch v1 ./v1 --store s3://releases/shop
-  wpbake fetch v1 ./v1 --store oci://localhost:5000/shop
+  wpbake fetch v1 ./v1 --store oci://localhost:5000/shop --manifest sha256:…
   wpbake fetch v1 ./v1.erofs --as erofs --keep v1.tar.zst
   wpbake fetch v2 ./v2.erofs --as erofs --base v1.tar.zst`,
 		GroupID:           groupArtifact,
@@ -44,9 +44,6 @@ With an older artifact at hand only what differs is downloaded.`,
 		ValidArgsFunction: e.completeVersions,
 		RunE: e.prepared(func(ctx context.Context, in invocation) (err error) {
 			o.version, o.dest = in.version(), in.args[1]
-			if o.digest, err = optionalDigest(digest); err != nil {
-				return in.usage(err)
-			}
 			if o.as, err = parseForm(as); err != nil {
 				return in.usage(err)
 			}
@@ -59,7 +56,7 @@ With an older artifact at hand only what differs is downloaded.`,
 	}
 	e.settings.AddFlags(cmd, storeKeys()...)
 	f := cmd.Flags()
-	f.StringVar(&digest, "digest", "", "accept only the manifest with this `DIGEST`")
+	manifestFlag(cmd, &o.manifest)
 	f.StringVar(&as, "as", string(fetch.AsDirectory), "what DEST becomes: `dir|erofs`")
 	f.StringVar(&o.base, "base", "", "take what has not changed from this `OLD.tar.zst`")
 	f.StringVar(&o.keep, "keep", "", "also keep the artifact itself as `FILE`, a --base for later")
@@ -78,7 +75,7 @@ func runFetch(ctx context.Context, out *cli.Output, store artifact.ReleaseStore,
 	defer fetchLimits().apply()()
 	m := cli.NewMeter(out)
 	got, err := fetch.Release(ctx, store, fetch.Options{
-		Version: o.version, Digest: o.digest, Dest: o.dest, As: o.as, Base: o.base, Keep: o.keep, Progress: m.Update,
+		Version: o.version, Digest: o.manifest, Dest: o.dest, As: o.as, Base: o.base, Keep: o.keep, Progress: m.Update,
 	})
 	m.Close()
 	if err != nil {
@@ -101,32 +98,31 @@ func runFetch(ctx context.Context, out *cli.Output, store artifact.ReleaseStore,
 }
 
 type verifyOptions struct {
-	version artifact.Version
-	digest  artifact.Digest
-	deep    bool
+	version  artifact.Version
+	manifest artifact.Digest // empty takes the store's
+	deep     bool
 }
 
 func newVerifyCommand(e *env) *cobra.Command {
 	var o verifyOptions
-	var digest string
 	cmd := &cobra.Command{
 		Use:   "verify VERSION",
 		Short: "Read a published version whole and check every byte",
 		Long: `Reads a version from the store and compares manifest, artifact, index, each
 frame and each file with their digests. It writes nothing. --deep unpacks the
-version as a node does as well, and compares the directory file by file.`,
+version as a node does as well, and compares the directory file by file.
+
+That proves that the version is consistent with itself: who can write the store
+can write another one that is. --manifest names which one is meant.`,
 		Example: `  eval "$(wpbake local env)"
   wpbake verify v1 --store s3://releases/shop
   wpbake verify v1 --store s3://releases/shop --deep
-  wpbake verify v1 --store oci://localhost:5000/shop --digest sha256:…`,
+  wpbake verify v1 --store oci://localhost:5000/shop --manifest sha256:…`,
 		GroupID:           groupLook,
 		Args:              exactArgs,
 		ValidArgsFunction: e.completeVersions,
 		RunE: e.prepared(func(ctx context.Context, in invocation) (err error) {
 			o.version = in.version()
-			if o.digest, err = optionalDigest(digest); err != nil {
-				return in.usage(err)
-			}
 			store, err := readReleases(ctx, in.cfg)
 			if err != nil {
 				return err
@@ -136,12 +132,12 @@ version as a node does as well, and compares the directory file by file.`,
 	}
 	e.settings.AddFlags(cmd, storeKeys()...)
 	cmd.Flags().BoolVar(&o.deep, "deep", false, "also unpack it as a node does, and compare the directory")
-	cmd.Flags().StringVar(&digest, "digest", "", "accept only the manifest with this `DIGEST`")
+	manifestFlag(cmd, &o.manifest)
 	return cmd
 }
 
 func runVerify(ctx context.Context, out *cli.Output, store artifact.ReleaseStore, o verifyOptions) error {
-	m, err := fetch.Verify(ctx, store, o.version, o.digest)
+	m, err := fetch.Verify(ctx, store, o.version, o.manifest)
 	if err != nil {
 		return err
 	}
@@ -150,13 +146,18 @@ func runVerify(ctx context.Context, out *cli.Output, store artifact.ReleaseStore
 			return err
 		}
 	}
-	out.Say("verified %s %s: every byte is as it was built", o.version, m.Digest())
+	proved := "every byte is of the release that --manifest names"
+	if o.manifest == "" {
+		proved = "consistent with itself; --manifest or a template version names which digest is right"
+	}
+	out.Say("verified %s %s: %s", o.version, m.Digest(), proved)
 	return out.Object(struct {
 		Version  artifact.Version `json:"version"`
 		Manifest artifact.Digest  `json:"manifest"`
+		Named    bool             `json:"named"` // by --manifest; else it is the store's own
 		Deep     bool             `json:"deep"`
 		Verified bool             `json:"verified"`
-	}{o.version, m.Digest(), o.deep, true})
+	}{o.version, m.Digest(), o.manifest != "", o.deep, true})
 }
 
 // unpackAndCheck does on this machine what a node does.

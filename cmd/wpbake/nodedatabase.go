@@ -73,7 +73,7 @@ func runNodeDatabase(ctx context.Context, out *cli.Output, site siteOptions) err
 
 func newNodeSchemaCommand(e *env) *cobra.Command {
 	var place nodePlace
-	var manifest string
+	var manifest artifact.Digest
 	cmd := &cobra.Command{
 		Use:   "schema",
 		Short: "Bring the database up to the release that serves here",
@@ -86,15 +86,11 @@ wpbake release runs it on one node, once every node is proven.`,
   wpbake node schema --manifest sha256:…   # only if this is what serves here`,
 		Args: exactArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			digest, err := optionalDigest(manifest)
-			if err != nil {
-				return cli.Usage(cmd, err)
-			}
-			return runNodeSchema(cmd.Context(), e.out, siteOptions{place, e.Env}, digest)
+			return runNodeSchema(cmd.Context(), e.out, siteOptions{place, e.Env}, manifest)
 		},
 	}
 	place.flags(cmd, instanceRoot(e.Process))
-	cmd.Flags().StringVar(&manifest, "manifest", "", "refuse unless the release that serves here has this manifest `DIGEST`")
+	addManifestFlag(cmd, (*digestValue)(&manifest), "refuse unless the release that serves here has this manifest `DIGEST`")
 	return cmd
 }
 

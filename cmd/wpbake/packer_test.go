@@ -96,7 +96,7 @@ func fakeDigest(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	var found struct{ Digest string }
+	var found struct{ Manifest string }
 	err = json.Unmarshal(out, &found)
-	return found.Digest, err
+	return found.Manifest, err
 }

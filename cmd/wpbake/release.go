@@ -29,14 +29,16 @@ func newReleaseCommand(e *env) *cobra.Command {
 		Long: `Looks at the group, builds the tree and publishes it, adds a template version
 that pins its digest, refreshes the group and proves every node. With --bake
 nodes get the release as a volume or an AMI and download nothing. Without a
-tree (--tree=) it releases a published version. A bad first node, an alarm or a failed
+tree (--tree=) it releases a published version, with --manifest none but the one
+that is meant. A bad first node, an alarm or a failed
 proof rolls the group back. Where the database has to follow, it does once
 every node is proven.
 
 An interrupt ends the watching, not the refresh. The same command again takes
 up a run that was stopped.`,
 		Example: `  eval "$(wpbake local env)"
-  wpbake release v1 --tree ./site --store s3://releases/shop --group shop`,
+  wpbake release v1 --tree ./site --store s3://releases/shop --group shop
+  wpbake release v1 --tree= --manifest sha256:… --store s3://releases/shop --group shop`,
 		GroupID: groupRelease,
 		Args:    exactArgs,
 		RunE: e.prepared(func(ctx context.Context, in invocation) (err error) {
@@ -45,6 +47,9 @@ up a run that was stopped.`,
 				return in.usage(err)
 			}
 			if in.cfg.Tree != "" {
+				if o.Manifest != "" {
+					return cli.Misuse(fmt.Errorf("--manifest names a published version, and the tree %q would be built", in.cfg.Tree), "add --tree=")
+				}
 				if err := bake.CheckTree(in.cfg.Tree); err != nil {
 					return err
 				}
@@ -59,6 +64,7 @@ up a run that was stopped.`,
 	bakeFormFlag(e.settings, cmd, "bake")
 	e.settings.AddFlags(cmd, "bake.parent")
 	f := cmd.Flags()
+	manifestFlag(cmd, &o.Manifest)
 	f.BoolVar(&o.Detach, "detach", false, "return once the refresh has started")
 	acceptIncompatibleFlag(cmd, &o.AcceptIncompatible)
 	f.BoolVar(&dryRun, "dry-run", false, "say what would be done, and do nothing")
@@ -80,7 +86,8 @@ func acceptIncompatibleFlag(cmd *cobra.Command, accept *bool) {
 }
 
 // runRelease plans, builds and bakes, and rolls. Where nothing is built or
-// baked the first plan is the one that is executed.
+// baked the first plan is the one that is executed. A version that is published
+// is found first: nothing else is asked about one that was not meant.
 func runRelease(ctx context.Context, b builder, in rollout.Intent) error {
 	view := cli.NewRunView(b.out, fmt.Sprintf("%s → %s", in.Version, b.cfg.Group))
 	defer view.Close()
@@ -88,9 +95,8 @@ func runRelease(ctx context.Context, b builder, in rollout.Intent) error {
 	if err != nil {
 		return err
 	}
-	published := b.cfg.Tree == "" && b.cfg.Bake.As == ""
-	if published {
-		if in.Manifest, err = b.published(ctx, r.store, in.Version); err != nil {
+	if b.cfg.Tree == "" {
+		if in.Manifest, err = b.published(ctx, r.store, pinned{in.Version, in.Manifest}); err != nil {
 			return err
 		}
 	}
@@ -100,7 +106,7 @@ func runRelease(ctx context.Context, b builder, in rollout.Intent) error {
 	}
 	view.Lap("preflight")
 	b.open.observed = &plan.Observation
-	if !published {
+	if b.cfg.Tree != "" || b.cfg.Bake.As != "" {
 		if in, err = b.made(ctx, view, r, in); err != nil {
 			return err
 		}
@@ -118,15 +124,17 @@ func runRelease(ctx context.Context, b builder, in rollout.Intent) error {
 
 // made is an intent with what nodes are to get, built, published and baked.
 func (b builder) made(ctx context.Context, view *cli.RunView, r openGroup, in rollout.Intent) (rollout.Intent, error) {
-	var err error
-	if in.Manifest, err = b.published(ctx, r.store, in.Version); err != nil {
-		return in, err
+	if b.cfg.Tree != "" {
+		var err error
+		if in.Manifest, err = b.published(ctx, r.store, pinned{version: in.Version}); err != nil {
+			return in, err
+		}
+		view.Lap("publish")
 	}
-	view.Lap("publish")
 	if b.cfg.Bake.As == "" {
 		return in, nil
 	}
-	got, err := b.baker(r.clients, r.store).bake(ctx, in.Version)
+	got, err := b.baker(r.clients, r.store).bake(ctx, pinned{in.Version, in.Manifest})
 	if err != nil {
 		return in, err
 	}
@@ -138,9 +146,10 @@ func (b builder) made(ctx context.Context, view *cli.RunView, r openGroup, in ro
 
 // published makes sure that the store holds the version, from the tree when
 // there is one, and returns the digest of its manifest.
-func (b builder) published(ctx context.Context, store artifact.Store, v artifact.Version) (artifact.Digest, error) {
+func (b builder) published(ctx context.Context, store artifact.Store, n pinned) (artifact.Digest, error) {
+	v := n.version
 	if b.cfg.Tree == "" {
-		_, digest, err := artifact.Find(ctx, store, v)
+		_, digest, err := n.find(ctx, store)
 		if errors.Is(err, artifact.ErrNotFound) {
 			return "", cli.Hinted(fmt.Errorf("version %q is not published, and there is no tree to build it from", v), "add --tree DIR")
 		}

@@ -15,6 +15,7 @@ import (
 
 func newShowCommand(e *env) *cobra.Command {
 	var sbom bool
+	var manifest artifact.Digest
 	cmd := &cobra.Command{
 		Use:   "show [VERSION]",
 		Short: "What a published version holds; without VERSION, all of them",
@@ -24,6 +25,7 @@ lists what is published, v9 before v10.`,
 		Example: `  eval "$(wpbake local env)"
   wpbake show --store s3://releases/shop
   wpbake show v1 --store s3://releases/shop
+  wpbake show v1 --store s3://releases/shop --manifest sha256:…
   wpbake show v1 --store s3://releases/shop --sbom >sbom.cdx.json`,
 		GroupID:           groupLook,
 		Args:              exactArgs,
@@ -32,6 +34,9 @@ lists what is published, v9 before v10.`,
 			if sbom && len(in.versions) == 0 {
 				return in.usage(errors.New("--sbom: missing VERSION"))
 			}
+			if manifest != "" && len(in.versions) == 0 {
+				return in.usage(errors.New("--manifest: missing VERSION"))
+			}
 			store, err := readReleases(ctx, in.cfg)
 			switch {
 			case err != nil:
@@ -39,12 +44,13 @@ lists what is published, v9 before v10.`,
 			case len(in.versions) == 0:
 				return runShowAll(ctx, e.out, store, in.cfg.Store)
 			case sbom:
-				return runShowSBOM(ctx, e.Stdout, store, in.version())
+				return runShowSBOM(ctx, e.Stdout, store, pinned{in.version(), manifest})
 			}
-			return runShow(ctx, e.out, store, in.version())
+			return runShow(ctx, e.out, store, pinned{in.version(), manifest})
 		}),
 	}
 	e.settings.AddFlags(cmd, storeKeys()...)
+	manifestFlag(cmd, &manifest)
 	cmd.Flags().BoolVar(&sbom, "sbom", false, "write the version's bill of materials, as it was published")
 	return cmd
 }
@@ -52,17 +58,17 @@ lists what is published, v9 before v10.`,
 // shown is a version as show tells it.
 type shown struct {
 	Version  artifact.Version  `json:"version"`
-	Digest   artifact.Digest   `json:"digest"` // of the manifest: the release's identity
-	Manifest artifact.Manifest `json:"manifest"`
+	Manifest artifact.Digest   `json:"manifest"` // its digest: the release's identity
+	Document artifact.Manifest `json:"document"` // the manifest itself
 }
 
-func runShow(ctx context.Context, out *cli.Output, store artifact.ReleaseStore, v artifact.Version) error {
-	m, d, err := artifact.Find(ctx, store, v)
+func runShow(ctx context.Context, out *cli.Output, store artifact.ReleaseStore, n pinned) error {
+	m, d, err := n.find(ctx, store)
 	if err != nil {
 		return err
 	}
-	out.List(versionList(v, d, m))
-	return out.Object(shown{v, d, m})
+	out.List(versionList(n.version, d, m))
+	return out.Object(shown{n.version, d, m})
 }
 
 func versionList(v artifact.Version, d artifact.Digest, m artifact.Manifest) (list cli.List) {
@@ -87,14 +93,14 @@ func versionList(v artifact.Version, d artifact.Digest, m artifact.Manifest) (li
 
 // runShowSBOM writes the bill of materials byte for byte: its digest is the one
 // that the manifest names.
-func runShowSBOM(ctx context.Context, w io.Writer, store artifact.ReleaseStore, v artifact.Version) error {
-	m, _, err := artifact.Find(ctx, store, v)
+func runShowSBOM(ctx context.Context, w io.Writer, store artifact.ReleaseStore, n pinned) error {
+	m, _, err := n.find(ctx, store)
 	if err != nil {
 		return err
 	}
 	b, err := artifact.SBOM(ctx, store, m)
 	if err == nil && b == nil {
-		err = fmt.Errorf("version %q has no bill of materials", v)
+		err = fmt.Errorf("version %q has no bill of materials", n.version)
 	}
 	if err != nil {
 		return err

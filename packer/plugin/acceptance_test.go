@@ -80,7 +80,7 @@ source "null" "acc" { communicator = "none" }
 build {
   sources = ["source.null.acc"]
   provisioner "shell-local" {
-    inline = ["echo found ${data.wpbake-release.acc.version} ${data.wpbake-release.acc.digest} ${data.wpbake-release.acc.short}"]
+    inline = ["echo found ${data.wpbake-release.acc.version} ${data.wpbake-release.acc.manifest} ${data.wpbake-release.acc.short}"]
   }
 }
 `, setting(t, "STORE")), 0, "found v1 "+digest+" "+strings.TrimPrefix(digest, "sha256:")[:min(12, max(0, len(digest)-7))])
@@ -103,11 +103,11 @@ func TestAccProvisioner(t *testing.T) {
 build {
   sources = ["source.amazon-ebs.acc"]
   provisioner "wpbake-release" {
-    version = "v1"
-    digest  = %q
-    store   = %q
-    wpbake  = %q
-    no_sudo = true
+    version  = "v1"
+    manifest = %q
+    store    = %q
+    wpbake   = %q
+    no_sudo  = true
   }
   provisioner "shell" {
     inline = ["ls -d /srv/wordpress/releases/*/wordpress/index.php"]
@@ -123,9 +123,9 @@ func TestAccPostProcessor(t *testing.T) {
 build {
   sources = ["source.amazon-ebs.acc"]
   post-processor "wpbake-image" {
-    version = "v1"
-    digest  = %q
-    store   = %q
+    version  = "v1"
+    manifest = %q
+    store    = %q
   }
 }
 `, digest, store), 0, `wpbake-image \[\]string\{`, "Release v1 is in [a-z0-9-]+:ami-[0-9a-f]+")
@@ -140,8 +140,8 @@ source "file" "acc" {
 build {
   sources = ["source.file.acc"]
   post-processor "wpbake-image" {
-    version = "v1"
-    digest  = %q
+    version  = "v1"
+    manifest = %q
   }
 }
 `, setting(t, "DIGEST")), 1, "recording images: the artifact")

@@ -23,7 +23,8 @@ import (
 // Config is the body of a post-processor "wpbake-image" block.
 type Config struct {
 	Version string `mapstructure:"version" required:"true"`
-	Digest  string `mapstructure:"digest" required:"true"`
+	// Manifest is the digest of its manifest, the release's identity.
+	Manifest string `mapstructure:"manifest" required:"true"`
 	// Store is where the release is published: the images are recorded beside
 	// it. "" records them nowhere but in Output.
 	Store string `mapstructure:"store"`
@@ -35,9 +36,9 @@ type Config struct {
 
 // Record is what was made of a release.
 type Record struct {
-	Version string            `json:"version"`
-	Digest  string            `json:"digest"`
-	Images  map[string]string `json:"images"` // by region
+	Version  string            `json:"version"`
+	Manifest string            `json:"manifest"`
+	Images   map[string]string `json:"images"` // by region
 }
 
 // recorded is what wpbake answers when it has recorded images.
@@ -62,8 +63,8 @@ func (p *PostProcessor) Configure(raws ...any) error {
 	if err := config.Decode(&p.config, nil, raws...); err != nil {
 		return err
 	}
-	if p.config.Version == "" || p.config.Digest == "" {
-		return fmt.Errorf("version and digest must be set")
+	if p.config.Version == "" || p.config.Manifest == "" {
+		return fmt.Errorf("version and manifest must be set")
 	}
 	if p.config.Store == "" {
 		return nil
@@ -76,7 +77,7 @@ func (p *PostProcessor) Configure(raws ...any) error {
 // PostProcess implements packersdk.PostProcessor. The artifact's state is never
 // written: Packer keeps the build's private key in it.
 func (p *PostProcessor) PostProcess(ctx context.Context, ui packersdk.Ui, artifact packersdk.Artifact) (packersdk.Artifact, bool, bool, error) {
-	record := Record{Version: p.config.Version, Digest: p.config.Digest, Images: map[string]string{}}
+	record := Record{Version: p.config.Version, Manifest: p.config.Manifest, Images: map[string]string{}}
 	for _, one := range strings.Split(artifact.Id(), ",") {
 		region, id, ok := strings.Cut(one, ":")
 		if !ok || !strings.HasPrefix(id, "ami-") {
@@ -101,7 +102,7 @@ func (p *PostProcessor) PostProcess(ctx context.Context, ui packersdk.Ui, artifa
 
 // store has wpbake look at the images and record them beside the release.
 func (p *PostProcessor) store(ctx context.Context, record Record) error {
-	words := []string{"record-image", record.Version, "--digest", record.Digest, "--store", p.config.Store, "--json"}
+	words := []string{"record-image", record.Version, "--manifest", record.Manifest, "--store", p.config.Store, "--json"}
 	for _, region := range slices.Sorted(maps.Keys(record.Images)) {
 		words = append(words, region+":"+record.Images[region])
 	}

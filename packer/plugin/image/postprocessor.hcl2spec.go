@@ -10,11 +10,11 @@ import (
 // FlatConfig is an auto-generated flat version of Config.
 // Where the contents of a field with a `mapstructure:,squash` tag are bubbled up.
 type FlatConfig struct {
-	Version *string `mapstructure:"version" required:"true" cty:"version" hcl:"version"`
-	Digest  *string `mapstructure:"digest" required:"true" cty:"digest" hcl:"digest"`
-	Store   *string `mapstructure:"store" cty:"store" hcl:"store"`
-	Wpbake  *string `mapstructure:"wpbake" cty:"wpbake" hcl:"wpbake"`
-	Output  *string `mapstructure:"output" cty:"output" hcl:"output"`
+	Version  *string `mapstructure:"version" required:"true" cty:"version" hcl:"version"`
+	Manifest *string `mapstructure:"manifest" required:"true" cty:"manifest" hcl:"manifest"`
+	Store    *string `mapstructure:"store" cty:"store" hcl:"store"`
+	Wpbake   *string `mapstructure:"wpbake" cty:"wpbake" hcl:"wpbake"`
+	Output   *string `mapstructure:"output" cty:"output" hcl:"output"`
 }
 
 // FlatMapstructure returns a new FlatConfig.
@@ -29,11 +29,11 @@ func (*Config) FlatMapstructure() interface{ HCL2Spec() map[string]hcldec.Spec }
 // The decoded values from this spec will then be applied to a FlatConfig.
 func (*FlatConfig) HCL2Spec() map[string]hcldec.Spec {
 	s := map[string]hcldec.Spec{
-		"version": &hcldec.AttrSpec{Name: "version", Type: cty.String, Required: false},
-		"digest":  &hcldec.AttrSpec{Name: "digest", Type: cty.String, Required: false},
-		"store":   &hcldec.AttrSpec{Name: "store", Type: cty.String, Required: false},
-		"wpbake":  &hcldec.AttrSpec{Name: "wpbake", Type: cty.String, Required: false},
-		"output":  &hcldec.AttrSpec{Name: "output", Type: cty.String, Required: false},
+		"version":  &hcldec.AttrSpec{Name: "version", Type: cty.String, Required: false},
+		"manifest": &hcldec.AttrSpec{Name: "manifest", Type: cty.String, Required: false},
+		"store":    &hcldec.AttrSpec{Name: "store", Type: cty.String, Required: false},
+		"wpbake":   &hcldec.AttrSpec{Name: "wpbake", Type: cty.String, Required: false},
+		"output":   &hcldec.AttrSpec{Name: "output", Type: cty.String, Required: false},
 	}
 	return s
 }

@@ -14,13 +14,13 @@ func TestAsk(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	write(`[ "$*" = "show v42 --json" ] && echo '{"digest":"sha256:1"}'`)
+	write(`[ "$*" = "show v42 --json" ] && echo '{"manifest":"sha256:1"}'`)
 	program, err := Find(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var answer struct{ Digest string }
-	if err := Ask(t.Context(), program, &answer, "show", "v42", "--json"); err != nil || answer.Digest != "sha256:1" {
+	var answer struct{ Manifest string }
+	if err := Ask(t.Context(), program, &answer, "show", "v42", "--json"); err != nil || answer.Manifest != "sha256:1" {
 		t.Errorf("answered %+v, %v", answer, err)
 	}
 	write("echo wpbake: error: no version >&2; echo wpbake: hint: look >&2; exit 1")

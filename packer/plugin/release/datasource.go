@@ -26,8 +26,9 @@ type DatasourceConfig struct {
 // DatasourceOutput is what the block gives.
 type DatasourceOutput struct {
 	Version string `mapstructure:"version"`
-	Digest  string `mapstructure:"digest"`
-	// Short is the digest in short, as in the names of directories and images.
+	// Manifest is the digest of its manifest, the release's identity.
+	Manifest string `mapstructure:"manifest"`
+	// Short is that in short, as in the names of directories and images.
 	Short string `mapstructure:"short"`
 }
 
@@ -70,6 +71,6 @@ func (d *Datasource) Execute() (cty.Value, error) {
 	if err != nil {
 		return cty.NullVal(cty.EmptyObject), err
 	}
-	output := DatasourceOutput{Version: found.Version, Digest: found.Digest, Short: short(found.Digest)}
+	output := DatasourceOutput{Version: found.Version, Manifest: found.Manifest, Short: short(found.Manifest)}
 	return hcl2helper.HCL2ValueFromConfig(output, d.OutputSpec()), nil
 }

@@ -37,9 +37,9 @@ func (*FlatDatasourceConfig) HCL2Spec() map[string]hcldec.Spec {
 // FlatDatasourceOutput is an auto-generated flat version of DatasourceOutput.
 // Where the contents of a field with a `mapstructure:,squash` tag are bubbled up.
 type FlatDatasourceOutput struct {
-	Version *string `mapstructure:"version" cty:"version" hcl:"version"`
-	Digest  *string `mapstructure:"digest" cty:"digest" hcl:"digest"`
-	Short   *string `mapstructure:"short" cty:"short" hcl:"short"`
+	Version  *string `mapstructure:"version" cty:"version" hcl:"version"`
+	Manifest *string `mapstructure:"manifest" cty:"manifest" hcl:"manifest"`
+	Short    *string `mapstructure:"short" cty:"short" hcl:"short"`
 }
 
 // FlatMapstructure returns a new FlatDatasourceOutput.
@@ -54,9 +54,9 @@ func (*DatasourceOutput) FlatMapstructure() interface{ HCL2Spec() map[string]hcl
 // The decoded values from this spec will then be applied to a FlatDatasourceOutput.
 func (*FlatDatasourceOutput) HCL2Spec() map[string]hcldec.Spec {
 	s := map[string]hcldec.Spec{
-		"version": &hcldec.AttrSpec{Name: "version", Type: cty.String, Required: false},
-		"digest":  &hcldec.AttrSpec{Name: "digest", Type: cty.String, Required: false},
-		"short":   &hcldec.AttrSpec{Name: "short", Type: cty.String, Required: false},
+		"version":  &hcldec.AttrSpec{Name: "version", Type: cty.String, Required: false},
+		"manifest": &hcldec.AttrSpec{Name: "manifest", Type: cty.String, Required: false},
+		"short":    &hcldec.AttrSpec{Name: "short", Type: cty.String, Required: false},
 	}
 	return s
 }
@@ -65,7 +65,7 @@ func (*FlatDatasourceOutput) HCL2Spec() map[string]hcldec.Spec {
 // Where the contents of a field with a `mapstructure:,squash` tag are bubbled up.
 type FlatProvisionerConfig struct {
 	Version     *string `mapstructure:"version" required:"true" cty:"version" hcl:"version"`
-	Digest      *string `mapstructure:"digest" required:"true" cty:"digest" hcl:"digest"`
+	Manifest    *string `mapstructure:"manifest" required:"true" cty:"manifest" hcl:"manifest"`
 	Store       *string `mapstructure:"store" required:"true" cty:"store" hcl:"store"`
 	Root        *string `mapstructure:"root" cty:"root" hcl:"root"`
 	Wpbake      *string `mapstructure:"wpbake" cty:"wpbake" hcl:"wpbake"`
@@ -86,7 +86,7 @@ func (*ProvisionerConfig) FlatMapstructure() interface{ HCL2Spec() map[string]hc
 func (*FlatProvisionerConfig) HCL2Spec() map[string]hcldec.Spec {
 	s := map[string]hcldec.Spec{
 		"version":      &hcldec.AttrSpec{Name: "version", Type: cty.String, Required: false},
-		"digest":       &hcldec.AttrSpec{Name: "digest", Type: cty.String, Required: false},
+		"manifest":     &hcldec.AttrSpec{Name: "manifest", Type: cty.String, Required: false},
 		"store":        &hcldec.AttrSpec{Name: "store", Type: cty.String, Required: false},
 		"root":         &hcldec.AttrSpec{Name: "root", Type: cty.String, Required: false},
 		"wpbake":       &hcldec.AttrSpec{Name: "wpbake", Type: cty.String, Required: false},

@@ -13,8 +13,8 @@ import (
 
 // Found is a version as the store has it.
 type Found struct {
-	Version string `json:"version"`
-	Digest  string `json:"digest"` // of the manifest: the release's identity
+	Version  string `json:"version"`
+	Manifest string `json:"manifest"` // its digest: the release's identity
 }
 
 // Find asks the wpbake program for a published version.
@@ -27,7 +27,7 @@ func Find(ctx context.Context, wpbake, store, version string) (Found, error) {
 	if err := program.Ask(ctx, wpbake, &found, args...); err != nil {
 		return Found{}, fmt.Errorf("looking up version %q: %w", version, err)
 	}
-	return found, checkDigest(found.Digest)
+	return found, checkManifest(found.Manifest)
 }
 
 // checkVersion refuses what would be no single word for a shell.
@@ -38,9 +38,9 @@ func checkVersion(version string) error {
 	return nil
 }
 
-func checkDigest(digest string) error {
+func checkManifest(digest string) error {
 	if !regexp.MustCompile(`^sha256:[0-9a-f]{64}$`).MatchString(digest) {
-		return fmt.Errorf("digest %q: must be sha256: and 64 hexadecimal digits", digest)
+		return fmt.Errorf("manifest %q: must be sha256: and 64 hexadecimal digits", digest)
 	}
 	return nil
 }

@@ -17,8 +17,8 @@ import (
 // ProvisionerConfig is the body of a provisioner "wpbake-release" block.
 type ProvisionerConfig struct {
 	Version string `mapstructure:"version" required:"true"`
-	// Digest of the manifest; nothing else is installed.
-	Digest string `mapstructure:"digest" required:"true"`
+	// Manifest is the digest of its manifest; nothing else is installed.
+	Manifest string `mapstructure:"manifest" required:"true"`
 	// Store is s3://BUCKET/PREFIX, as the instance reaches it: its instance
 	// profile must allow reading.
 	Store string `mapstructure:"store" required:"true"`
@@ -58,8 +58,8 @@ func (p *Provisioner) Prepare(raws ...any) error {
 		}
 	}
 	add(checkVersion(p.config.Version))
-	if p.config.Digest != unknown {
-		add(checkDigest(p.config.Digest))
+	if p.config.Manifest != unknown {
+		add(checkManifest(p.config.Manifest))
 	}
 	if !strings.HasPrefix(p.config.Store, "s3://") && !strings.HasPrefix(p.config.Store, "oci://") {
 		add(fmt.Errorf("store %q: must be s3://BUCKET/PREFIX or oci://HOST/REPO, which the instance can reach", p.config.Store))
@@ -87,18 +87,18 @@ func (p *Provisioner) Provision(ctx context.Context, ui packersdk.Ui, comm packe
 		}
 	}
 	releases := path.Join(p.config.Root, "releases")
-	dest := path.Join(releases, short(p.config.Digest))
-	ui.Say(fmt.Sprintf("Fetching release %s %s into %s", p.config.Version, p.config.Digest, dest))
+	dest := path.Join(releases, short(p.config.Manifest))
+	ui.Say(fmt.Sprintf("Fetching release %s %s into %s", p.config.Version, p.config.Manifest, dest))
 	for _, line := range []string{
 		p.root("mkdir", "-p", releases),
-		p.root(p.config.InstallPath, "fetch", p.config.Version, dest, "--digest", p.config.Digest, "--store", p.config.Store),
+		p.root(p.config.InstallPath, "fetch", p.config.Version, dest, "--manifest", p.config.Manifest, "--store", p.config.Store),
 		p.root("sync"),
 	} {
 		if err := run(ctx, ui, comm, line); err != nil {
 			return err
 		}
 	}
-	ui.Machine("wpbake-release", p.config.Version, p.config.Digest, dest)
+	ui.Machine("wpbake-release", p.config.Version, p.config.Manifest, dest)
 	return nil
 }
 

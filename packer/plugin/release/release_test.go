@@ -26,7 +26,7 @@ func TestDatasource(t *testing.T) {
 	d := &Datasource{}
 	err := d.Configure(map[string]any{
 		"version": "v42", "store": "s3://b/p",
-		"wpbake": fake(t, `[ "$*" = "show v42 --json --store s3://b/p" ] && echo '{"version":"v42","digest":"`+digest+`"}'`),
+		"wpbake": fake(t, `[ "$*" = "show v42 --json --store s3://b/p" ] && echo '{"version":"v42","manifest":"`+digest+`"}'`),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -35,7 +35,7 @@ func TestDatasource(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range map[string]string{"version": "v42", "digest": digest, "short": "57f7dc9bf87f"} {
+	for name, want := range map[string]string{"version": "v42", "manifest": digest, "short": "57f7dc9bf87f"} {
 		if got := value.GetAttr(name).AsString(); got != want {
 			t.Errorf("%s is %q, want %q", name, got, want)
 		}
@@ -45,7 +45,7 @@ func TestDatasource(t *testing.T) {
 func TestDatasourceRefuses(t *testing.T) {
 	for want, config := range map[string]map[string]any{
 		"exit status 1: wpbake: error: no version": {"version": "v42", "wpbake": fake(t, "echo wpbake: error: no version >&2; exit 1")},
-		`digest "sha256:1"`:                        {"version": "v42", "wpbake": fake(t, `echo '{"digest":"sha256:1"}'`)},
+		`manifest "sha256:1"`:                      {"version": "v42", "wpbake": fake(t, `echo '{"manifest":"sha256:1"}'`)},
 		`version "v42; reboot"`:                    {"version": "v42; reboot", "wpbake": fake(t, "")},
 		"set wpbake to the path":                   {"version": "v42", "wpbake": "/nowhere/wpbake"},
 	} {
@@ -73,7 +73,7 @@ func provision(t *testing.T, config map[string]any, status int) (*packersdk.Mock
 }
 
 func TestProvisioner(t *testing.T) {
-	config := map[string]any{"version": "v42", "digest": digest, "store": "s3://b/it's", "wpbake": fake(t, "exit 0")}
+	config := map[string]any{"version": "v42", "manifest": digest, "store": "s3://b/it's", "wpbake": fake(t, "exit 0")}
 	machine, err := provision(t, config, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -101,14 +101,14 @@ func TestWordsStayWords(t *testing.T) {
 
 func TestProvisionerRefuses(t *testing.T) {
 	for want, change := range map[string]func(map[string]any){
-		"digest":       func(c map[string]any) { c["digest"] = "sha256:1" },
+		"manifest":     func(c map[string]any) { c["manifest"] = "sha256:1" },
 		"store":        func(c map[string]any) { c["store"] = "dir:///tmp" },
 		"root":         func(c map[string]any) { c["root"] = "srv" },
 		"install_path": func(c map[string]any) { c["install_path"] = "bin/wpbake" },
 		"version":      func(c map[string]any) { c["version"] = "" },
 		"no such file": func(c map[string]any) { c["wpbake"] = "/nowhere/wpbake" },
 	} {
-		config := map[string]any{"version": "v42", "digest": digest, "store": "s3://b/p"}
+		config := map[string]any{"version": "v42", "manifest": digest, "store": "s3://b/p"}
 		change(config)
 		if _, err := provision(t, config, 0); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", want, err)
@@ -118,7 +118,7 @@ func TestProvisionerRefuses(t *testing.T) {
 
 func TestValidationAsksNoDataSource(t *testing.T) {
 	p := &Provisioner{}
-	if err := p.Prepare(map[string]any{"version": "v42", "digest": unknown, "store": "s3://b/p"}); err != nil {
+	if err := p.Prepare(map[string]any{"version": "v42", "manifest": unknown, "store": "s3://b/p"}); err != nil {
 		t.Error(err)
 	}
 }
