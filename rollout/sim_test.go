@@ -234,6 +234,13 @@ type fleet struct {
 	silent   map[artifact.Version]bool   // versions whose nodes never say anything
 	sick     map[artifact.Version]bool   // versions whose nodes pass their gate and then fail health checks
 	opcache  *node.Opcache               // what nodes say of it; nil says nothing
+	launched []launch                    // all machines, in order
+}
+
+// launch is what a machine was started with.
+type launch struct {
+	image string
+	boot  userdata.Boot
 }
 
 // behave changes how nodes of a version boot, while others are running.
@@ -265,6 +272,7 @@ func (f *fleet) Start(ctx context.Context, spec ec2.Machine) (ec2.Process, error
 	m.boot, _ = userdata.ParseBoot(spec.UserData)
 	f.mu.Lock()
 	f.machines[spec.Address] = m
+	f.launched = append(f.launched, launch{spec.ImageID, m.boot})
 	f.mu.Unlock()
 	go f.run(m, spec.ID)
 	return m, nil
