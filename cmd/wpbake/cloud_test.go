@@ -253,7 +253,7 @@ func groupInput(name string) *autoscaling.CreateAutoScalingGroupInput {
 // inService waits for nodes: with the hook in place they would wait for a boot
 // that nobody told them to do.
 func (a clients) inService(group string, want int) {
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for range tick.C {

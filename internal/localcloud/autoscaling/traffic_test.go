@@ -156,12 +156,12 @@ func (c *clients) wait(what string, so func() bool) {
 	c.Helper()
 	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()
-	limit := time.After(time.Minute)
+	limit := time.After(2 * time.Minute)
 	for !so() {
 		select {
 		case <-ticker.C:
 		case <-limit:
-			c.Fatalf("not within a minute: %s", what)
+			c.Fatalf("not within two minutes: %s", what)
 		}
 	}
 }

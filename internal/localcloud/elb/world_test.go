@@ -91,12 +91,12 @@ func eventually(t *testing.T, what string, so func() bool) {
 	t.Helper()
 	ticker := time.NewTicker(5 * time.Millisecond)
 	defer ticker.Stop()
-	limit := time.After(10 * time.Second)
+	limit := time.After(2 * time.Minute)
 	for !so() {
 		select {
 		case <-ticker.C:
 		case <-limit:
-			t.Fatalf("not so after ten seconds: %s", what)
+			t.Fatalf("not so after two minutes: %s", what)
 		}
 	}
 }
