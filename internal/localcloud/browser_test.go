@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -28,6 +29,7 @@ import (
 type visit struct {
 	method, origin, site string
 	status               int
+	answer               string
 }
 
 // listened serves a handler as the local cloud's listeners are served, and
@@ -56,7 +58,7 @@ func listen(handler http.Handler) *listened {
 		attempt := r.URL.Query().Get("attempt")
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		l.visits[attempt] = append(l.visits[attempt], visit{r.Method, r.Header.Get("Origin"), r.Header.Get("Sec-Fetch-Site"), noted.status})
+		l.visits[attempt] = append(l.visits[attempt], visit{r.Method, r.Header.Get("Origin"), r.Header.Get("Sec-Fetch-Site"), noted.status, noted.text.String()})
 	})
 	return l
 }
@@ -73,10 +75,16 @@ func (l *listened) of(attempt string) []visit {
 	return slices.Clone(l.visits[attempt])
 }
 
-// noted is an answer whose status is kept.
+// noted is an answer of which a copy is kept.
 type noted struct {
 	http.ResponseWriter
 	status int
+	text   bytes.Buffer
+}
+
+func (n *noted) Write(p []byte) (int, error) {
+	n.text.Write(p)
+	return n.ResponseWriter.Write(p)
 }
 
 func (n *noted) WriteHeader(status int) {
@@ -240,7 +248,8 @@ const fault = { method: 'POST', mode: 'no-cors', body: '{"kind":"throttle"}' };
 				t.Errorf("%s did not reach the listener", attempt)
 			}
 			for _, v := range visits {
-				if v.status != http.StatusForbidden {
+				// Not for want of a signature, which a page might come upon.
+				if v.status != http.StatusForbidden || !strings.HasPrefix(v.answer, "the local cloud refuses this request: it") {
 					t.Errorf("%s: %+v", attempt, v)
 				}
 			}
