@@ -89,22 +89,35 @@ func (l *lease) restore(ctx context.Context) error {
 // held is false once the lock was given back.
 func (l *lease) held() bool { return !l.lock.Expires.IsZero() }
 
+// write changes the lock. A store that stalls gets a part of the lease alone: it
+// must not be waited for until the lease has ended and another run has it.
 func (l *lease) write(ctx context.Context, change func(*Lock, time.Time)) error {
+	ctx, cancel := context.WithTimeout(ctx, l.term/6)
+	defer cancel()
 	next := l.lock
 	change(&next, time.Now().UTC())
 	etag, err := l.docs.write(ctx, l.docs.lockName(), next, artifact.Condition{ETag: l.etag})
 	if errors.Is(err, artifact.ErrChanged) {
-		other, _, rerr := l.docs.lock(ctx)
+		other, now, rerr := l.docs.lock(ctx)
 		if rerr != nil {
 			return rerr
 		}
-		return &LeaseLost{Run: l.lock.Run, By: other}
+		if !l.wrote(other) {
+			return &LeaseLost{Run: l.lock.Run, By: other}
+		}
+		etag, err = l.docs.write(ctx, l.docs.lockName(), next, artifact.Condition{ETag: now})
 	}
 	if err != nil {
 		return err
 	}
 	l.lock, l.etag = next, etag
 	return nil
+}
+
+// wrote reports whether a lock is an earlier write of this lease, whose answer
+// did not come: whoever takes a lock over counts its fencing token up.
+func (l *lease) wrote(k Lock) bool {
+	return k.Fence == l.lock.Fence && k.Run == l.lock.Run && k.Holder == l.lock.Holder
 }
 
 // fence makes sure of the lock right before an effect that cannot be guarded
@@ -125,7 +138,8 @@ func (l *lease) fenceAgainst(now Lock) error {
 	return nil
 }
 
-// during keeps the lease alive while work takes its time.
+// during keeps the lease alive while work takes its time. A store that does not
+// answer is asked again while the lease lasts; the work ends before it does.
 func (l *lease) during(ctx context.Context, work func(context.Context) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -141,7 +155,8 @@ func (l *lease) during(ctx context.Context, work func(context.Context) error) er
 		case err := <-done:
 			return err
 		case <-tick.C:
-			if err := l.renew(ctx); err != nil {
+			err := l.renew(ctx)
+			if err != nil && (!isTransient(err) || time.Until(l.lock.Expires) < l.term/3) {
 				cancel()
 				<-done
 				return err
