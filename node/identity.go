@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -38,12 +37,19 @@ func (i identity) find(ctx context.Context) (err error) {
 func (i identity) ask(ctx context.Context) (instance string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, identityAttempt)
 	defer cancel()
-	id, err := i.metadata.Instance(ctx)
-	if err == nil && id.Instance == "" {
-		err = errors.New("the answer has no instance id")
-	}
+	return askInstance(ctx, i.metadata)
+}
+
+// askInstance asks for the id of this node. An answer that is no instance id,
+// as a proxy's page is none, is an error: the id goes on into the name of the
+// report and into requests.
+func askInstance(ctx context.Context, m Metadata) (string, error) {
+	id, err := m.Instance(ctx)
 	if err != nil {
 		return "", err
+	}
+	if !IsInstance(id.Instance) {
+		return "", fmt.Errorf("%.40q is no instance id", id.Instance)
 	}
 	return id.Instance, nil
 }

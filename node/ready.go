@@ -11,10 +11,10 @@ import "context"
 // The caller makes sure that user data holds no boot part: a node that boots
 // a release speaks to the hook itself, once its content is proven.
 func Ready(ctx context.Context, m Metadata, l Lifecycle, a Action) (told bool, err error) {
-	id, err := m.Instance(ctx)
+	id, err := askInstance(ctx, m)
 	if err != nil {
 		return false, err
 	}
-	a.Instance = id.Instance
+	a.Instance = id
 	return complete(ctx, l, Completion{Action: a, Result: Continue}, actionTimeout)
 }
